@@ -1,0 +1,148 @@
+// The composition root: every dependency and every mount, in the order in which a request meets them.
+import Router from '@koa/router';
+import helmet from 'helmet';
+import Koa, { type Context, type Next } from 'koa';
+import mount from 'koa-mount';
+import type { Provider } from 'oidc-provider';
+import { hasAccounts } from './accounts/accounts.ts';
+import type { Config } from './config.ts';
+import { loadSigningKeys } from './keys/signing-keys.ts';
+import { answerErrors, logRequests } from './operations/http.ts';
+import type { Log } from './operations/log.ts';
+import { createEnginePages } from './pages/engine-pages.ts';
+import { errorPage } from './pages/error-page.ts';
+import { createInteractions } from './pages/interactions.ts';
+import { createRenderer } from './pages/render.ts';
+import { createSetup } from './pages/setup.ts';
+import { createProvider } from './provider/provider.ts';
+import { type Storage, runUnit } from './storage/unit-of-work.ts';
+
+export interface AppParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly log: Log;
+}
+
+export interface App {
+  readonly koa: Koa;
+  readonly provider: Provider;
+}
+
+/** Puts the application together; nothing listens yet. */
+export async function createApp({ config, storage, log }: AppParts): Promise<App> {
+  const { prisma, keyring } = storage;
+  const issuer = new URL(config.issuer);
+  const base = issuer.pathname.replace(/\/$/, '');
+  const renderer = createRenderer(base);
+
+  const provider = createProvider({
+    config,
+    storage,
+    signingKeys: await loadSigningKeys(prisma, keyring),
+    pages: createEnginePages(renderer, async (id) => {
+      const account = await prisma.account.findUnique({ where: { id }, select: { email: true, name: true } });
+      return account ? { email: account.email, name: account.name ?? undefined } : undefined;
+    }),
+  });
+  provider.proxy = config.trustProxy;
+
+  const koa = new Koa({ proxy: config.trustProxy, keys: keyring.cookieKeys });
+  koa.use(logRequests(log, provider));
+  koa.use(securityHeaders());
+  koa.use(answerErrors(log, (ctx, code, description, error) => { errorPage(renderer, ctx, code, description, error); }));
+  koa.use(pinHost(issuer.host));
+  koa.use(serveStyle());
+  koa.use(authorizationServerMetadata());
+  koa.use(oneUnitOfWork());
+  koa.use(mount(base || '/', pages()));
+  koa.use(mount(base || '/', provider));
+  return { koa, provider };
+
+  function pages(): Koa {
+    const app = new Koa();
+    const home = new Router();
+    home.get('/', async (ctx) => {
+      const discovery = `${config.issuer}/.well-known/openid-configuration`;
+      renderer.page(ctx, 'home', { issuer: config.issuer, discovery, accounts: await hasAccounts(prisma) });
+    });
+    // RFC 8628 §3.3.1: the code from verification_uri_complete is filled in, and the person still confirms it.
+    home.get('/device', async (ctx, next) => {
+      const { user_code: userCode, ...query } = ctx.query;
+      ctx.state['userCode'] = userCode;
+      ctx.query = query;
+      await next();
+    });
+    for (const router of [
+      home,
+      createSetup({ config, storage, renderer }),
+      createInteractions({ config, storage, provider, renderer }),
+    ]) {
+      app.use(router.routes());
+    }
+    return app;
+  }
+
+  /** A request's writes are committed together, before its response leaves. */
+  function oneUnitOfWork() {
+    return (ctx: Context, next: Next) =>
+      runUnit(storage, { ip: ctx.ip, userAgent: ctx.get('user-agent').slice(0, 500) || undefined }, next, () => ctx.status >= 400);
+  }
+
+  function serveStyle() {
+    return async (ctx: Context, next: Next) => {
+      if (ctx.path !== base + renderer.style.path) return next();
+      ctx.type = 'css';
+      ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
+      ctx.body = renderer.style.content;
+    };
+  }
+
+  /** RFC 8414 §3.1 puts the well-known path in front of the issuer's; the engine only knows it behind. */
+  function authorizationServerMetadata() {
+    const wellKnown = '/.well-known/oauth-authorization-server';
+    return async (ctx: Context, next: Next) => {
+      if (base !== '' && ctx.path === wellKnown + base) ctx.url = base + wellKnown;
+      await next();
+    };
+  }
+}
+
+/** URLs are made with the issuer's host, whatever the request's Host header says. */
+function pinHost(host: string) {
+  return async (ctx: Context, next: Next) => {
+    ctx.req.headers.host = host;
+    delete ctx.req.headers['x-forwarded-host'];
+    await next();
+  };
+}
+
+/**
+ * No script runs on any page, except where the engine adds the hash of its own that submits a form.
+ * `form-action` is left out: browsers apply it to the redirect back to the relying party as well.
+ */
+function securityHeaders() {
+  const set = helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        'default-src': ["'none'"],
+        'script-src': [],
+        'style-src': ["'self'"],
+        'img-src': ["'self'", 'https:', 'data:'],
+        'base-uri': ["'none'"],
+        'frame-ancestors': ["'none'"],
+      },
+    },
+    crossOriginOpenerPolicy: { policy: 'same-origin' },
+    // The endpoints are for other origins' scripts too; what they may read is decided by CORS.
+    crossOriginResourcePolicy: false,
+    referrerPolicy: { policy: 'no-referrer' },
+    xFrameOptions: { action: 'deny' },
+  });
+  return async (ctx: Context, next: Next) => {
+    await new Promise<void>((resolve, reject) => {
+      set(ctx.req, ctx.res, (error?: unknown) => { if (error) reject(error as Error); else resolve(); });
+    });
+    await next();
+  };
+}

@@ -1,0 +1,165 @@
+// symbolon client: registering relying parties. Metadata is the specification's (OpenID Connect Dynamic Client
+// Registration 1.0 §2) and is validated by the engine before anything is written.
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { type Provider, errors } from 'oidc-provider';
+import { createApp } from '../app.ts';
+import { audit } from '../operations/audit.ts';
+import { createLog } from '../operations/log.ts';
+import { type ClientMetadata, insertClient, newClientSecret } from '../storage/clients.ts';
+import { isTaken } from '../storage/errors.ts';
+import { revokeClient } from '../storage/revocation.ts';
+import { CommandError, date, print, secretFromStdin, table, withStorage } from './run.ts';
+
+const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
+const grantNames: Record<string, string> = { device_code: DEVICE };
+
+interface AddOptions {
+  redirectUri?: string[];
+  secretStdin?: boolean;
+  public?: boolean;
+  grant?: string[];
+  name?: string;
+  metadata?: string;
+  json?: boolean;
+}
+
+export function addClientCommands(symbolon: Command): void {
+  const client = symbolon.command('client').description('relying parties: the applications that people sign in to');
+
+  client
+    .command('add')
+    .description('register an application; a secret that is not given is made and shown once')
+    .argument('<client_id>')
+    .option('--redirect-uri <uri...>', 'where people are sent back to')
+    .option('--secret-stdin', 'read the client secret from standard input')
+    .option('--public', 'the application cannot keep a secret (a single-page or mobile application)')
+    .option('--grant <type...>', 'authorization_code, refresh_token, client_credentials, device_code (default: the first two)')
+    .option('--name <name>', 'what people see')
+    .option('--metadata <file>', 'a JSON file with more client metadata')
+    .option('--json', 'print JSON for a program to read')
+    .action(async (id: string, options: AddOptions) => {
+      if (options.public && options.secretStdin) throw new CommandError('--public and --secret-stdin exclude each other: a public client has no secret.');
+      const given = await givenMetadata(id, options);
+      const secret = options.secretStdin ? await secretFromStdin('client secret') : undefined;
+      await withStorage(async ({ config, storage }) => {
+        const { provider } = await createApp({ config, storage, log: createLog('silent') });
+        const needsSecret = (provider.Client as unknown as { needsSecret(metadata: object): boolean }).needsSecret(given);
+        if (secret !== undefined && !needsSecret) throw new CommandError(`client_secret: ${String(given['token_endpoint_auth_method'])} does not use one`);
+        const metadata: ClientMetadata = needsSecret ? { ...given, client_secret: secret ?? newClientSecret() } : given;
+        await validate(provider, metadata);
+        try {
+          await insertClient(storage.prisma, storage.keyring, metadata);
+        } catch (error) {
+          if (isTaken(error)) throw new CommandError(`client_id: there is a client "${id}" already. Remove it first, or choose another id.`);
+          throw error;
+        }
+        await audit(storage.prisma, {}, { type: 'client.added', clientId: id });
+        const made = needsSecret && secret === undefined;
+        print(
+          options.json,
+          made ? metadata : { ...metadata, client_secret: undefined },
+          made
+            ? `Added ${id}.\n\n  client_id      ${id}\n  client_secret  ${String(metadata['client_secret'])}\n\nThe secret is shown this once; it cannot be read back.`
+            : `Added ${id}.`,
+        );
+      });
+    });
+
+  client
+    .command('list')
+    .description('list every application')
+    .option('--json', 'print JSON for a program to read')
+    .action(({ json }: { json?: boolean }) =>
+      withStorage(async ({ storage: { prisma } }) => {
+        const clients = await prisma.client.findMany({ orderBy: { id: 'asc' } });
+        const rows = clients.map(({ id, metadata, createdAt }) => {
+          const { client_name: name, redirect_uris: uris } = metadata as { client_name?: string; redirect_uris?: string[] };
+          return [id, name ?? '', uris?.join(' ') ?? '', date(createdAt)];
+        });
+        print(json, clients.map(shown), table(['CLIENT_ID', 'NAME', 'REDIRECT URIS', 'ADDED'], rows));
+      }),
+    );
+
+  client
+    .command('show')
+    .description('show the metadata of one application')
+    .argument('<client_id>')
+    .option('--json', 'print JSON for a program to read')
+    .action((id: string, { json }: { json?: boolean }) =>
+      withStorage(async ({ storage: { prisma } }) => {
+        const row = await prisma.client.findUnique({ where: { id } });
+        if (!row) throw new CommandError(`There is no client "${id}".`);
+        const lines = Object.entries(shown(row)).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]);
+        print(json, shown(row), table(['', ''], lines).trim());
+      }),
+    );
+
+  client
+    .command('remove')
+    .description('remove an application, with everything that was issued to it')
+    .argument('<client_id>')
+    .option('--json', 'print JSON for a program to read')
+    .action((id: string, { json }: { json?: boolean }) =>
+      withStorage(async ({ storage: { prisma, now } }) => {
+        await prisma.$transaction(async (database) => {
+          await revokeClient(database, id, 'client_removed', now(), { ip: undefined, userAgent: undefined });
+          const { count } = await database.client.deleteMany({ where: { id } });
+          if (count === 0) throw new CommandError(`There is no client "${id}".`);
+        });
+        await audit(prisma, {}, { type: 'client.removed', clientId: id });
+        print(json, { client_id: id, removed: true }, `Removed ${id}; its tokens no longer work.`);
+      }),
+    );
+}
+
+async function givenMetadata(id: string, options: AddOptions): Promise<ClientMetadata> {
+  const file = options.metadata === undefined ? {} : await metadataFile(options.metadata);
+  for (const name of ['client_id', 'client_secret']) {
+    if (name in file) throw new CommandError(`${name}: is not taken from the metadata file; give it on the command line (a secret with --secret-stdin).`);
+  }
+  const grants = options.grant?.map((name) => grantNames[name] ?? name);
+  const metadata: ClientMetadata = {
+    client_id: id,
+    grant_types: grants ?? ['authorization_code', 'refresh_token'],
+    token_endpoint_auth_method: options.public ? 'none' : 'client_secret_basic',
+    ...(options.redirectUri ? { redirect_uris: options.redirectUri } : {}),
+    ...(options.name === undefined ? {} : { client_name: options.name }),
+    ...file,
+  };
+  const types = metadata['grant_types'];
+  const redirects = Array.isArray(types) && types.includes('authorization_code');
+  return redirects ? metadata : { response_types: [], redirect_uris: [], ...metadata };
+}
+
+async function metadataFile(path: string): Promise<Record<string, unknown>> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new CommandError(`--metadata: ${path} cannot be read (${(error as Error).message}).`);
+  });
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  } catch {
+    // Told below, like any other text that is no JSON object.
+  }
+  throw new CommandError(`--metadata: ${path} does not hold a JSON object.`);
+}
+
+async function validate(provider: Provider, metadata: ClientMetadata): Promise<void> {
+  const { Client } = provider as unknown as {
+    Client: { new (metadata: object): { metadata(): object }; validate(metadata: object): Promise<void> };
+  };
+  try {
+    await Client.validate(metadata);
+    const known = new Client(metadata).metadata();
+    const unknown = Object.keys(metadata).filter((name) => !(name in known));
+    if (unknown.length > 0) throw new CommandError(`${unknown.join(', ')}: not known as client metadata.`);
+  } catch (error) {
+    if (error instanceof errors.OIDCProviderError) throw new CommandError(`The client's metadata was refused: ${error.error_description ?? error.message}`);
+    throw error;
+  }
+}
+
+function shown({ id, metadata, createdAt }: { id: string; metadata: unknown; createdAt: Date }): object {
+  return { client_id: id, ...(metadata as object), created_at: createdAt };
+}

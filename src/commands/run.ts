@@ -1,0 +1,58 @@
+// What every command needs: the storage of this installation, and printing for people or for programs.
+import { createInterface } from 'node:readline/promises';
+import { PassThrough } from 'node:stream';
+import { type Config, loadConfig } from '../config.ts';
+import { type OpenStorage, openStorage } from '../storage/open.ts';
+
+/** What went wrong is for the person at the terminal to mend. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+}
+
+/** Runs a command on this installation's data, and closes it. */
+export async function withStorage(work: (parts: OpenStorage & { config: Config }) => Promise<void>): Promise<void> {
+  const config = loadConfig();
+  const open = await openStorage(config);
+  try {
+    await work({ config, ...open });
+  } finally {
+    await open.close();
+  }
+}
+
+/** Prints JSON for a program, and nothing else, or text for a person. */
+export function print(json: boolean | undefined, value: unknown, text: string): void {
+  process.stdout.write(`${json ? JSON.stringify(value, null, 2) : text}\n`);
+}
+
+/** Rows as aligned columns under a heading. */
+export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = heading.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  return [heading, ...rows].map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+}
+
+/** One secret from standard input, without the newline at its end. */
+export async function secretFromStdin(what: string): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);
+  const secret = text.replace(/\r?\n$/, '');
+  if (secret === '') throw new CommandError(`No ${what} came on standard input.`);
+  return secret;
+}
+
+/** Asks for a secret on the terminal, without showing it. */
+export async function askSecret(what: string, option: string): Promise<string> {
+  if (!process.stdin.isTTY) throw new CommandError(`There is no terminal to ask for the ${what}: give it on standard input with ${option}.`);
+  process.stderr.write(`${what}: `);
+  const terminal = createInterface({ input: process.stdin, output: new PassThrough(), terminal: true });
+  try {
+    return await terminal.question('');
+  } finally {
+    terminal.close();
+    process.stderr.write('\n');
+  }
+}
+
+export function date(value: Date | null): string {
+  return value ? value.toISOString().slice(0, 16).replace('T', ' ') : '-';
+}

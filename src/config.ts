@@ -1,0 +1,239 @@
+// Every setting of Symbolon, declared once: its name, type, default and a line of help. This is the
+// only file that reads the environment; docs/configuration.md is made from `settings`.
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+interface Setting {
+  /** What a value must look like, in words: the end of the sentence "it wants …". */
+  readonly wants: string;
+  readonly help: string;
+  readonly schema: z.ZodType;
+  /** The default in words, where it is not a fixed value. */
+  readonly fallback?: string;
+  /** Whether a bad value must not be repeated in the error message. */
+  readonly secret?: boolean;
+}
+
+const integer = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d+$/)
+    .transform(Number)
+    .pipe(z.number().int().min(min).max(max));
+
+const seconds = (fallback: number, min = 1) =>
+  integer(min, 3_155_760_000).default(fallback);
+
+const boolean = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
+
+const issuer = z
+  .url({ protocol: /^https?$/ })
+  .refine((value) => {
+    const url = new URL(value);
+    return !url.search && !url.hash && !url.username && !value.endsWith('?') && !value.endsWith('#');
+  })
+  .transform((value) => value.replace(/\/+$/, ''));
+
+const secrets = z
+  .string()
+  .transform((value) => value.split(',').map((secret) => secret.trim()))
+  .pipe(z.array(z.string().refine((secret) => Buffer.byteLength(secret) >= 32)).min(1));
+
+export const settings = {
+  PORT: {
+    schema: integer(0, 65_535).default(3000),
+    wants: 'a port number from 0 to 65535',
+    help: 'The port that the provider listens on.',
+  },
+  HOST: {
+    schema: z.string().min(1).default('localhost'),
+    wants: 'a host name or an IP address',
+    help: 'The address that the provider listens on; `0.0.0.0` or `::` for every interface.',
+  },
+  NODE_ENV: {
+    schema: z.enum(['development', 'production', 'test']).default('development'),
+    wants: '`development`, `production` or `test`',
+    help: 'In `production`, an issuer on plain http is refused unless it is a loopback address.',
+  },
+  LOG_LEVEL: {
+    schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+    wants: '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`',
+    help: 'How much is logged, as JSON lines on standard output.',
+  },
+  DATABASE_URL: {
+    schema: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+    wants: 'a URL like `postgresql://user:password@host:5432/database`',
+    help: 'The PostgreSQL server to use. Without it, Symbolon runs a PostgreSQL of its own in the data folder.',
+    fallback: 'an embedded PostgreSQL in the data folder',
+    secret: true,
+  },
+  SYMBOLON_ISSUER: {
+    schema: issuer.optional(),
+    wants: 'an http or https URL without query and fragment',
+    help: 'The issuer identifier: the URL at which relying parties and people reach the provider. It may have a path.',
+    fallback: '`http://localhost:<PORT>`',
+  },
+  SYMBOLON_DATA_DIR: {
+    schema: z.string().min(1).default('.symbolon'),
+    wants: 'the path of a folder',
+    help: 'Where the embedded PostgreSQL and the secret made for it are kept. Unused with a `DATABASE_URL`.',
+  },
+  SYMBOLON_SECRET: {
+    schema: secrets.optional(),
+    wants: 'one or more secrets of at least 32 bytes each, separated by commas (`openssl rand -base64 32` makes one)',
+    help: 'What sealed data, cookies and refresh tokens are protected with. The first is used for new things, the others are still accepted. Required with a `DATABASE_URL`.',
+    fallback: 'made at the first start and kept in the data folder',
+    secret: true,
+  },
+  SYMBOLON_TRUST_PROXY: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether `X-Forwarded-*` headers are believed. Only behind a proxy that sets them itself.',
+  },
+  SYMBOLON_ACCESS_TOKEN_TTL: {
+    schema: seconds(600),
+    wants: 'a number of seconds',
+    help: 'How long an access token lives.',
+  },
+  SYMBOLON_ID_TOKEN_TTL: {
+    schema: seconds(600),
+    wants: 'a number of seconds',
+    help: 'How long an ID token is valid.',
+  },
+  SYMBOLON_SESSION_TTL: {
+    schema: seconds(1_209_600),
+    wants: 'a number of seconds',
+    help: 'How long a person stays signed in to the provider in one browser, since the last sign-in to an application.',
+  },
+  SYMBOLON_REFRESH_TOKEN_IDLE_TTL: {
+    schema: seconds(2_592_000),
+    wants: 'a number of seconds',
+    help: 'How long a refresh-token family lives since its last use. A client may have its own: `refresh_token_idle_ttl`.',
+  },
+  SYMBOLON_REFRESH_TOKEN_ABSOLUTE_TTL: {
+    schema: seconds(31_536_000),
+    wants: 'a number of seconds',
+    help: 'How long a refresh-token family lives since it was first issued. A client may have its own: `refresh_token_absolute_ttl`.',
+  },
+  SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW: {
+    schema: integer(0, 86_400).default(60),
+    wants: 'a number of seconds from 0 (off) to 86400',
+    help: 'How long the refresh token just used is answered with the same successor again, so that a lost response signs nobody out. A client may have its own: `refresh_token_retry_window`.',
+  },
+} as const satisfies Record<string, Setting>;
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The settings of one process. Lifetimes are in seconds. */
+export interface Config {
+  readonly port: number;
+  readonly host: string;
+  readonly production: boolean;
+  readonly logLevel: string;
+  readonly issuer: string;
+  /** Undefined: the embedded PostgreSQL in `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  /** Absolute path. */
+  readonly dataDir: string;
+  /** Undefined: made and kept in `dataDir`. */
+  readonly secrets: readonly string[] | undefined;
+  readonly trustProxy: boolean;
+  readonly ttl: {
+    readonly accessToken: number;
+    readonly idToken: number;
+    readonly session: number;
+    readonly refreshTokenIdle: number;
+    readonly refreshTokenAbsolute: number;
+    readonly refreshTokenRetryWindow: number;
+  };
+}
+
+/** The environment holds values that Symbolon cannot start with; one line per mistake. */
+export class ConfigError extends Error {
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super(`Symbolon cannot start with these settings:\n${mistakes.map((line) => `  ${line}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.mistakes = mistakes;
+  }
+}
+
+type Values = { -readonly [Name in keyof typeof settings]: z.output<(typeof settings)[Name]['schema']> };
+
+/**
+ * Reads the settings from an environment. A variable that is set to an empty string counts as not set.
+ *
+ * @param environment names and values, as `process.env` has them
+ * @returns the settings, complete with defaults
+ * @throws {ConfigError} with one line for every variable that is wrong
+ */
+export function readConfig(environment: Environment): Config {
+  const mistakes: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries<Setting>(settings)) {
+    const given = environment[name] === '' ? undefined : environment[name];
+    const result = setting.schema.safeParse(given);
+    if (result.success) values[name] = result.data;
+    else mistakes.push(`${name}: got ${shown(given, setting)}, wants ${setting.wants}`);
+  }
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+
+  const value = values as Values;
+  const address = value.SYMBOLON_ISSUER ?? `http://localhost:${value.PORT}`;
+  const production = value.NODE_ENV === 'production';
+  if (production && !isSecure(address)) {
+    mistakes.push(
+      `SYMBOLON_ISSUER: got "${address}", wants an https URL (NODE_ENV is production, and tokens on plain http can be read by anyone on the way)`,
+    );
+  }
+  if (value.DATABASE_URL !== undefined && value.SYMBOLON_SECRET === undefined) {
+    mistakes.push(
+      `SYMBOLON_SECRET: got nothing, wants ${settings.SYMBOLON_SECRET.wants}, since every process on DATABASE_URL must have the same`,
+    );
+  }
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+
+  return {
+    port: value.PORT,
+    host: value.HOST,
+    production,
+    logLevel: value.LOG_LEVEL,
+    issuer: address,
+    databaseUrl: value.DATABASE_URL,
+    dataDir: resolve(value.SYMBOLON_DATA_DIR),
+    secrets: value.SYMBOLON_SECRET,
+    trustProxy: value.SYMBOLON_TRUST_PROXY,
+    ttl: {
+      accessToken: value.SYMBOLON_ACCESS_TOKEN_TTL,
+      idToken: value.SYMBOLON_ID_TOKEN_TTL,
+      session: value.SYMBOLON_SESSION_TTL,
+      refreshTokenIdle: value.SYMBOLON_REFRESH_TOKEN_IDLE_TTL,
+      refreshTokenAbsolute: value.SYMBOLON_REFRESH_TOKEN_ABSOLUTE_TTL,
+      refreshTokenRetryWindow: value.SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW,
+    },
+  };
+}
+
+/**
+ * Reads the settings of this process: its environment, completed by a `.env` file in the working folder.
+ *
+ * @throws {ConfigError} see {@link readConfig}
+ */
+export function loadConfig(): Config {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  return readConfig(process.env);
+}
+
+function isSecure(address: string): boolean {
+  const { protocol, hostname } = new URL(address);
+  return (
+    protocol === 'https:' || hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(hostname)
+  );
+}
+
+function shown(given: string | undefined, setting: Setting): string {
+  if (given === undefined) return 'nothing';
+  return setting.secret ? `a value of ${Buffer.byteLength(given)} bytes (not shown)` : `"${given}"`;
+}

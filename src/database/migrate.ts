@@ -1,0 +1,111 @@
+// Brings a database's tables up to date: applies the SQL of prisma/migrations, each migration once, in the
+// order of their names. Invariant: a migration and its row in _prisma_migrations, the table that Prisma's
+// own `migrate deploy` and `migrate status` use too, are committed together or not at all.
+import { createHash, randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client } from 'pg';
+
+const MIGRATIONS = join(import.meta.dirname, '../../prisma/migrations');
+
+/** The advisory lock that Prisma takes, so that its commands and our processes wait for each other. */
+const LOCK = 72707369;
+
+const TABLE = `CREATE TABLE IF NOT EXISTS _prisma_migrations (
+  id                  VARCHAR(36) PRIMARY KEY NOT NULL,
+  checksum            VARCHAR(64) NOT NULL,
+  finished_at         TIMESTAMPTZ,
+  migration_name      VARCHAR(255) NOT NULL,
+  logs                TEXT,
+  rolled_back_at      TIMESTAMPTZ,
+  started_at          TIMESTAMPTZ NOT NULL DEFAULT now(),
+  applied_steps_count INTEGER NOT NULL DEFAULT 0
+)`;
+
+type Migration = { name: string; sql: string; checksum: string };
+
+type Recorded = { migration_name: string; checksum: string; finished_at: Date | null };
+
+/**
+ * Applies the migrations in `directory` (default: Symbolon's own) that the database at `url` (a
+ * postgresql:// URL) does not have yet. Processes that start together wait for each other.
+ *
+ * @returns the names of those applied now, in their order.
+ * @throws when one fails (it then leaves nothing behind), and before any is applied when the database
+ * does not agree with the files: one changed after it was applied, one recorded as failed, or one that
+ * only a newer Symbolon knows.
+ */
+export async function migrate(url: string, directory = MIGRATIONS): Promise<string[]> {
+  const migrations = await read(directory);
+  const client = new Client({ connectionString: url, application_name: 'symbolon: migrate' });
+  client.on('error', () => undefined); // The query that needed the connection says so.
+  try {
+    await client.connect();
+    await client.query('SELECT pg_advisory_lock($1)', [LOCK]);
+    const { rows } = await client.query<{ exists: boolean }>(
+      "SELECT to_regclass('_prisma_migrations') IS NOT NULL AS exists",
+    );
+    if (!rows[0]?.exists) await client.query(TABLE);
+    const pending = await compare(client, migrations);
+    for (const migration of pending) await apply(client, migration);
+    return pending.map(({ name }) => name);
+  } finally {
+    await client.end().catch(() => undefined); // This gives the lock back, too.
+  }
+}
+
+async function read(directory: string): Promise<Migration[]> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  return Promise.all(
+    names.sort().map(async (name) => {
+      const sql = await readFile(join(directory, name, 'migration.sql'), 'utf8');
+      return { name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
+    }),
+  );
+}
+
+/** Those that the database does not have yet; throws when what it has is not what the files say. */
+async function compare(client: Client, migrations: Migration[]): Promise<Migration[]> {
+  const { rows } = await client.query<Recorded>(
+    'SELECT migration_name, checksum, finished_at FROM _prisma_migrations WHERE rolled_back_at IS NULL',
+  );
+  for (const { migration_name: name, checksum, finished_at } of rows) {
+    const migration = migrations.find((candidate) => candidate.name === name);
+    if (!migration) {
+      throw new Error(
+        `The database has the migration ${name}, which this version does not know: a newer Symbolon has run on it. Run that version, or restore the backup from before it.`,
+      );
+    }
+    if (!finished_at) {
+      throw new Error(
+        `The migration ${name} has failed on this database. Mend the tables, then tell Prisma: npx prisma migrate resolve --applied ${name}, or --rolled-back ${name} to have it applied again.`,
+      );
+    }
+    if (checksum !== migration.checksum) {
+      throw new Error(
+        `prisma/migrations/${name}/migration.sql has changed since it was applied to this database. Restore the file, and put the change into a new migration (npm run migration).`,
+      );
+    }
+  }
+  const applied = new Set(rows.map((row) => row.migration_name));
+  return migrations.filter(({ name }) => !applied.has(name));
+}
+
+async function apply(client: Client, { name, sql, checksum }: Migration): Promise<void> {
+  try {
+    await client.query('BEGIN');
+    await client.query(sql);
+    await client.query(
+      `INSERT INTO _prisma_migrations
+         (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
+       VALUES ($1, $2, $3, now(), clock_timestamp(), 1)`,
+      [randomUUID(), checksum, name],
+    );
+    await client.query('COMMIT');
+  } catch (cause) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`The migration ${name} failed and left nothing behind: ${reason}`, { cause });
+  }
+}

@@ -1,0 +1,58 @@
+// Opening the database: the server named by DATABASE_URL or the embedded one, migrated, behind Prisma's client.
+import { PrismaPg } from '@prisma/adapter-pg';
+import type { Config } from '../config.ts';
+import { PrismaClient } from '../generated/client.ts';
+import { startEmbedded } from './embedded.ts';
+import { migrate } from './migrate.ts';
+
+export interface Database {
+  readonly prisma: PrismaClient;
+  /** The names of the migrations that were applied now. */
+  readonly applied: readonly string[];
+  close(): Promise<void>;
+}
+
+// In milliseconds. A server that does not answer must become an honest 503 soon, not a hanging request.
+const CONNECT_TIMEOUT = 5_000;
+const STATEMENT_TIMEOUT = 10_000;
+
+/**
+ * Opens the database and brings its tables up to date.
+ *
+ * @param connections at most so many at once
+ */
+export async function openDatabase(
+  { databaseUrl, dataDir }: Pick<Config, 'databaseUrl' | 'dataDir'>,
+  connections = 10,
+): Promise<Database> {
+  const embedded = databaseUrl === undefined ? await startEmbedded(dataDir) : undefined;
+  const url = databaseUrl ?? embedded?.url ?? '';
+  try {
+    const applied = await migrate(url);
+    const prisma = connect(url, connections);
+    return {
+      prisma,
+      applied,
+      async close() {
+        await prisma.$disconnect();
+        await embedded?.release();
+      },
+    };
+  } catch (error) {
+    await embedded?.release();
+    throw error;
+  }
+}
+
+/** Prisma's client on a pool of connections to this URL. */
+export function connect(url: string, connections = 10): PrismaClient {
+  const adapter = new PrismaPg({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: CONNECT_TIMEOUT,
+    statement_timeout: STATEMENT_TIMEOUT,
+    query_timeout: STATEMENT_TIMEOUT + 1_000,
+    application_name: 'symbolon',
+  });
+  return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT, timeout: STATEMENT_TIMEOUT } });
+}

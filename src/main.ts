@@ -1,0 +1,99 @@
+// Starts the provider: settings, database, application, listening; and stops it gracefully.
+import { type Server, createServer } from 'node:http';
+import { hasAccounts } from './accounts/accounts.ts';
+import { createApp } from './app.ts';
+import { type Config, ConfigError, loadConfig } from './config.ts';
+import { startSweeping } from './database/sweep.ts';
+import { createLog } from './operations/log.ts';
+import { setupLink } from './pages/setup.ts';
+import { openStorage } from './storage/open.ts';
+
+const GRACE = 10_000; // milliseconds that requests in flight get to finish
+
+export interface Running {
+  readonly issuer: string;
+  /** Finishes requests in flight, then closes everything. */
+  stop(): Promise<void>;
+}
+
+/** Starts the provider in this process. */
+export async function serve(config: Config): Promise<Running> {
+  const log = createLog(config.logLevel);
+  const { storage, close } = await openStorage(config);
+  const { koa } = await createApp({ config, storage, log });
+  koa.silent = true;
+  const server = createServer(koa.callback());
+  await listen(server, config);
+  const sweeping = startSweeping(storage, (error) => { log.error({ err: error }, 'sweep failed'); });
+
+  announce(config, (await hasAccounts(storage.prisma)) ? undefined : setupLink(config, storage.keyring));
+  if (config.issuer.startsWith('https:') && !config.trustProxy) {
+    log.warn('The issuer is https but SYMBOLON_TRUST_PROXY is off: behind a TLS proxy, URLs will be http.');
+  }
+
+  let stopping: Promise<void> | undefined;
+  return {
+    issuer: config.issuer,
+    stop: () =>
+      (stopping ??= (async () => {
+        log.info('stopping');
+        await closeServer(server);
+        await sweeping.stop();
+        await close();
+        log.info('stopped');
+      })()),
+  };
+}
+
+function listen(server: Server, { port, host }: Config): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = error.code === 'EADDRINUSE';
+      reject(taken ? new Error(`Port ${port} on ${host} is in use. Stop what listens there, or set PORT.`) : error);
+    });
+    server.listen({ port, host }, resolve);
+  });
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => { resolve(); }));
+  server.closeIdleConnections();
+  const impatience = setTimeout(() => { server.closeAllConnections(); }, GRACE);
+  await closed;
+  clearTimeout(impatience);
+}
+
+function announce(config: Config, setup: string | undefined): void {
+  const next =
+    setup === undefined
+      ? '  Register a client:   npm run -s symbolon -- client add --help'
+      : `  No account exists yet. Make the first administrator's here, once:\n\n    ${setup}\n\n  Then register a client:   npm run -s symbolon -- client add --help`;
+  process.stdout.write(
+    `\n  Symbolon is running.\n\n  Issuer      ${config.issuer}\n  Discovery   ${config.issuer}/.well-known/openid-configuration\n\n${next}\n\n`,
+  );
+}
+
+/** `symbolon serve`: runs until a signal comes. */
+export async function main(): Promise<void> {
+  const running = await serve(loadConfig());
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      void running.stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          console.error(error);
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+/** Tells a person why the command ended, without a stack for what they can mend themselves. */
+export function explainExit(error: unknown): void {
+  const known = error instanceof ConfigError || process.env['LOG_LEVEL'] !== 'debug';
+  console.error(known && error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
+
+if (import.meta.main) await main().catch(explainExit);

@@ -1,0 +1,21 @@
+// The audit: what happened, to whom, from where; never a secret. Events that belong to a change in storage are
+// written in its transaction (storage/revocation.ts); these stand alone.
+import type { Prisma, PrismaClient } from '../generated/client.ts';
+
+export interface AuditEvent {
+  readonly type: 'sign_in' | 'sign_in.failed' | 'consent' | 'account.added' | 'client.added' | 'client.removed';
+  readonly accountId?: string;
+  readonly clientId?: string;
+  readonly detail?: Prisma.InputJsonObject;
+}
+
+/** @param source whoever caused it: a request, or the command line as `{}` */
+export async function audit(
+  prisma: PrismaClient,
+  source: { ip?: string; get?(header: string): string },
+  event: AuditEvent,
+): Promise<void> {
+  await prisma.auditEvent.create({
+    data: { ...event, ip: source.ip ?? null, userAgent: source.get?.('user-agent').slice(0, 500) || null },
+  });
+}

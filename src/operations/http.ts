@@ -1,0 +1,92 @@
+// What every request meets: a line in the log, and an answer when something goes wrong or leads nowhere.
+import { randomUUID } from 'node:crypto';
+import type { Context, Next } from 'koa';
+import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
+import type { Log } from './log.ts';
+
+/** Shows an error to a person. */
+export type ShowError = (ctx: Context, code: string, description: string | undefined, error: unknown) => void;
+
+/** One line a request, and one for each error of the engine with the reason that the client is not told. */
+export function logRequests(log: Log, provider: Provider) {
+  const refused = (ctx: KoaContextWithOIDC, error: errors.OIDCProviderError) => {
+    const client = ctx.oidc.client?.clientId;
+    const { error: code, error_detail: reason } = error;
+    log.info({ request: ctx.state['requestId'], route: ctx.oidc.route, client, error: code, reason }, 'refused');
+  };
+  for (const name of [
+    'authorization', 'grant', 'userinfo', 'introspection', 'revocation', 'pushed_authorization_request',
+    'device_authorization', 'code_verification', 'device_resume', 'end_session', 'end_session_confirm',
+  ] as const) {
+    (provider as NodeJS.EventEmitter).on(`${name}.error`, refused);
+  }
+  provider.on('server_error', (ctx, error) => { failed(log, ctx, error); });
+
+  return async (ctx: Context, next: Next) => {
+    const started = process.hrtime.bigint();
+    ctx.state['requestId'] = randomUUID();
+    await next();
+    const ms = Number(process.hrtime.bigint() - started) / 1e6;
+    log.info({ request: ctx.state['requestId'], method: ctx.method, path: shownPath(ctx.path), status: ctx.status, ms: Math.round(ms * 10) / 10 }, 'request');
+  };
+}
+
+/**
+ * Answers what was thrown past the engine - a commit that lost or failed, a page's refusal - and paths that lead
+ * nowhere: with a page for people, with JSON for programs (RFC 6749 §5.2 where the engine speaks, RFC 9457 else).
+ */
+export function answerErrors(log: Log, show: ShowError) {
+  return async (ctx: Context, next: Next) => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body == null) {
+        ctx.status = 404;
+        answer(ctx, 'not_found', `There is nothing at ${ctx.path}.`, undefined);
+      }
+    } catch (error) {
+      ctx.remove('Location');
+      ctx.remove('Set-Cookie');
+      ctx.set('Cache-Control', 'no-store');
+      if (isRefusal(error)) {
+        ctx.status = error.statusCode;
+        answer(ctx, error.error, error.error_description, error);
+        const reason = error.error_detail ?? (error.cause instanceof Error ? error.cause.message : undefined);
+        log[error.statusCode >= 500 ? 'error' : 'info']({ request: ctx.state['requestId'], error: error.error, reason }, 'refused');
+      } else {
+        ctx.status = statusOf(error);
+        answer(ctx, ctx.status >= 500 ? 'server_error' : 'invalid_request', undefined, error);
+        if (ctx.status >= 500) failed(log, ctx, error);
+      }
+    }
+    if (ctx.status === 503) ctx.set('Retry-After', '1');
+  };
+
+  function answer(ctx: Context, code: string, description: string | undefined, error: unknown): void {
+    if (ctx.accepts('json', 'html') === 'html') {
+      show(ctx, code, description, error);
+    } else if (code === 'not_found') {
+      ctx.body = { type: 'about:blank', title: 'Not Found', status: 404, detail: description };
+      ctx.type = 'application/problem+json';
+    } else {
+      ctx.body = { error: code, ...(description === undefined ? {} : { error_description: description }) };
+    }
+  }
+}
+
+function failed(log: Log, ctx: Context, error: unknown): void {
+  log.error({ request: ctx.state['requestId'], method: ctx.method, path: shownPath(ctx.path), err: error }, 'failed');
+}
+
+function isRefusal(error: unknown): error is errors.OIDCProviderError {
+  return error instanceof errors.OIDCProviderError;
+}
+
+function statusOf(error: unknown): number {
+  const { status, expose } = error as { status?: unknown; expose?: unknown };
+  return typeof status === 'number' && status >= 400 && status < 500 && expose === true ? status : 500;
+}
+
+// An interaction's id is worth something together with its cookie only; still it has no place in a log.
+function shownPath(path: string): string {
+  return path.replace(/\/(interaction|authorize|device)\/[^/]+/, '/$1/…');
+}

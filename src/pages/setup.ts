@@ -1,0 +1,73 @@
+// The first administrator: a link printed at the start, worth something only as long as there is no account.
+import { timingSafeEqual } from 'node:crypto';
+import { bodyParser } from '@koa/bodyparser';
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { AccountError, addAccount, hasAccounts } from '../accounts/accounts.ts';
+import type { Config } from '../config.ts';
+import { audit } from '../operations/audit.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import type { Renderer } from './render.ts';
+
+export interface SetupParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly renderer: Renderer;
+}
+
+/** The link under which the first administrator's account is made. It is a secret until then. */
+export function setupLink(config: Config, keyring: Keyring): string {
+  return `${config.issuer}/setup?token=${setupToken(keyring)}`;
+}
+
+export function createSetup({ config, storage, renderer }: SetupParts): Router {
+  const { prisma, keyring } = storage;
+  const router = new Router({ prefix: '/setup' });
+  const action = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/setup`;
+
+  router.get('/', async (ctx) => {
+    if (await isOpen(ctx.query['token'])) renderer.page(ctx, 'setup', { action, csrf: ctx.query['token'] });
+    else closed(ctx);
+  });
+
+  router.post('/', bodyParser({ enableTypes: ['form'], formLimit: '16kb' }), async (ctx) => {
+    const form = (ctx.request.body ?? {}) as Record<string, unknown>;
+    if (!(await isOpen(form['csrf']))) {
+      closed(ctx);
+      return;
+    }
+    const [email, name, password] = ['email', 'name', 'password'].map((field) => String(form[field] ?? '')) as [string, string, string];
+    try {
+      const account = await addAccount(prisma, { email, name, password }, { admin: true, first: true });
+      await audit(prisma, ctx, { type: 'account.added', accountId: account.id, detail: { by: 'setup' } });
+      renderer.page(ctx, 'setup-done', { email: account.email, issuer: config.issuer });
+    } catch (error) {
+      if (!(error instanceof AccountError)) throw error;
+      if (error.field === 'account') {
+        closed(ctx);
+        return;
+      }
+      ctx.status = 422;
+      const errors = { summary: 'Please look at the fields below.', [error.field]: error.message };
+      renderer.page(ctx, 'setup', { action, csrf: form['csrf'], email, displayName: name, errors });
+    }
+  });
+
+  return router;
+
+  async function isOpen(token: unknown): Promise<boolean> {
+    const expected = Buffer.from(setupToken(keyring));
+    const given = Buffer.from(typeof token === 'string' ? token : '');
+    return given.length === expected.length && timingSafeEqual(given, expected) && !(await hasAccounts(prisma));
+  }
+
+  function closed(ctx: Context): void {
+    ctx.status = 410;
+    renderer.page(ctx, 'setup-used', {});
+  }
+}
+
+function setupToken(keyring: Keyring): string {
+  return keyring.macs('setup', 'first administrator')[0].toString('base64url');
+}

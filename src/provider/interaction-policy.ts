@@ -1,0 +1,70 @@
+// When a person is asked something: to choose an account, to sign in, to consent. The engine's policy, with
+// two changes: an account is offered for choice, and offline access asks for consent by itself.
+import { type KoaContextWithOIDC, type Provider, interactionPolicy } from 'oidc-provider';
+import type { PrismaClient } from '../generated/client.ts';
+import { answered } from '../storage/errors.ts';
+import { needsConsentPrompt } from './refresh-policy.ts';
+
+const { Check, Prompt, base } = interactionPolicy;
+
+export function createInteractionPolicy(prisma: PrismaClient) {
+  const policy = base();
+  policy.add(
+    new Prompt(
+      { name: 'select_account', requestable: true },
+      new Check('login_hint_differs', 'another account than the one signed in was asked for', async ({ oidc }) => {
+        const hint = oidc.params?.['login_hint'];
+        const accountId = oidc.session?.accountId;
+        if (typeof hint !== 'string' || accountId === undefined) return Check.NO_NEED_TO_PROMPT;
+        if (oidc.result?.['select_account'] !== undefined || oidc.result?.login) return Check.NO_NEED_TO_PROMPT;
+        const account = await answered(() =>
+          prisma.account.findUnique({ where: { id: accountId }, select: { email: true } }),
+        );
+        return account?.email === hint.trim().toLowerCase() ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT;
+      }),
+    ),
+    0,
+  );
+  // The engine asks the context whether consent was prompted for; see assumeConsentPrompt. Here only the request counts.
+  const consent = policy.get('consent');
+  consent?.checks.remove('consent_prompt');
+  consent?.checks.add(
+    new Check('consent_prompt', 'consent prompt was not resolved', 'consent_required', ({ oidc }) => {
+      const requested = String(oidc.params?.['prompt'] ?? '').split(' ');
+      return requested.includes('consent') && oidc.result?.consent === undefined;
+    }),
+    0,
+  );
+  return policy;
+}
+
+/**
+ * Keeps `offline_access` in requests without `prompt=consent`. OIDC Core §11 wants the person's consent, not the
+ * parameter; the engine drops the scope unless the context's `prompts` have `consent`. So they say they do, for
+ * clients that are not registered as strict, and what was not granted yet is asked for by the consent policy.
+ */
+export function assumeConsentPrompt(provider: Provider): void {
+  class Prompts extends Set<string> {
+    readonly #assumed: boolean;
+
+    constructor(requested: Iterable<string>, assumed: boolean) {
+      super(requested);
+      this.#assumed = assumed;
+    }
+
+    override has(prompt: string): boolean {
+      return super.has(prompt) || (prompt === 'consent' && this.#assumed);
+    }
+  }
+
+  const prototype = provider.OIDCContext.prototype as object;
+  const requested = Object.getOwnPropertyDescriptor(prototype, 'prompts')?.get;
+  if (!requested) throw new Error('the engine has no OIDCContext.prototype.prompts any more: adapt assumeConsentPrompt');
+  Object.defineProperty(prototype, 'prompts', {
+    configurable: true,
+    get(this: KoaContextWithOIDC['oidc']) {
+      const assumed = this.client !== undefined && !needsConsentPrompt(this.client);
+      return new Prompts(requested.call(this) as Set<string>, assumed);
+    },
+  });
+}

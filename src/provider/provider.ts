@@ -1,0 +1,179 @@
+// The engine, configured. One Provider is immutable: other keys or settings make a new one.
+import { type Configuration, type JWK, type KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { Config } from '../config.ts';
+import { createAdapter, nextRefreshToken } from '../storage/adapter.ts';
+import { isClientSecret } from '../storage/clients.ts';
+import { latestGrant } from '../storage/grants.ts';
+import { answered } from '../storage/errors.ts';
+import { isFirstUse } from '../storage/replay.ts';
+import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
+import { claims, scopesSupported } from './claims.ts';
+import { assumeConsentPrompt, createInteractionPolicy } from './interaction-policy.ts';
+import { clientMetadata, refreshPolicy, validateClientMetadata } from './refresh-policy.ts';
+
+type Grant = InstanceType<Provider['Grant']>;
+
+/** The pages that the engine asks for; see pages/engine-pages.ts. */
+export interface EnginePages {
+  renderError: NonNullable<Configuration['renderError']>;
+  logoutSource(ctx: KoaContextWithOIDC, form: string): Promise<void>;
+  postLogoutSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
+  userCodeInputSource(ctx: KoaContextWithOIDC, form: string, out?: object, error?: Error): Promise<void>;
+  userCodeConfirmSource(
+    ctx: KoaContextWithOIDC,
+    form: string,
+    client: unknown,
+    deviceInfo: unknown,
+    userCode: string,
+  ): Promise<void>;
+  successSource(ctx: KoaContextWithOIDC): Promise<void>;
+}
+
+export interface ProviderParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly signingKeys: readonly JWK[];
+  readonly pages: EnginePages;
+}
+
+const INTERACTION_TTL = 3600;
+const CODE_TTL = 60; // RFC 6749 §4.1.2: at most ten minutes; FAPI 2.0: at most 60 seconds
+const DEVICE_CODE_TTL = 600;
+const PUSHED_REQUEST_TTL = 60;
+
+export function createProvider({ config, storage, signingKeys, pages }: ProviderParts): Provider {
+  const { prisma, keyring } = storage;
+  const policy = refreshPolicy(config);
+  const provider: Provider = new Provider(config.issuer, {
+    adapter: createAdapter(policy),
+    jwks: { keys: [...signingKeys] },
+    cookies: {
+      keys: keyring.cookieKeys,
+      names: { session: 'symbolon_session', interaction: 'symbolon_interaction', resume: 'symbolon_resume' },
+    },
+    routes: {
+      authorization: '/authorize',
+      code_verification: '/device',
+      device_authorization: '/device_authorization',
+      end_session: '/logout',
+      introspection: '/introspect',
+      jwks: '/jwks',
+      pushed_authorization_request: '/par',
+      revocation: '/revoke',
+      token: '/token',
+      userinfo: '/userinfo',
+    },
+    scopes: scopesSupported,
+    claims,
+    responseTypes: ['code'],
+    pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' },
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
+    clientDefaults: {
+      grant_types: ['authorization_code'],
+      response_types: ['code'],
+      id_token_signed_response_alg: 'RS256',
+      token_endpoint_auth_method: 'client_secret_basic',
+    },
+    enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256'] },
+    conformIdTokenClaims: true,
+    extraClientMetadata: {
+      properties: Object.keys(clientMetadata),
+      validator: (_ctx, name, value) => { validateClientMetadata(name, value); },
+    },
+    features: {
+      devInteractions: { enabled: false },
+      deviceFlow: {
+        enabled: true,
+        userCodeInputSource: pages.userCodeInputSource,
+        userCodeConfirmSource: pages.userCodeConfirmSource,
+        successSource: pages.successSource,
+      },
+      introspection: {
+        enabled: true,
+        // Only clients that authenticate may ask: about any access token (they may be its resource server), but
+        // about refresh tokens only of their own (RFC 7662 §2.1, §4).
+        allowedPolicy: (_ctx, client, token) =>
+          client.clientAuthMethod !== 'none' && (token.kind !== 'RefreshToken' || token.clientId === client.clientId),
+      },
+      revocation: { enabled: true },
+      clientCredentials: { enabled: true },
+      resourceIndicators: { enabled: false },
+      rpInitiatedLogout: {
+        enabled: true,
+        logoutSource: pages.logoutSource,
+        postLogoutSuccessSource: pages.postLogoutSuccessSource,
+      },
+    },
+    interactions: {
+      policy: createInteractionPolicy(prisma),
+      url: (_ctx, interaction) => `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}`,
+    },
+    loadExistingGrant,
+    findAccount: async (_ctx, id) => {
+      const account = await answered(() => prisma.account.findUnique({ where: { id } }));
+      if (!account) return undefined;
+      return {
+        accountId: account.id,
+        claims: () => ({
+          sub: account.id,
+          name: account.name ?? undefined,
+          email: account.email,
+          email_verified: account.emailVerified,
+        }),
+      };
+    },
+    // OIDC Core §11: only with offline_access, and only for clients that may refresh.
+    issueRefreshToken: (_ctx, client, source) =>
+      client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
+    rotateRefreshToken: () => true,
+    renderError: pages.renderError,
+    ttl: {
+      AccessToken: config.ttl.accessToken,
+      AuthorizationCode: CODE_TTL,
+      ClientCredentials: config.ttl.accessToken,
+      DeviceCode: DEVICE_CODE_TTL,
+      // Whatever hangs on a grant is shorter; starting a refresh-token family extends it.
+      Grant: Math.max(config.ttl.session, config.ttl.refreshTokenAbsolute),
+      IdToken: config.ttl.idToken,
+      Interaction: INTERACTION_TTL,
+      PushedAuthorizationRequest: PUSHED_REQUEST_TTL,
+      RefreshToken: (_ctx, token, client) =>
+        policy.remaining(client, token.iiat ?? epoch(storage.now()), epoch(storage.now())),
+      Session: config.ttl.session,
+    },
+  });
+
+  Object.assign(provider.RefreshToken.prototype, { generateTokenId: nextRefreshToken });
+  provider.ReplayDetection.unique = isFirstUse;
+  provider.Client.prototype.compareClientSecret = function compareClientSecret(presented: string) {
+    return isClientSecret(this.clientSecret, presented);
+  };
+  assumeConsentPrompt(provider);
+
+  // A refusal that is told by a redirect has a status of success.
+  const refuse = () => { currentUnit().refused = true; };
+  provider.on('authorization.error', refuse);
+  provider.on('server_error', refuse);
+  return provider;
+
+  /**
+   * The grant of this browser session; in a session without one, a copy of what the person has granted to this
+   * client elsewhere, so that consent is asked for once and revoking one device leaves the others.
+   */
+  async function loadExistingGrant(ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
+    const { oidc } = ctx;
+    const { client, session, result } = oidc;
+    const accountId = session?.accountId;
+    if (!client || accountId === undefined) return undefined;
+    const grantId = result?.consent?.grantId ?? session?.grantIdFor(client.clientId);
+    const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
+    if (existing?.accountId === accountId) return existing;
+    const { clientId } = client;
+    const elsewhere = await answered(() => latestGrant(prisma, accountId, clientId, storage.now()));
+    if (!elsewhere) return undefined;
+    const { openid, resources, rejected } = elsewhere as Record<string, unknown>;
+    const grant = new provider.Grant({ accountId, clientId, openid, resources, rejected } as never);
+    await grant.save();
+    return grant;
+  }
+}

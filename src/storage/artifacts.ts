@@ -1,0 +1,85 @@
+// Artifacts: the engine's short-lived records, found by the SHA-256 of the value that their bearer holds.
+// Their payload is sealed, since some hold a value that the engine needs back (a session's id, a device code).
+import type { AdapterPayload } from 'oidc-provider';
+import { type Keyring, sha256 } from '../keys/keyring.ts';
+import type { Artifact, Prisma, PrismaClient } from '../generated/client.ts';
+import type { Save } from './unit-of-work.ts';
+
+// The models that the engine revokes by their grant: they cannot exist without it.
+const grantable = new Set([
+  'AccessToken',
+  'AuthorizationCode',
+  'DeviceCode',
+  'BackchannelAuthenticationRequest',
+  'PreAuthorizedCode',
+]);
+
+/** The primary key of the artifact that this value stands for. */
+export function artifactId(model: string, value: string): Uint8Array<ArrayBuffer> {
+  return sha256(`${model}:${value}`);
+}
+
+export async function findArtifact(
+  prisma: PrismaClient,
+  keyring: Keyring,
+  model: string,
+  value: string,
+): Promise<AdapterPayload | undefined> {
+  const row = await prisma.artifact.findUnique({ where: { id: artifactId(model, value) } });
+  return row ? open(keyring, row) : undefined;
+}
+
+/** Finds by the second way in: a session's uid, a device's user code. The newest, where two stand for a moment. */
+export async function findArtifactByLookup(
+  prisma: PrismaClient,
+  keyring: Keyring,
+  model: string,
+  value: string,
+): Promise<AdapterPayload | undefined> {
+  const row = await prisma.artifact.findFirst({
+    where: { model, lookup: { in: lookups(keyring, model, value) } },
+    orderBy: { expiresAt: 'desc' },
+  });
+  return row ? open(keyring, row) : undefined;
+}
+
+/** Writes an artifact, new or changed. */
+export async function saveArtifact(database: Prisma.TransactionClient, keyring: Keyring, save: Save): Promise<void> {
+  const { model, payload, expiresAt } = save;
+  const id = artifactId(model, save.id);
+  const second = model === 'Session' ? payload.uid : model === 'DeviceCode' ? payload.userCode : undefined;
+  const changing = {
+    grantId: grantable.has(model) ? (payload.grantId ?? null) : null,
+    sealed: keyring.seal(contextOf(id), JSON.stringify(payload)),
+    expiresAt,
+  };
+  await database.artifact.upsert({
+    where: { id },
+    create: {
+      id,
+      model,
+      clientId: payload.clientId ?? null,
+      lookup: second === undefined ? null : lookups(keyring, model, second)[0],
+      ...changing,
+    },
+    update: changing,
+  });
+}
+
+function open(keyring: Keyring, row: Artifact): AdapterPayload {
+  const payload = JSON.parse(keyring.unseal(contextOf(row.id), row.sealed)) as AdapterPayload;
+  if (row.consumedAt) payload.consumed = Math.floor(row.consumedAt.getTime() / 1000);
+  return payload;
+}
+
+// A user code is short enough to be guessed from a plain hash; under a key it is not.
+function lookups(keyring: Keyring, model: string, value: string): [Uint8Array<ArrayBuffer>, ...Uint8Array<ArrayBuffer>[]] {
+  return keyring.macs('lookup', `${model}:${value}`).map((mac) => new Uint8Array(mac)) as [
+    Uint8Array<ArrayBuffer>,
+    ...Uint8Array<ArrayBuffer>[],
+  ];
+}
+
+function contextOf(id: Uint8Array): string {
+  return `artifact ${Buffer.from(id).toString('base64url')}`;
+}

@@ -1,0 +1,67 @@
+// What storage refuses or cannot do, as errors that the engine passes on to the client as they are.
+import { errors } from 'oidc-provider';
+import { Prisma } from '../generated/client.ts';
+
+/** The database cannot answer: nothing was written; the client may try again (RFC 6749 §4.1.2.1). */
+export class StorageUnavailable extends errors.CustomOIDCProviderError {
+  constructor(cause: unknown) {
+    super('temporarily_unavailable', 'the provider cannot answer right now; nothing was changed, please try again');
+    this.cause = cause;
+    this.status = this.statusCode = 503;
+    this.expose = true;
+  }
+}
+
+/**
+ * Another request was first: the unit of work was not committed.
+ * `spent` is set when what was lost is a code that had been used: what was issued from it must end.
+ */
+export class LostRace extends errors.InvalidGrant {
+  readonly spentGrantId: string | undefined;
+
+  constructor(detail: string, spentGrantId?: string) {
+    super(detail);
+    this.spentGrantId = spentGrantId;
+  }
+}
+
+/**
+ * Runs a query and tells a database that cannot answer from a query that is wrong or was refused.
+ *
+ * @throws {StorageUnavailable} when the database cannot be reached or does not answer in time
+ */
+export async function answered<T>(query: () => PromiseLike<T>): Promise<T> {
+  try {
+    return await query();
+  } catch (error) {
+    if (error instanceof errors.OIDCProviderError) throw error;
+    if (error instanceof Prisma.PrismaClientValidationError) throw error;
+    if (error instanceof Prisma.PrismaClientKnownRequestError && isAnswer(error.code)) throw error;
+    throw new StorageUnavailable(error);
+  }
+}
+
+/** The same for work that does more than a query: only what the database's client throws counts as no answer. */
+export async function unlessUnavailable<T>(work: () => PromiseLike<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Error && /^(PrismaClient|DriverAdapter)/.test(error.name)) return answered(() => Promise.reject(error));
+    throw error;
+  }
+}
+
+/** Whether an error is a foreign key that points at nothing: what was to be issued for has gone. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003';
+}
+
+/** Whether an error is a unique key that is taken. */
+export function isTaken(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
+}
+
+// P2002: unique, P2003: foreign key, P2025: not found. Everything else is no answer to the question.
+function isAnswer(code: string): boolean {
+  return code === 'P2002' || code === 'P2003' || code === 'P2025';
+}

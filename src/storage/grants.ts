@@ -1,0 +1,39 @@
+// Grants: what a person has allowed a client, per browser session or device. A grant always outlives the
+// refresh-token families that hang on it: starting a family extends it.
+import type { AdapterPayload } from 'oidc-provider';
+import type { Grant, Prisma, PrismaClient } from '../generated/client.ts';
+import type { Save } from './unit-of-work.ts';
+
+export async function findGrant(prisma: PrismaClient, id: string): Promise<AdapterPayload | undefined> {
+  const row = await prisma.grant.findUnique({ where: { id } });
+  return row ? payloadOf(row) : undefined;
+}
+
+/** The newest living grant of a person to a client, in whatever browser or device it was given. */
+export async function latestGrant(
+  prisma: PrismaClient,
+  accountId: string,
+  clientId: string,
+  now: Date,
+): Promise<AdapterPayload | undefined> {
+  const row = await prisma.grant.findFirst({
+    where: { accountId, clientId, expiresAt: { gt: now } },
+    orderBy: { createdAt: 'desc' },
+  });
+  return row ? payloadOf(row) : undefined;
+}
+
+export async function saveGrant(database: Prisma.TransactionClient, { id, payload, expiresAt }: Save): Promise<void> {
+  const { accountId, clientId } = payload;
+  if (accountId === undefined || clientId === undefined) throw new TypeError('a grant needs an account and a client');
+  const content = payload as Prisma.InputJsonObject;
+  await database.grant.upsert({
+    where: { id },
+    create: { id, accountId, clientId, payload: content, expiresAt },
+    update: { payload: content },
+  });
+}
+
+export function payloadOf(row: Grant): AdapterPayload {
+  return { ...(row.payload as AdapterPayload), exp: Math.floor(row.expiresAt.getTime() / 1000) };
+}

@@ -1,0 +1,18 @@
+// Opening storage: the database, and the keys that protect what is in it.
+import type { Config } from '../config.ts';
+import { openDatabase } from '../database/open.ts';
+import { Keyring, keptSecret } from '../keys/keyring.ts';
+import type { Storage } from './unit-of-work.ts';
+
+export interface OpenStorage {
+  readonly storage: Storage;
+  /** The names of the migrations that were applied now. */
+  readonly applied: readonly string[];
+  close(): Promise<void>;
+}
+
+export async function openStorage(config: Config): Promise<OpenStorage> {
+  const { prisma, applied, close } = await openDatabase(config);
+  const keyring = new Keyring(config.secrets ?? [keptSecret(config.dataDir)]);
+  return { storage: { prisma, keyring, now: () => new Date() }, applied, close };
+}

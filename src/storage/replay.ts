@@ -1,0 +1,19 @@
+// Replay detection for DPoP proofs and client assertions: inserted at once, and a conflict is the replay
+// (RFC 9449 §11.1, RFC 7523 §3). Finding first and saving later would let two at once through.
+import { artifactId } from './artifacts.ts';
+import { answered } from './errors.ts';
+import { currentUnit } from './unit-of-work.ts';
+
+/**
+ * Remembers a `jti` of an issuer until it expires. The engine's `ReplayDetection.unique`.
+ *
+ * @param exp seconds since the epoch
+ * @returns whether it had not been seen before
+ */
+export async function isFirstUse(iss: string, jti: string, exp: number): Promise<boolean> {
+  const { prisma } = currentUnit().storage;
+  const id = artifactId('ReplayDetection', JSON.stringify([iss, jti]));
+  const data = { id, model: 'ReplayDetection', sealed: new Uint8Array(0), expiresAt: new Date(exp * 1000) };
+  const { count } = await answered(() => prisma.artifact.createMany({ data: [data], skipDuplicates: true }));
+  return count === 1;
+}

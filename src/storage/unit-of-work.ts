@@ -1,0 +1,216 @@
+// One unit of work per request: reads go to the database once and see the request's own writes; writes are
+// collected and committed in one transaction before the response leaves. What issues or spends is committed
+// only with a success; what revokes is committed with the refusal too. Locks are taken in one order: grants,
+// then artifacts, then the refresh family, so that units cannot deadlock each other.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { AdapterPayload } from 'oidc-provider';
+import type { Keyring } from '../keys/keyring.ts';
+import type { Prisma, PrismaClient } from '../generated/client.ts';
+import { artifactId, saveArtifact } from './artifacts.ts';
+import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
+import { saveGrant } from './grants.ts';
+import { type Rotation, type Start, rotateFamily, startFamily } from './families.ts';
+import { type EndReason, type Origin, endFamily, revokeGrant } from './revocation.ts';
+
+export interface Storage {
+  readonly prisma: PrismaClient;
+  readonly keyring: Keyring;
+  /** The clock; tests set it. */
+  readonly now: () => Date;
+}
+
+export interface Save {
+  readonly model: string;
+  readonly id: string;
+  readonly payload: AdapterPayload;
+  readonly expiresAt: Date;
+}
+
+interface Reference {
+  readonly model: string;
+  readonly id: string;
+  readonly grantId: string | undefined;
+}
+
+// What only remembers where a person or a device is: kept even when the request is refused.
+const bookkeeping = new Set(['Session', 'Interaction', 'DeviceCode']);
+
+const units = new AsyncLocalStorage<UnitOfWork>();
+
+/**
+ * Runs a request as one unit of work, and commits it when it has made its answer.
+ *
+ * @param isRefused asked after the work: whether the answer is a refusal
+ * @throws {LostRace | StorageUnavailable} from the commit; then nothing of the unit was written, except what
+ * a lost race revokes
+ */
+export async function runUnit(
+  storage: Storage,
+  origin: Origin,
+  work: () => Promise<unknown>,
+  isRefused: () => boolean = () => false,
+): Promise<void> {
+  const unit = new UnitOfWork(storage, origin);
+  await units.run(unit, () => unlessUnavailable(work));
+  await unit.commit(unit.refused || isRefused());
+}
+
+/** The unit of work of the request that is being served. */
+export function currentUnit(): UnitOfWork {
+  const unit = units.getStore();
+  if (!unit) throw new Error('storage was used outside a unit of work');
+  return unit;
+}
+
+export class UnitOfWork {
+  readonly storage: Storage;
+  readonly origin: Origin;
+  /** Set by whoever knows that the answer is a refusal although its status does not say so. */
+  refused = false;
+  /** The refresh token that this request has presented and may spend. */
+  presented: Rotation | undefined;
+  /** The same, once it is being spent. */
+  rotation: Rotation | undefined;
+  /** The refresh-token family that this request starts. */
+  start: Start | undefined;
+  readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
+  readonly #saves = new Map<string, Save>();
+  readonly #consumed = new Map<string, Reference>();
+  readonly #destroyed = new Map<string, { model: string; id: string }>();
+  readonly #revokedGrants = new Map<string, EndReason>();
+  readonly #endedFamilies = new Map<string, EndReason>();
+
+  constructor(storage: Storage, origin: Origin) {
+    this.storage = storage;
+    this.origin = origin;
+  }
+
+  /** Reads one record: the request's own write of it if there is one, else the database, once. */
+  async read(
+    model: string,
+    id: string,
+    query: () => Promise<AdapterPayload | undefined>,
+  ): Promise<AdapterPayload | undefined> {
+    const key = keyOf(model, id);
+    if (this.#destroyed.has(key)) return undefined;
+    const saved = this.#saves.get(key);
+    if (!saved && !this.#reads.has(key)) this.#reads.set(key, answered(query));
+    const payload = saved?.payload ?? (await this.#reads.get(key));
+    if (payload === undefined) return undefined;
+    if (payload.grantId !== undefined && this.#revokedGrants.has(payload.grantId)) return undefined;
+    // A copy: the engine changes what it is given.
+    const copy = structuredClone(payload);
+    return this.#consumed.has(key) ? { ...copy, consumed: epoch(this.storage.now()) } : copy;
+  }
+
+  /** Tells the unit of a record that came along with another. */
+  remember(model: string, id: string, payload: AdapterPayload): void {
+    this.#reads.set(keyOf(model, id), Promise.resolve(payload));
+  }
+
+  /** A record that this request itself has written and that fits. */
+  written(model: string, fits: (payload: AdapterPayload) => boolean): AdapterPayload | undefined {
+    for (const save of this.#saves.values()) if (save.model === model && fits(save.payload)) return save.payload;
+    return undefined;
+  }
+
+  save(save: Save): void {
+    const key = keyOf(save.model, save.id);
+    this.#destroyed.delete(key);
+    // As the database would give it back: without undefined members, shared with nobody.
+    this.#saves.set(key, { ...save, payload: JSON.parse(JSON.stringify(save.payload)) as AdapterPayload });
+  }
+
+  consume(model: string, id: string, grantId: string | undefined): void {
+    this.#consumed.set(keyOf(model, id), { model, id, grantId });
+  }
+
+  destroy(model: string, id: string): void {
+    this.#saves.delete(keyOf(model, id));
+    this.#destroyed.set(keyOf(model, id), { model, id });
+  }
+
+  revokeGrant(grantId: string, reason: EndReason): void {
+    this.#revokedGrants.set(grantId, reason);
+  }
+
+  endFamily(familyId: string, reason: EndReason): void {
+    this.#endedFamilies.set(familyId, reason);
+  }
+
+  /**
+   * Writes what was collected, in one transaction.
+   *
+   * @param refused whether the request was refused: then only bookkeeping and revocations are written
+   * @throws {LostRace} when another request was first; {@link StorageUnavailable}
+   */
+  async commit(refused: boolean): Promise<void> {
+    const kept = (model: string) => !refused || bookkeeping.has(model);
+    const saves = [...this.#saves.values()].filter(({ model }) => kept(model));
+    const consumed = [...this.#consumed.values()].filter(({ model }) => kept(model));
+    const rotation = refused ? undefined : this.rotation;
+    const start = refused ? undefined : this.start;
+    const size =
+      saves.length +
+      consumed.length +
+      this.#destroyed.size +
+      this.#revokedGrants.size +
+      this.#endedFamilies.size +
+      (rotation ? 1 : 0) +
+      (start ? 1 : 0);
+    if (size === 0) return;
+
+    const { prisma } = this.storage;
+    const write = async (database: Prisma.TransactionClient): Promise<void> => {
+      for (const [grantId, reason] of [...this.#revokedGrants].sort(byKey)) {
+        await revokeGrant(database, grantId, reason, this.storage.now(), this.origin);
+      }
+      for (const save of saves) if (save.model === 'Grant') await saveGrant(database, save);
+      for (const save of saves) if (save.model !== 'Grant') await saveArtifact(database, this.storage.keyring, save);
+      if (start) await startFamily(database, start, this.storage.now(), this.origin);
+      for (const { model, id } of this.#destroyed.values()) {
+        await database.artifact.deleteMany({ where: { id: artifactId(model, id) } });
+      }
+      for (const reference of consumed) await this.#consume(database, reference);
+      for (const [familyId, reason] of this.#endedFamilies) {
+        await endFamily(database, familyId, reason, this.storage.now(), this.origin);
+      }
+      if (rotation) await rotateFamily(database, rotation, this.storage.now(), this.origin);
+    };
+
+    try {
+      await answered(() => prisma.$transaction(write));
+    } catch (error) {
+      if (isGone(error)) throw new LostRace('the grant was revoked meanwhile');
+      if (error instanceof LostRace && error.spentGrantId !== undefined) {
+        const grantId = error.spentGrantId;
+        const reason = 'code_reuse';
+        await answered(() =>
+          prisma.$transaction((database) => revokeGrant(database, grantId, reason, this.storage.now(), this.origin)),
+        );
+      }
+      throw error;
+    }
+  }
+
+  async #consume(database: Prisma.TransactionClient, { model, id, grantId }: Reference): Promise<void> {
+    const { count } = await database.artifact.updateMany({
+      where: { id: artifactId(model, id), consumedAt: null },
+      data: { consumedAt: this.storage.now() },
+    });
+    // Of two requests that spend one code at once, the second finds it spent: RFC 6749 §4.1.2.
+    if (count === 0) throw new LostRace(`${model} was already used`, grantId);
+  }
+}
+
+export function epoch(date: Date): number {
+  return Math.floor(date.getTime() / 1000);
+}
+
+function keyOf(model: string, id: string): string {
+  return `${model} ${id}`;
+}
+
+function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
+  return a < b ? -1 : 1;
+}

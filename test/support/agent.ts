@@ -1,0 +1,114 @@
+// A person's browser without its window: it keeps cookies, follows redirects within the provider, fills in forms.
+import { type HTMLElement, parse } from 'node-html-parser';
+import { person } from './provider.ts';
+
+interface Cookie {
+  readonly name: string;
+  readonly value: string;
+  readonly path: string;
+}
+
+export interface Page {
+  readonly url: URL;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly html: HTMLElement;
+  /** The URL outside the provider that the browser was sent to, which is not fetched. */
+  readonly away?: URL;
+}
+
+export class Agent {
+  readonly #cookies = new Map<string, Cookie>();
+  readonly #origin: string;
+
+  constructor(issuer: string) {
+    this.#origin = new URL(issuer).origin;
+  }
+
+  get cookies(): readonly Cookie[] {
+    return [...this.#cookies.values()];
+  }
+
+  forget(): void {
+    this.#cookies.clear();
+  }
+
+  /** Another browser that has the same cookies at this moment. */
+  clone(): Agent {
+    const copy = new Agent(this.#origin);
+    for (const [key, cookie] of this.#cookies) copy.#cookies.set(key, cookie);
+    return copy;
+  }
+
+  async open(url: string | URL, form?: Record<string, string>): Promise<Page> {
+    let target = new URL(url, this.#origin);
+    let body = form;
+    for (let hops = 0; hops < 20; hops++) {
+      const response = await fetch(target, {
+        method: body ? 'POST' : 'GET',
+        redirect: 'manual',
+        headers: { accept: 'text/html,*/*;q=0.5', cookie: this.#cookieHeader(target), 'user-agent': 'Test browser' },
+        ...(body ? { body: new URLSearchParams(body) } : {}),
+      });
+      this.#keep(response, target);
+      const location = response.headers.get('location');
+      const html = await response.text();
+      const next = location === null ? undefined : new URL(location, target);
+      if (!next || next.origin !== this.#origin) {
+        return { url: target, status: response.status, headers: response.headers, html: parse(html), ...(next ? { away: next } : {}) };
+      }
+      [target, body] = [next, undefined];
+    }
+    throw new Error(`too many redirects at ${target.href}`);
+  }
+
+  /** Submits the form that has this field or button, with what is filled in. */
+  submit(page: Page, filled: Record<string, string>, action?: RegExp): Promise<Page> {
+    const forms = page.html.querySelectorAll('form');
+    const form = forms.find((candidate) => (action ? action.test(candidate.getAttribute('action') ?? '') : true));
+    if (!form) throw new Error(`no form ${String(action)} on ${page.url.href}: ${page.html.toString().slice(0, 500)}`);
+    const hidden = form
+      .querySelectorAll('input')
+      .filter((input) => input.getAttribute('type') === 'hidden')
+      .map((input) => [input.getAttribute('name') ?? '', input.getAttribute('value') ?? '']);
+    return this.open(new URL(form.getAttribute('action') ?? '', page.url), { ...Object.fromEntries(hidden), ...filled });
+  }
+
+  /** Goes through sign-in and consent, whichever are asked for, and ends at the relying party. */
+  async authorize(url: string | URL, as: { email: string; password: string } = person): Promise<URL> {
+    let page = await this.open(url);
+    for (let steps = 0; steps < 6; steps++) {
+      if (page.away) return page.away;
+      if (page.html.querySelector('form[action$="/sign-in"]')) {
+        page = await this.submit(page, { email: as.email, password: as.password }, /\/sign-in$/);
+      } else if (page.html.querySelector('form[action$="/consent"]')) {
+        page = await this.submit(page, {}, /\/consent$/);
+      } else {
+        break;
+      }
+    }
+    if (page.away) return page.away;
+    throw new Error(`stuck at ${page.url.href} (${page.status}): ${page.html.querySelector('h1')?.text ?? ''} ${page.html.querySelector('main')?.text.replace(/\s+/g, ' ') ?? ''}`);
+  }
+
+  #cookieHeader(url: URL): string {
+    return this.cookies
+      .filter(({ path }) => url.pathname === path || url.pathname.startsWith(path.endsWith('/') ? path : `${path}/`))
+      .map(({ name, value }) => `${name}=${value}`)
+      .join('; ');
+  }
+
+  #keep(response: Response, url: URL): void {
+    for (const line of response.headers.getSetCookie()) {
+      const [pair = '', ...attributes] = line.split(';').map((part) => part.trim());
+      const [name = '', ...rest] = pair.split('=');
+      const attribute = (wanted: string) =>
+        attributes.find((part) => part.toLowerCase().startsWith(`${wanted}=`))?.slice(wanted.length + 1);
+      const path = attribute('path') ?? url.pathname;
+      const expires = attribute('expires');
+      const key = `${name} ${path}`;
+      if (expires !== undefined && new Date(expires).getTime() <= Date.now()) this.#cookies.delete(key);
+      else this.#cookies.set(key, { name, value: rest.join('='), path });
+    }
+  }
+}

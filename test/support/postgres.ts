@@ -1,0 +1,31 @@
+// One real PostgreSQL for the run: started here, with a migrated template that every file's database is made from.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { TestProject } from 'vitest/node';
+import { startEmbedded } from '../../src/database/embedded.ts';
+import { migrate } from '../../src/database/migrate.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    postgres: string;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), 'symbolon-test-'));
+  const { url, release } = await startEmbedded(folder);
+  const admin = new pg.Client({ connectionString: url });
+  await admin.connect();
+  await admin.query('CREATE DATABASE template_symbolon');
+  await admin.end();
+  const template = new URL(url);
+  template.pathname = '/template_symbolon';
+  await migrate(template.href);
+  project.provide('postgres', url);
+  return async () => {
+    await release();
+    await rm(folder, { recursive: true, force: true });
+  };
+}

@@ -1,0 +1,94 @@
+// The whole provider on a real HTTP server and a database of its own, in this process, with a clock to turn.
+import { type Server, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { addAccount } from '../../src/accounts/accounts.ts';
+import { createApp } from '../../src/app.ts';
+import { type Config, type Environment, readConfig } from '../../src/config.ts';
+import { connect } from '../../src/database/open.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
+import { createLog } from '../../src/operations/log.ts';
+import { type ClientMetadata, insertClient } from '../../src/storage/clients.ts';
+import type { Storage } from '../../src/storage/unit-of-work.ts';
+import { createDatabase } from './database.ts';
+
+export const secret = 'a secret for tests that is long enough';
+
+export const person = { email: 'ada@example.com', name: 'Ada Lovelace', password: 'correct horse battery' };
+export const webClient = {
+  client_id: 'web',
+  client_secret: 'the secret of the web client',
+  client_name: 'Notes',
+  redirect_uris: ['http://localhost:4000/callback'],
+  post_logout_redirect_uris: ['http://localhost:4000/'],
+  grant_types: ['authorization_code', 'refresh_token'],
+};
+export const publicClient = {
+  client_id: 'spa',
+  client_name: 'Sketches',
+  redirect_uris: ['http://localhost:4001/callback'],
+  grant_types: ['authorization_code', 'refresh_token'],
+  token_endpoint_auth_method: 'none',
+};
+
+export interface TestProvider {
+  readonly issuer: string;
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly databaseUrl: string;
+  readonly accountId: string;
+  addClient(metadata: ClientMetadata): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Options {
+  readonly environment?: Environment;
+  /** The issuer's path. */
+  readonly path?: string;
+  readonly now?: () => Date;
+  readonly clients?: readonly ClientMetadata[];
+  readonly wrap?: (storage: Storage) => Storage;
+}
+
+export async function startProvider(options: Options = {}): Promise<TestProvider> {
+  const database = await createDatabase();
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
+  const { port } = server.address() as AddressInfo;
+  const config = readConfig({
+    DATABASE_URL: database.url,
+    SYMBOLON_SECRET: secret,
+    SYMBOLON_ISSUER: `http://localhost:${port}${options.path ?? ''}`,
+    PORT: String(port),
+    ...options.environment,
+  });
+  const prisma = connect(database.url);
+  const plain: Storage = { prisma, keyring: new Keyring(config.secrets ?? []), now: options.now ?? (() => new Date()) };
+  const storage = options.wrap?.(plain) ?? plain;
+  const { koa } = await createApp({ config, storage, log: createLog(process.env['TEST_LOG'] ?? 'silent') });
+  koa.silent = true;
+  const handle = koa.callback();
+  server.on('request', (request, response) => void handle(request, response));
+
+  const account = await addAccount(prisma, person, { admin: false });
+  const addClient = (metadata: ClientMetadata) => insertClient(prisma, plain.keyring, metadata);
+  for (const client of options.clients ?? [webClient, publicClient]) await addClient(client);
+
+  return {
+    issuer: config.issuer,
+    config,
+    storage: plain,
+    databaseUrl: database.url,
+    accountId: account.id,
+    addClient,
+    async close() {
+      await closed(server);
+      await prisma.$disconnect();
+      await database.drop();
+    },
+  };
+}
+
+function closed(server: Server): Promise<void> {
+  server.closeAllConnections();
+  return new Promise((resolve) => server.close(() => { resolve(); }));
+}
