@@ -55,7 +55,8 @@ function refreshed(exchanges: readonly Exchange[], family: Family, button: Butto
 }
 
 function refreshedTwice(exchanges: readonly Exchange[], family: Family, button: Button): Html {
-  if (exchanges.every(({ refusal }) => refusal)) return refused(exchanges.slice(0, 1), family, button);
+  if (exchanges.every(({ refusal }) => refusal))
+    return refused(exchanges.slice(0, 1), family, button);
   const successors = new Set(exchanges.map(({ received }) => received?.token));
   if (successors.size > 1) {
     const text = html`<p>The provider did not give both requests the same successor.</p>`;
@@ -81,10 +82,10 @@ function honoured(exchange: Exchange, received: Generation, family: Family, butt
     'note',
     'The same successor again: a retry, not a theft',
     html`<p>
-        This was the token <em>just before</em> the current one. Its answer may have been lost on the
-        way, and a lost response must not sign you out. So it is honoured within the retry window (60
-        seconds unless set otherwise), and gives the <b>same</b> successor, #${received.number}, which
-        you have already: a thief gains no second line of tokens.
+        This was the token <em>just before</em> the current one. Its answer may have been lost on
+        the way, and a lost response must not sign you out. So it is honoured within the retry
+        window (60 seconds unless set otherwise), and gives the <b>same</b> successor,
+        #${received.number}, which you have already: a thief gains no second line of tokens.
       </p>
       ${list([exchange])}
       <p>An older token has no such excuse.</p>
@@ -103,10 +104,12 @@ function reused(
   return panel(
     'bad',
     'Replay seen: the whole family has ended',
-    html`${aging?.received &&
-      html`<p>
-        First refreshed once more, so that #${sent.number} was two rotations old. Then sent it:
-      </p>`}
+    html`${
+        aging?.received &&
+        html`<p>
+          First refreshed once more, so that #${sent.number} was two rotations old. Then sent it:
+        </p>`
+      }
       ${list([exchange])}
       <ol class="steps">
         <li>
@@ -118,7 +121,8 @@ function reused(
           #${current(family).number} too, and its access tokens.
         </li>
         <li>
-          The next refresh answers <code>invalid_grant</code>. You can sign in again; a thief cannot.
+          The next refresh answers <code>invalid_grant</code>. You can sign in again; a thief
+          cannot.
         </li>
       </ol>
       ${json(refusal, `What the provider answered to #${sent.number}`)}

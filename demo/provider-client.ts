@@ -78,7 +78,8 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
         const response = await client.refreshTokenGrant(config, refreshToken);
         const tokens = tokensOf(response, before);
         // OIDC Core §12.2: a refreshed ID token is about the same person.
-        if (tokens.claims.sub !== before.claims.sub) throw new Error('The ID token is about another person.');
+        if (tokens.claims.sub !== before.claims.sub)
+          throw new Error('The ID token is about another person.');
         return tokens;
       });
     },
@@ -114,6 +115,7 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
 
 function discover({ issuer, clientId, clientSecret }: ProviderClientOptions) {
   const execute = [client.enableNonRepudiationChecks]; // the ID token's signature is verified, too
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to stand out
   if (isLoopback(issuer)) execute.push(client.allowInsecureRequests);
   return client.discovery(
     new URL(issuer),
@@ -134,7 +136,8 @@ function tokensOf(
 ): Tokens {
   const claims = response.claims() ?? before?.claims;
   const idToken = response.id_token ?? before?.idToken;
-  if (!claims || idToken === undefined) throw new Error('The provider answered without an ID token.');
+  if (!claims || idToken === undefined)
+    throw new Error('The provider answered without an ID token.');
   return {
     accessToken: response.access_token,
     refreshToken: response.refresh_token ?? before?.refreshToken,
@@ -150,7 +153,7 @@ async function reply<Value>(ask: () => Promise<Value>): Promise<Reply<Value>> {
     return { value: await ask() };
   } catch (error) {
     if (error instanceof client.ResponseBodyError) {
-      return { refusal: { status: error.status, body: error.cause as client.JsonValue } };
+      return { refusal: { status: error.status, body: error.cause } };
     }
     const response = responseOf(error);
     if (!response || response.bodyUsed) throw error;

@@ -150,8 +150,8 @@ function noFamilyCard(context: PageContext): Html {
   return html`<section class="card" aria-labelledby="family">
     <h2 id="family">No refresh token</h2>
     <p>
-      The provider gives one only under <code>offline_access</code>, and that was not granted at this
-      sign-in. Sign in again and allow it.
+      The provider gives one only under <code>offline_access</code>, and that was not granted at
+      this sign-in. Sign in again and allow it.
     </p>
     ${button(context, '/sign-in', 'Sign in again', 'primary')}
   </section>`;
@@ -191,7 +191,8 @@ function claimsTable(claims: object, now: Date): Html {
         ([name, value]) =>
           html`<tr>
             <th scope="row">
-              <code>${name}</code>${MEANINGS[name] !== undefined && html`<small>${MEANINGS[name]}</small>`}
+              <code>${name}</code
+              >${MEANINGS[name] !== undefined && html`<small>${MEANINGS[name]}</small>`}
             </th>
             <td>${claimValue(name, value, now)}</td>
           </tr>`,

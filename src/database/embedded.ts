@@ -1,7 +1,7 @@
 // The embedded PostgreSQL: a real server in the data folder, for when there is no DATABASE_URL. It is a
 // daemon that Symbolon's processes share: whoever finds none starts it, whoever leaves last stops it.
-// Invariant: never two servers on one data folder (the kernel's lock on the folder, beside PostgreSQL's
-// own), and never a server stopped that a process still uses (an advisory lock, held while using it).
+// Invariant: never two servers on one data folder (the kernel's lock on postgres.lock, beside
+// PostgreSQL's own), and never a server stopped that a process still uses (an advisory lock, held while using it).
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -59,20 +59,22 @@ export async function startEmbedded(directory: string): Promise<Embedded> {
   const { client, port } = await use(server);
   let holding = client;
   let released: Promise<void> | undefined;
+  const isReleased = () => released !== undefined;
 
+  const keep = (held: Client): void => {
+    holding = held;
+    held.once('end', () => void holdAgain());
+  };
   // A server that has restarted itself after a crash has forgotten who uses it.
-  const keep = (held: Client) =>
-    held.once('end', () => {
-      void holdAgain();
-    });
-  const holdAgain = async () => {
-    while (!released) {
+  const holdAgain = async (): Promise<void> => {
+    while (!isReleased()) {
       await sleep(1000, undefined, { ref: false });
       const again = await connect(server, port).catch(() => undefined);
-      if (again && released) await again.end();
-      else if (again) return keep((holding = again));
+      if (!again) continue;
+      if (!isReleased()) keep(again);
+      else await again.end();
+      return;
     }
-    return undefined;
   };
   keep(client);
 
@@ -172,7 +174,8 @@ async function isLast(client: Client): Promise<boolean> {
  */
 async function launch(server: Server, stale: number | undefined): Promise<ChildProcess> {
   // Every process of the server inherits the lock; it goes with the last of them, however that ends.
-  const lock = ['flock', '--nonblock', '--no-fork', `--conflict-exit-code=${LOCKED}`, server.data];
+  const lockFile = join(server.home, 'postgres.lock');
+  const lock = ['flock', '--nonblock', '--no-fork', `--conflict-exit-code=${LOCKED}`, lockFile];
   const settings = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
@@ -330,7 +333,12 @@ const execute = promisify(execFile);
 /** Runs one of PostgreSQL's programs to its end. */
 async function run(server: Server, program: keyof Programs, args: string[]): Promise<void> {
   const [command = '', ...rest] = [...server.prefix, server.programs[program], ...args];
-  await execute(command, rest, { env: environment() });
+  await execute(command, rest, { env: environment() }).catch((cause: unknown) => {
+    const { stderr = '' } = cause as { stderr?: string };
+    throw new Error(`PostgreSQL's ${program} failed in ${server.home}: ${stderr.trim()}`, {
+      cause,
+    });
+  });
 }
 
 /** Symbolon's own environment has secrets in it, and PostgreSQL's variables, which are not meant here. */

@@ -39,18 +39,38 @@ export async function migrate(url: string, directory = MIGRATIONS): Promise<stri
   const migrations = await read(directory);
   const client = new Client({ connectionString: url, application_name: 'symbolon: migrate' });
   client.on('error', () => undefined); // The query that needed the connection says so.
+  const applied: string[] = [];
   try {
     await client.connect();
-    await client.query('SELECT pg_advisory_lock($1)', [LOCK]);
-    const { rows } = await client.query<{ exists: boolean }>(
-      "SELECT to_regclass('_prisma_migrations') IS NOT NULL AS exists",
-    );
-    if (!rows[0]?.exists) await client.query(TABLE);
-    const pending = await compare(client, migrations);
-    for (const migration of pending) await apply(client, migration);
-    return pending.map(({ name }) => name);
+    for (;;) {
+      const name = await applyNext(client, migrations);
+      if (name === undefined) return applied;
+      applied.push(name);
+    }
   } finally {
-    await client.end().catch(() => undefined); // This gives the lock back, too.
+    await client.end().catch(() => undefined);
+  }
+}
+
+/**
+ * Applies the first migration that the database does not have; undefined when it has all. The lock ends
+ * with the transaction, so that nothing can leave it behind and poolers of connections do no harm.
+ */
+async function applyNext(client: Client, migrations: Migration[]): Promise<string | undefined> {
+  await client.query('BEGIN');
+  try {
+    await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK]);
+    const { rows } = await client.query<{ made: boolean }>(
+      "SELECT to_regclass('_prisma_migrations') IS NOT NULL AS made",
+    );
+    if (!rows[0]?.made) await client.query(TABLE);
+    const next = await firstPending(client, migrations);
+    if (next) await apply(client, next);
+    await client.query('COMMIT');
+    return next?.name;
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
   }
 }
 
@@ -65,8 +85,11 @@ async function read(directory: string): Promise<Migration[]> {
   );
 }
 
-/** Those that the database does not have yet; throws when what it has is not what the files say. */
-async function compare(client: Client, migrations: Migration[]): Promise<Migration[]> {
+/** The first that the database does not have; throws when what it has is not what the files say. */
+async function firstPending(
+  client: Client,
+  migrations: Migration[],
+): Promise<Migration | undefined> {
   const { rows } = await client.query<Recorded>(
     'SELECT migration_name, checksum, finished_at FROM _prisma_migrations WHERE rolled_back_at IS NULL',
   );
@@ -89,23 +112,23 @@ async function compare(client: Client, migrations: Migration[]): Promise<Migrati
     }
   }
   const applied = new Set(rows.map((row) => row.migration_name));
-  return migrations.filter(({ name }) => !applied.has(name));
+  return migrations.find(({ name }) => !applied.has(name));
 }
 
 async function apply(client: Client, { name, sql, checksum }: Migration): Promise<void> {
   try {
-    await client.query('BEGIN');
     await client.query(sql);
-    await client.query(
-      `INSERT INTO _prisma_migrations
-         (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
-       VALUES ($1, $2, $3, now(), clock_timestamp(), 1)`,
-      [randomUUID(), checksum, name],
-    );
-    await client.query('COMMIT');
   } catch (cause) {
-    await client.query('ROLLBACK').catch(() => undefined);
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`The migration ${name} failed and left nothing behind: ${reason}`, { cause });
+    throw new Error(
+      `The migration ${name} failed, and nothing of it was kept: ${reason}. The version of Symbolon that ran before goes on running; report this.`,
+      { cause },
+    );
   }
+  await client.query(
+    `INSERT INTO _prisma_migrations
+       (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
+     VALUES ($1, $2, $3, now(), clock_timestamp(), 1)`,
+    [randomUUID(), checksum, name],
+  );
 }

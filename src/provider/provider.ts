@@ -95,7 +95,8 @@ export function createProvider({ config, storage, signingKeys, pages }: Provider
         allowedPolicy: (_ctx, client, token) =>
           client.clientAuthMethod !== 'none' && (token.kind !== 'RefreshToken' || token.clientId === client.clientId),
       },
-      revocation: { enabled: true },
+      // A client revokes its own tokens; of others' it learns nothing (RFC 7009 §2.1).
+      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       clientCredentials: { enabled: true },
       resourceIndicators: { enabled: false },
       rpInitiatedLogout: {

@@ -1,4 +1,4 @@
-// The whole provider on a real HTTP server and a database of its own, in this process, with a clock to turn.
+// The whole provider on a real HTTP server and a database of its own, in this process.
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { addAccount } from '../../src/accounts/accounts.ts';
@@ -44,7 +44,6 @@ export interface Options {
   readonly environment?: Environment;
   /** The issuer's path. */
   readonly path?: string;
-  readonly now?: () => Date;
   readonly clients?: readonly ClientMetadata[];
   readonly wrap?: (storage: Storage) => Storage;
 }
@@ -62,7 +61,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     ...options.environment,
   });
   const prisma = connect(database.url);
-  const plain: Storage = { prisma, keyring: new Keyring(config.secrets ?? []), now: options.now ?? (() => new Date()) };
+  const plain: Storage = { prisma, keyring: new Keyring(config.secrets ?? []), now: () => new Date() };
   const storage = options.wrap?.(plain) ?? plain;
   const { koa } = await createApp({ config, storage, log: createLog(process.env['TEST_LOG'] ?? 'silent') });
   koa.silent = true;

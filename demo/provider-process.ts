@@ -1,0 +1,61 @@
+// The provider as a process of its own, started as everybody starts it: `node src/main.ts`.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Environment } from './seed.ts';
+
+export interface ProviderProcess {
+  /** Settles when it has ended, by itself or not. */
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+const PATIENCE = 90_000; // milliseconds: the first start makes a database
+
+/** Resolves when the provider answers. @throws when it ends before that */
+export async function startProvider(
+  environment: Environment,
+  issuer: string,
+): Promise<ProviderProcess> {
+  const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+  // Detached: Ctrl+C reaches the demo alone, which stops the provider once and in order.
+  const child = spawn(process.execPath, [main], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
+  });
+  const ended = once(child, 'close').then(() => undefined);
+  // Its greeting speaks of steps that the demo has taken already; its log is passed on.
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    if (line.startsWith('{')) console.log(line);
+  });
+
+  const provider = {
+    ended,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+  const deadline = Date.now() + PATIENCE;
+  while (!(await answers(issuer))) {
+    if (child.exitCode !== null) throw new Error('The provider ended; what it said is above.');
+    if (Date.now() > deadline) {
+      await provider.stop();
+      throw new Error(`The provider does not answer at ${issuer}.`);
+    }
+    await Promise.race([sleep(150), ended]);
+  }
+  return provider;
+}
+
+async function answers(issuer: string): Promise<boolean> {
+  try {
+    const url = `${issuer}/.well-known/openid-configuration`;
+    return (await fetch(url, { signal: AbortSignal.timeout(2000) })).ok;
+  } catch {
+    return false;
+  }
+}
