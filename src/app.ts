@@ -40,7 +40,10 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
     storage,
     signingKeys: await loadSigningKeys(prisma, keyring),
     pages: createEnginePages(renderer, async (id) => {
-      const account = await prisma.account.findUnique({ where: { id }, select: { email: true, name: true } });
+      const account = await prisma.account.findUnique({
+        where: { id },
+        select: { email: true, name: true },
+      });
       return account ? { email: account.email, name: account.name ?? undefined } : undefined;
     }),
   });
@@ -49,7 +52,11 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   const koa = new Koa({ proxy: config.trustProxy, keys: keyring.cookieKeys });
   koa.use(logRequests(log, provider));
   koa.use(securityHeaders());
-  koa.use(answerErrors(log, (ctx, code, description, error) => { errorPage(renderer, ctx, code, description, error); }));
+  koa.use(
+    answerErrors(log, (ctx, code, description, error) => {
+      errorPage(renderer, ctx, code, description, error);
+    }),
+  );
   koa.use(pinHost(issuer.host));
   koa.use(serveStyle());
   koa.use(authorizationServerMetadata());
@@ -63,7 +70,11 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
     const home = new Router();
     home.get('/', async (ctx) => {
       const discovery = `${config.issuer}/.well-known/openid-configuration`;
-      renderer.page(ctx, 'home', { issuer: config.issuer, discovery, accounts: await hasAccounts(prisma) });
+      renderer.page(ctx, 'home', {
+        issuer: config.issuer,
+        discovery,
+        accounts: await hasAccounts(prisma),
+      });
     });
     // RFC 8628 §3.3.1: the code from verification_uri_complete is filled in, and the person still confirms it.
     home.get('/device', async (ctx, next) => {
@@ -84,8 +95,13 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
 
   /** A request's writes are committed together, before its response leaves. */
   function oneUnitOfWork() {
-    return (ctx: Context, next: Next) =>
-      runUnit(storage, { ip: ctx.ip, userAgent: ctx.get('user-agent').slice(0, 500) || undefined }, next, () => ctx.status >= 400);
+    return (ctx: Context, next: Next): Promise<void> =>
+      runUnit(
+        storage,
+        { ip: ctx.ip, userAgent: ctx.get('user-agent').slice(0, 500) || undefined },
+        next,
+        () => ctx.status >= 400,
+      );
   }
 
   function serveStyle() {
@@ -141,7 +157,10 @@ function securityHeaders() {
   });
   return async (ctx: Context, next: Next) => {
     await new Promise<void>((resolve, reject) => {
-      set(ctx.req, ctx.res, (error?: unknown) => { if (error) reject(error as Error); else resolve(); });
+      set(ctx.req, ctx.res, (error?: unknown) => {
+        if (error) reject(error);
+        else resolve();
+      });
     });
     await next();
   };

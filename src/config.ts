@@ -16,22 +16,21 @@ interface Setting {
 }
 
 const integer = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/)
-    .transform(Number)
-    .pipe(z.number().int().min(min).max(max));
+  z.string().regex(/^\d+$/).transform(Number).pipe(z.number().int().min(min).max(max));
 
-const seconds = (fallback: number, min = 1) =>
-  integer(min, 3_155_760_000).default(fallback);
+const seconds = (fallback: number, min = 1) => integer(min, 3_155_760_000).default(fallback);
 
-const boolean = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
+const boolean = z
+  .enum(['true', 'false', '1', '0'])
+  .transform((value) => value === 'true' || value === '1');
 
 const issuer = z
   .url({ protocol: /^https?$/ })
   .refine((value) => {
     const url = new URL(value);
-    return !url.search && !url.hash && !url.username && !value.endsWith('?') && !value.endsWith('#');
+    return (
+      !url.search && !url.hash && !url.username && !value.endsWith('?') && !value.endsWith('#')
+    );
   })
   .transform((value) => value.replace(/\/+$/, ''));
 
@@ -81,7 +80,8 @@ export const settings = {
   },
   SYMBOLON_SECRET: {
     schema: secrets.optional(),
-    wants: 'one or more secrets of at least 32 bytes each, separated by commas (`openssl rand -base64 32` makes one)',
+    wants:
+      'one or more secrets of at least 32 bytes each, separated by commas (`openssl rand -base64 32` makes one)',
     help: 'What sealed data, cookies and refresh tokens are protected with. The first is used for new things, the others are still accepted. Required with a `DATABASE_URL`.',
     fallback: 'made at the first start and kept in the data folder',
     secret: true,
@@ -154,13 +154,17 @@ export class ConfigError extends Error {
   readonly mistakes: readonly string[];
 
   constructor(mistakes: readonly string[]) {
-    super(`Symbolon cannot start with these settings:\n${mistakes.map((line) => `  ${line}`).join('\n')}`);
+    super(
+      `Symbolon cannot start with these settings:\n${mistakes.map((line) => `  ${line}`).join('\n')}`,
+    );
     this.name = 'ConfigError';
     this.mistakes = mistakes;
   }
 }
 
-type Values = { -readonly [Name in keyof typeof settings]: z.output<(typeof settings)[Name]['schema']> };
+type Values = {
+  -readonly [Name in keyof typeof settings]: z.output<(typeof settings)[Name]['schema']>;
+};
 
 /**
  * Reads the settings from an environment. A variable that is set to an empty string counts as not set.
@@ -229,7 +233,10 @@ export function loadConfig(): Config {
 function isSecure(address: string): boolean {
   const { protocol, hostname } = new URL(address);
   return (
-    protocol === 'https:' || hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(hostname)
+    protocol === 'https:' ||
+    hostname === 'localhost' ||
+    hostname === '[::1]' ||
+    /^127(?:\.\d+){3}$/.test(hostname)
   );
 }
 

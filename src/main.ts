@@ -22,13 +22,21 @@ export async function serve(config: Config): Promise<Running> {
   const { storage, close } = await openStorage(config);
   const { koa } = await createApp({ config, storage, log });
   koa.silent = true;
-  const server = createServer(koa.callback());
+  const handle = koa.callback();
+  const server = createServer((request, response) => void handle(request, response));
   await listen(server, config);
-  const sweeping = startSweeping(storage, (error) => { log.error({ err: error }, 'sweep failed'); });
+  const sweeping = startSweeping(storage, (error) => {
+    log.error({ err: error }, 'sweep failed');
+  });
 
-  announce(config, (await hasAccounts(storage.prisma)) ? undefined : setupLink(config, storage.keyring));
+  announce(
+    config,
+    (await hasAccounts(storage.prisma)) ? undefined : setupLink(config, storage.keyring),
+  );
   if (config.issuer.startsWith('https:') && !config.trustProxy) {
-    log.warn('The issuer is https but SYMBOLON_TRUST_PROXY is off: behind a TLS proxy, URLs will be http.');
+    log.warn(
+      'The issuer is https but SYMBOLON_TRUST_PROXY is off: behind a TLS proxy, URLs will be http.',
+    );
   }
 
   let stopping: Promise<void> | undefined;
@@ -49,16 +57,26 @@ function listen(server: Server, { port, host }: Config): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
-      reject(taken ? new Error(`Port ${port} on ${host} is in use. Stop what listens there, or set PORT.`) : error);
+      reject(
+        taken
+          ? new Error(`Port ${port} on ${host} is in use. Stop what listens there, or set PORT.`)
+          : error,
+      );
     });
     server.listen({ port, host }, resolve);
   });
 }
 
 async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => { resolve(); }));
+  const closed = new Promise<void>((resolve) =>
+    server.close(() => {
+      resolve();
+    }),
+  );
   server.closeIdleConnections();
-  const impatience = setTimeout(() => { server.closeAllConnections(); }, GRACE);
+  const impatience = setTimeout(() => {
+    server.closeAllConnections();
+  }, GRACE);
   await closed;
   clearTimeout(impatience);
 }

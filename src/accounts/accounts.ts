@@ -45,11 +45,18 @@ export interface AccountOptions {
  *
  * @throws {AccountError} when a field is wrong, the address is taken, or a first account exists already
  */
-export async function addAccount(prisma: PrismaClient, input: AccountInput, options: AccountOptions): Promise<Account> {
+export async function addAccount(
+  prisma: PrismaClient,
+  input: AccountInput,
+  options: AccountOptions,
+): Promise<Account> {
   const parsed = accountInput.safeParse(input);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
-    throw new AccountError((issue?.path[0] ?? 'account') as AccountError['field'], issue?.message ?? 'Invalid account.');
+    throw new AccountError(
+      (issue?.path[0] ?? 'account') as AccountError['field'],
+      issue?.message ?? 'Invalid account.',
+    );
   }
   const { email, name, password } = parsed.data;
   const passwordHash = await hash(password);
@@ -58,11 +65,13 @@ export async function addAccount(prisma: PrismaClient, input: AccountInput, opti
     if (!options.first) return await prisma.account.create({ data });
     return await prisma.$transaction(async (database) => {
       await database.$executeRaw`SELECT pg_advisory_xact_lock(${MAKING_FIRST})`;
-      if ((await database.account.count()) > 0) throw new AccountError('account', 'An account exists already.');
+      if ((await database.account.count()) > 0)
+        throw new AccountError('account', 'An account exists already.');
       return database.account.create({ data });
     });
   } catch (error) {
-    if (isTaken(error)) throw new AccountError('email', 'There is an account with this e-mail address already.');
+    if (isTaken(error))
+      throw new AccountError('email', 'There is an account with this e-mail address already.');
     throw error;
   }
 }
@@ -92,7 +101,8 @@ export async function authenticate(
   password: string,
 ): Promise<Account | undefined> {
   const account = await findAccountByEmail(prisma, email);
-  const stored = account?.passwordHash ?? (await (nobodysHash ??= hash('nobody has this password')));
+  const stored =
+    account?.passwordHash ?? (await (nobodysHash ??= hash('nobody has this password')));
   const matches = await verify(stored, password.slice(0, 256));
   return account?.passwordHash && matches ? account : undefined;
 }

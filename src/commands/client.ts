@@ -25,7 +25,9 @@ interface AddOptions {
 }
 
 export function addClientCommands(symbolon: Command): void {
-  const client = symbolon.command('client').description('relying parties: the applications that people sign in to');
+  const client = symbolon
+    .command('client')
+    .description('relying parties: the applications that people sign in to');
 
   client
     .command('add')
@@ -33,25 +35,44 @@ export function addClientCommands(symbolon: Command): void {
     .argument('<client_id>')
     .option('--redirect-uri <uri...>', 'where people are sent back to')
     .option('--secret-stdin', 'read the client secret from standard input')
-    .option('--public', 'the application cannot keep a secret (a single-page or mobile application)')
-    .option('--grant <type...>', 'authorization_code, refresh_token, client_credentials, device_code (default: the first two)')
+    .option(
+      '--public',
+      'the application cannot keep a secret (a single-page or mobile application)',
+    )
+    .option(
+      '--grant <type...>',
+      'authorization_code, refresh_token, client_credentials, device_code (default: the first two)',
+    )
     .option('--name <name>', 'what people see')
     .option('--metadata <file>', 'a JSON file with more client metadata')
     .option('--json', 'print JSON for a program to read')
     .action(async (id: string, options: AddOptions) => {
-      if (options.public && options.secretStdin) throw new CommandError('--public and --secret-stdin exclude each other: a public client has no secret.');
+      if (options.public && options.secretStdin)
+        throw new CommandError(
+          '--public and --secret-stdin exclude each other: a public client has no secret.',
+        );
       const given = await givenMetadata(id, options);
       const secret = options.secretStdin ? await secretFromStdin('client secret') : undefined;
       await withStorage(async ({ config, storage }) => {
         const { provider } = await createApp({ config, storage, log: createLog('silent') });
-        const needsSecret = (provider.Client as unknown as { needsSecret(metadata: object): boolean }).needsSecret(given);
-        if (secret !== undefined && !needsSecret) throw new CommandError(`client_secret: ${String(given['token_endpoint_auth_method'])} does not use one`);
-        const metadata: ClientMetadata = needsSecret ? { ...given, client_secret: secret ?? newClientSecret() } : given;
+        const needsSecret = (
+          provider.Client as unknown as { needsSecret(metadata: object): boolean }
+        ).needsSecret(given);
+        if (secret !== undefined && !needsSecret)
+          throw new CommandError(
+            `client_secret: ${String(given['token_endpoint_auth_method'])} does not use one`,
+          );
+        const metadata: ClientMetadata = needsSecret
+          ? { ...given, client_secret: secret ?? newClientSecret() }
+          : given;
         await validate(provider, metadata);
         try {
           await insertClient(storage.prisma, storage.keyring, metadata);
         } catch (error) {
-          if (isTaken(error)) throw new CommandError(`client_id: there is a client "${id}" already. Remove it first, or choose another id.`);
+          if (isTaken(error))
+            throw new CommandError(
+              `client_id: there is a client "${id}" already. Remove it first, or choose another id.`,
+            );
           throw error;
         }
         await audit(storage.prisma, {}, { type: 'client.added', clientId: id });
@@ -74,10 +95,17 @@ export function addClientCommands(symbolon: Command): void {
       withStorage(async ({ storage: { prisma } }) => {
         const clients = await prisma.client.findMany({ orderBy: { id: 'asc' } });
         const rows = clients.map(({ id, metadata, createdAt }) => {
-          const { client_name: name, redirect_uris: uris } = metadata as { client_name?: string; redirect_uris?: string[] };
+          const { client_name: name, redirect_uris: uris } = metadata as {
+            client_name?: string;
+            redirect_uris?: string[];
+          };
           return [id, name ?? '', uris?.join(' ') ?? '', date(createdAt)];
         });
-        print(json, clients.map(shown), table(['CLIENT_ID', 'NAME', 'REDIRECT URIS', 'ADDED'], rows));
+        print(
+          json,
+          clients.map(shown),
+          table(['CLIENT_ID', 'NAME', 'REDIRECT URIS', 'ADDED'], rows),
+        );
       }),
     );
 
@@ -90,7 +118,10 @@ export function addClientCommands(symbolon: Command): void {
       withStorage(async ({ storage: { prisma } }) => {
         const row = await prisma.client.findUnique({ where: { id } });
         if (!row) throw new CommandError(`There is no client "${id}".`);
-        const lines = Object.entries(shown(row)).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]);
+        const lines = Object.entries(shown(row)).map(([name, value]) => [
+          name,
+          typeof value === 'string' ? value : JSON.stringify(value),
+        ]);
         print(json, shown(row), table(['', ''], lines).trim());
       }),
     );
@@ -103,7 +134,10 @@ export function addClientCommands(symbolon: Command): void {
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma, now } }) => {
         await prisma.$transaction(async (database) => {
-          await revokeClient(database, id, 'client_removed', now(), { ip: undefined, userAgent: undefined });
+          await revokeClient(database, id, 'client_removed', now(), {
+            ip: undefined,
+            userAgent: undefined,
+          });
           const { count } = await database.client.deleteMany({ where: { id } });
           if (count === 0) throw new CommandError(`There is no client "${id}".`);
         });
@@ -116,7 +150,10 @@ export function addClientCommands(symbolon: Command): void {
 async function givenMetadata(id: string, options: AddOptions): Promise<ClientMetadata> {
   const file = options.metadata === undefined ? {} : await metadataFile(options.metadata);
   for (const name of ['client_id', 'client_secret']) {
-    if (name in file) throw new CommandError(`${name}: is not taken from the metadata file; give it on the command line (a secret with --secret-stdin).`);
+    if (name in file)
+      throw new CommandError(
+        `${name}: is not taken from the metadata file; give it on the command line (a secret with --secret-stdin).`,
+      );
   }
   const grants = options.grant?.map((name) => grantNames[name] ?? name);
   const metadata: ClientMetadata = {
@@ -138,7 +175,8 @@ async function metadataFile(path: string): Promise<Record<string, unknown>> {
   });
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>;
   } catch {
     // Told below, like any other text that is no JSON object.
   }
@@ -147,19 +185,34 @@ async function metadataFile(path: string): Promise<Record<string, unknown>> {
 
 async function validate(provider: Provider, metadata: ClientMetadata): Promise<void> {
   const { Client } = provider as unknown as {
-    Client: { new (metadata: object): { metadata(): object }; validate(metadata: object): Promise<void> };
+    Client: {
+      new (metadata: object): { metadata(): object };
+      validate(metadata: object): Promise<void>;
+    };
   };
   try {
     await Client.validate(metadata);
     const known = new Client(metadata).metadata();
     const unknown = Object.keys(metadata).filter((name) => !(name in known));
-    if (unknown.length > 0) throw new CommandError(`${unknown.join(', ')}: not known as client metadata.`);
+    if (unknown.length > 0)
+      throw new CommandError(`${unknown.join(', ')}: not known as client metadata.`);
   } catch (error) {
-    if (error instanceof errors.OIDCProviderError) throw new CommandError(`The client's metadata was refused: ${error.error_description ?? error.message}`);
+    if (error instanceof errors.OIDCProviderError)
+      throw new CommandError(
+        `The client's metadata was refused: ${error.error_description ?? error.message}`,
+      );
     throw error;
   }
 }
 
-function shown({ id, metadata, createdAt }: { id: string; metadata: unknown; createdAt: Date }): object {
+function shown({
+  id,
+  metadata,
+  createdAt,
+}: {
+  id: string;
+  metadata: unknown;
+  createdAt: Date;
+}): object {
   return { client_id: id, ...(metadata as object), created_at: createdAt };
 }

@@ -10,7 +10,9 @@ export class CommandError extends Error {
 }
 
 /** Runs a command on this installation's data, and closes it. */
-export async function withStorage(work: (parts: OpenStorage & { config: Config }) => Promise<void>): Promise<void> {
+export async function withStorage(
+  work: (parts: OpenStorage & { config: Config }) => Promise<void>,
+): Promise<void> {
   const config = loadConfig();
   const open = await openStorage(config);
   try {
@@ -27,8 +29,17 @@ export function print(json: boolean | undefined, value: unknown, text: string): 
 
 /** Rows as aligned columns under a heading. */
 export function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = heading.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  return [heading, ...rows].map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  const widths = heading.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return [heading, ...rows]
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 /** One secret from standard input, without the newline at its end. */
@@ -42,9 +53,16 @@ export async function secretFromStdin(what: string): Promise<string> {
 
 /** Asks for a secret on the terminal, without showing it. */
 export async function askSecret(what: string, option: string): Promise<string> {
-  if (!process.stdin.isTTY) throw new CommandError(`There is no terminal to ask for the ${what}: give it on standard input with ${option}.`);
+  if (!process.stdin.isTTY)
+    throw new CommandError(
+      `There is no terminal to ask for the ${what}: give it on standard input with ${option}.`,
+    );
   process.stderr.write(`${what}: `);
-  const terminal = createInterface({ input: process.stdin, output: new PassThrough(), terminal: true });
+  const terminal = createInterface({
+    input: process.stdin,
+    output: new PassThrough(),
+    terminal: true,
+  });
   try {
     return await terminal.question('');
   } finally {

@@ -1,9 +1,22 @@
 // symbolon user: adding and looking at people.
 import type { Command } from 'commander';
-import { AccountError, addAccount, findAccountByEmail, listAccounts } from '../accounts/accounts.ts';
+import {
+  AccountError,
+  addAccount,
+  findAccountByEmail,
+  listAccounts,
+} from '../accounts/accounts.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
-import { CommandError, askSecret, date, print, secretFromStdin, table, withStorage } from './run.ts';
+import {
+  CommandError,
+  askSecret,
+  date,
+  print,
+  secretFromStdin,
+  table,
+  withStorage,
+} from './run.ts';
 
 export function addUserCommands(symbolon: Command): void {
   const user = symbolon.command('user').description('people who can sign in');
@@ -16,21 +29,35 @@ export function addUserCommands(symbolon: Command): void {
     .option('--admin', 'make the person an administrator')
     .option('--password-stdin', 'read the password from standard input')
     .option('--json', 'print JSON for a program to read')
-    .action(async (email: string, options: { name?: string; admin?: boolean; passwordStdin?: boolean; json?: boolean }) => {
-      const password = options.passwordStdin
-        ? await secretFromStdin('password')
-        : await askSecret('Password', '--password-stdin');
-      await withStorage(async ({ storage: { prisma } }) => {
-        try {
-          const account = await addAccount(prisma, { email, name: options.name, password }, { admin: options.admin ?? false });
-          await audit(prisma, {}, { type: 'account.added', accountId: account.id, detail: { by: 'command line' } });
-          print(options.json, shown(account), `Added ${account.email}.`);
-        } catch (error) {
-          if (error instanceof AccountError) throw new CommandError(`${error.field}: ${error.message}`);
-          throw error;
-        }
-      });
-    });
+    .action(
+      async (
+        email: string,
+        options: { name?: string; admin?: boolean; passwordStdin?: boolean; json?: boolean },
+      ) => {
+        const password = options.passwordStdin
+          ? await secretFromStdin('password')
+          : await askSecret('Password', '--password-stdin');
+        await withStorage(async ({ storage: { prisma } }) => {
+          try {
+            const account = await addAccount(
+              prisma,
+              { email, name: options.name, password },
+              { admin: options.admin ?? false },
+            );
+            await audit(
+              prisma,
+              {},
+              { type: 'account.added', accountId: account.id, detail: { by: 'command line' } },
+            );
+            print(options.json, shown(account), `Added ${account.email}.`);
+          } catch (error) {
+            if (error instanceof AccountError)
+              throw new CommandError(`${error.field}: ${error.message}`);
+            throw error;
+          }
+        });
+      },
+    );
 
   user
     .command('list')
@@ -39,7 +66,12 @@ export function addUserCommands(symbolon: Command): void {
     .action(({ json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma } }) => {
         const accounts = await listAccounts(prisma);
-        const rows = accounts.map((account) => [account.email, account.name ?? '', account.admin ? 'yes' : '', date(account.createdAt)]);
+        const rows = accounts.map((account) => [
+          account.email,
+          account.name ?? '',
+          account.admin ? 'yes' : '',
+          date(account.createdAt),
+        ]);
         print(json, accounts.map(shown), table(['E-MAIL', 'NAME', 'ADMIN', 'ADDED'], rows));
       }),
     );
@@ -52,9 +84,12 @@ export function addUserCommands(symbolon: Command): void {
     .action((email: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma } }) => {
         const account = await findAccountByEmail(prisma, email);
-        if (!account) throw new CommandError(`There is no account with the e-mail address ${email}.`);
+        if (!account)
+          throw new CommandError(`There is no account with the e-mail address ${email}.`);
         const { admin, ...rest } = shown(account);
-        const lines = Object.entries({ ...rest, admin: admin ? 'yes' : 'no' }).map(([name, value]) => [name, String(value ?? '-')]);
+        const lines = Object.entries({ ...rest, admin: admin ? 'yes' : 'no' }).map(
+          ([name, value]) => [name, String(value ?? '-')],
+        );
         print(json, shown(account), table(['', ''], lines).trim());
       }),
     );

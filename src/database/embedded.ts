@@ -126,7 +126,7 @@ async function connect(server: Server, port: number): Promise<Client | undefined
     ssl: false,
     application_name: 'symbolon: in use',
     connectionTimeoutMillis: 5000,
-    lock_timeout: 5000,
+    options: '-c lock_timeout=5s', // and not PGOPTIONS, which is meant for another server
   });
   client.on('error', () => undefined); // The server has gone: whoever asks it next is told.
   try {
@@ -141,10 +141,11 @@ async function connect(server: Server, port: number): Promise<Client | undefined
     // 57P is a server that starts or stops, 55P03 one whose last user is about to stop it.
     if (!(error instanceof DatabaseError) || /^(57P|55P03)/.test(error.code ?? ''))
       return undefined;
-    throw new Error(
-      `The embedded PostgreSQL refused us: ${error.message}. ${passwordFile(server)} must be the one that ${server.data} was made with.`,
-      { cause: error },
-    );
+    const hint =
+      error.code === '28P01'
+        ? `: ${passwordFile(server)} is not the one that ${server.data} was made with. Restore it.`
+        : '.';
+    throw new Error(`The embedded PostgreSQL refused us, "${error.message}"${hint}`, { cause: error });
   }
 }
 

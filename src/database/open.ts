@@ -9,7 +9,7 @@ export interface Database {
   readonly prisma: PrismaClient;
   /** The names of the migrations that were applied now. */
   readonly applied: readonly string[];
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 // In milliseconds. A server that does not answer must become an honest 503 soon, not a hanging request.
@@ -54,5 +54,8 @@ export function connect(url: string, connections = 10): PrismaClient {
     query_timeout: STATEMENT_TIMEOUT + 1_000,
     application_name: 'symbolon',
   });
-  return new PrismaClient({ adapter, transactionOptions: { maxWait: CONNECT_TIMEOUT, timeout: STATEMENT_TIMEOUT } });
+  return new PrismaClient({
+    adapter,
+    transactionOptions: { maxWait: CONNECT_TIMEOUT, timeout: STATEMENT_TIMEOUT },
+  });
 }

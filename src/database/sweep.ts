@@ -31,7 +31,9 @@ export async function sweep(prisma: PrismaClient, now: Date): Promise<void> {
   const expired = new Date(now.getTime() - LEEWAY);
   const explained = new Date(now.getTime() - EXPLAINABLE);
   await prisma.$transaction(async (database) => {
-    const [lock] = await database.$queryRaw<{ mine: boolean }[]>`SELECT pg_try_advisory_xact_lock(${SWEEPING}) AS mine`;
+    const [lock] = await database.$queryRaw<
+      { mine: boolean }[]
+    >`SELECT pg_try_advisory_xact_lock(${SWEEPING}) AS mine`;
     if (!lock?.mine) return;
     await database.$executeRaw`DELETE FROM artifact WHERE id IN (SELECT id FROM artifact WHERE expires_at < ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;
     await database.$executeRaw`DELETE FROM "grant" WHERE id IN (SELECT id FROM "grant" WHERE expires_at < ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;

@@ -1,6 +1,13 @@
 // The keys derived from SYMBOLON_SECRET, one set per secret: the first secret's keys make new things,
 // every secret's keys read old ones. Derivation is HKDF-SHA256 (RFC 5869), sealing AES-256-GCM.
-import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+} from 'node:crypto';
 import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -30,14 +37,20 @@ export class Keyring {
     this.#keys = secrets.map(
       (secret) =>
         Object.fromEntries(
-          purposes.map((purpose) => [purpose, Buffer.from(hkdfSync('sha256', secret, '', `symbolon ${purpose}`, 32))]),
+          purposes.map((purpose) => [
+            purpose,
+            Buffer.from(hkdfSync('sha256', secret, '', `symbolon ${purpose}`, 32)),
+          ]),
         ) as Record<Purpose, Buffer>,
     );
   }
 
   /** HMAC-SHA256 of a text under every secret's key for this purpose, the current one first. */
   macs(purpose: Purpose, text: string): [Buffer, ...Buffer[]] {
-    return this.#keys.map((keys) => createHmac('sha256', keys[purpose]).update(text).digest()) as [Buffer, ...Buffer[]];
+    return this.#keys.map((keys) => createHmac('sha256', keys[purpose]).update(text).digest()) as [
+      Buffer,
+      ...Buffer[],
+    ];
   }
 
   /**
@@ -54,10 +67,15 @@ export class Keyring {
   /** Opens what {@link seal} made. @throws {SealError} */
   unseal(context: string, sealed: Uint8Array): string {
     for (const key of this.macs('seal', context)) {
-      const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV), { authTagLength: TAG });
+      const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV), {
+        authTagLength: TAG,
+      });
       decipher.setAuthTag(sealed.subarray(IV, IV + TAG));
       try {
-        return Buffer.concat([decipher.update(sealed.subarray(IV + TAG)), decipher.final()]).toString('utf8');
+        return Buffer.concat([
+          decipher.update(sealed.subarray(IV + TAG)),
+          decipher.final(),
+        ]).toString('utf8');
       } catch {
         // Sealed under another secret: the next one is tried.
       }

@@ -3,7 +3,8 @@
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 
 export interface AuditEvent {
-  readonly type: 'sign_in' | 'sign_in.failed' | 'consent' | 'account.added' | 'client.added' | 'client.removed';
+  readonly type:
+    'sign_in' | 'sign_in.failed' | 'consent' | 'account.added' | 'client.added' | 'client.removed';
   readonly accountId?: string;
   readonly clientId?: string;
   readonly detail?: Prisma.InputJsonObject;
@@ -16,6 +17,10 @@ export async function audit(
   event: AuditEvent,
 ): Promise<void> {
   await prisma.auditEvent.create({
-    data: { ...event, ip: source.ip ?? null, userAgent: source.get?.('user-agent').slice(0, 500) || null },
+    data: {
+      ...event,
+      ip: source.ip ?? null,
+      userAgent: source.get?.('user-agent').slice(0, 500) || null,
+    },
   });
 }

@@ -5,29 +5,57 @@ import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import type { Log } from './log.ts';
 
 /** Shows an error to a person. */
-export type ShowError = (ctx: Context, code: string, description: string | undefined, error: unknown) => void;
+export type ShowError = (
+  ctx: Context,
+  code: string,
+  description: string | undefined,
+  error: unknown,
+) => void;
 
 /** One line a request, and one for each error of the engine with the reason that the client is not told. */
 export function logRequests(log: Log, provider: Provider) {
   const refused = (ctx: KoaContextWithOIDC, error: errors.OIDCProviderError) => {
     const client = ctx.oidc.client?.clientId;
     const { error: code, error_detail: reason } = error;
-    log.info({ request: ctx.state['requestId'], route: ctx.oidc.route, client, error: code, reason }, 'refused');
+    log.info(
+      { request: ctx.state['requestId'], route: ctx.oidc.route, client, error: code, reason },
+      'refused',
+    );
   };
   for (const name of [
-    'authorization', 'grant', 'userinfo', 'introspection', 'revocation', 'pushed_authorization_request',
-    'device_authorization', 'code_verification', 'device_resume', 'end_session', 'end_session_confirm',
+    'authorization',
+    'grant',
+    'userinfo',
+    'introspection',
+    'revocation',
+    'pushed_authorization_request',
+    'device_authorization',
+    'code_verification',
+    'device_resume',
+    'end_session',
+    'end_session_confirm',
   ] as const) {
     (provider as NodeJS.EventEmitter).on(`${name}.error`, refused);
   }
-  provider.on('server_error', (ctx, error) => { failed(log, ctx, error); });
+  provider.on('server_error', (ctx, error) => {
+    failed(log, ctx, error);
+  });
 
   return async (ctx: Context, next: Next) => {
     const started = process.hrtime.bigint();
     ctx.state['requestId'] = randomUUID();
     await next();
     const ms = Number(process.hrtime.bigint() - started) / 1e6;
-    log.info({ request: ctx.state['requestId'], method: ctx.method, path: shownPath(ctx.path), status: ctx.status, ms: Math.round(ms * 10) / 10 }, 'request');
+    log.info(
+      {
+        request: ctx.state['requestId'],
+        method: ctx.method,
+        path: shownPath(ctx.path),
+        status: ctx.status,
+        ms: Math.round(ms * 10) / 10,
+      },
+      'request',
+    );
   };
 }
 
@@ -50,8 +78,12 @@ export function answerErrors(log: Log, show: ShowError) {
       if (isRefusal(error)) {
         ctx.status = error.statusCode;
         answer(ctx, error.error, error.error_description, error);
-        const reason = error.error_detail ?? (error.cause instanceof Error ? error.cause.message : undefined);
-        log[error.statusCode >= 500 ? 'error' : 'info']({ request: ctx.state['requestId'], error: error.error, reason }, 'refused');
+        const reason =
+          error.error_detail ?? (error.cause instanceof Error ? error.cause.message : undefined);
+        log[error.statusCode >= 500 ? 'error' : 'info'](
+          { request: ctx.state['requestId'], error: error.error, reason },
+          'refused',
+        );
       } else {
         ctx.status = statusOf(error);
         answer(ctx, ctx.status >= 500 ? 'server_error' : 'invalid_request', undefined, error);
@@ -61,20 +93,31 @@ export function answerErrors(log: Log, show: ShowError) {
     if (ctx.status === 503) ctx.set('Retry-After', '1');
   };
 
-  function answer(ctx: Context, code: string, description: string | undefined, error: unknown): void {
+  function answer(
+    ctx: Context,
+    code: string,
+    description: string | undefined,
+    error: unknown,
+  ): void {
     if (ctx.accepts('json', 'html') === 'html') {
       show(ctx, code, description, error);
     } else if (code === 'not_found') {
       ctx.body = { type: 'about:blank', title: 'Not Found', status: 404, detail: description };
       ctx.type = 'application/problem+json';
     } else {
-      ctx.body = { error: code, ...(description === undefined ? {} : { error_description: description }) };
+      ctx.body = {
+        error: code,
+        ...(description === undefined ? {} : { error_description: description }),
+      };
     }
   }
 }
 
 function failed(log: Log, ctx: Context, error: unknown): void {
-  log.error({ request: ctx.state['requestId'], method: ctx.method, path: shownPath(ctx.path), err: error }, 'failed');
+  log.error(
+    { request: ctx.state['requestId'], method: ctx.method, path: shownPath(ctx.path), err: error },
+    'failed',
+  );
 }
 
 function isRefusal(error: unknown): error is errors.OIDCProviderError {
@@ -83,7 +126,9 @@ function isRefusal(error: unknown): error is errors.OIDCProviderError {
 
 function statusOf(error: unknown): number {
   const { status, expose } = error as { status?: unknown; expose?: unknown };
-  return typeof status === 'number' && status >= 400 && status < 500 && expose === true ? status : 500;
+  return typeof status === 'number' && status >= 400 && status < 500 && expose === true
+    ? status
+    : 500;
 }
 
 // An interaction's id is worth something together with its cookie only; still it has no place in a log.

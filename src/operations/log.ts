@@ -4,8 +4,20 @@ import { type Logger, pino } from 'pino';
 
 export type Log = Logger;
 
-const secret = ['password', 'secret', 'token', 'code', 'cookie', 'authorization', 'client_secret', 'refresh_token'];
+const secret = [
+  'password',
+  'secret',
+  'token',
+  'code',
+  'cookie',
+  'authorization',
+  'client_secret',
+  'refresh_token',
+];
 
 export function createLog(level: string): Log {
-  return pino({ level, redact: { paths: secret.flatMap((name) => [name, `*.${name}`]), censor: '(not logged)' } });
+  return pino({
+    level,
+    redact: { paths: secret.flatMap((name) => [name, `*.${name}`]), censor: '(not logged)' },
+  });
 }

@@ -17,6 +17,8 @@ export function presentClient(client: Client | undefined): ClientView | undefine
 
 function web(links: Record<string, string | undefined>): object {
   return Object.fromEntries(
-    Object.entries(links).filter(([, link]) => link !== undefined && /^https?:$/.test(URL.parse(link)?.protocol ?? '')),
+    Object.entries(links).filter(
+      ([, link]) => link !== undefined && /^https?:$/.test(URL.parse(link)?.protocol ?? ''),
+    ),
   );
 }

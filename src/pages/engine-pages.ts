@@ -30,8 +30,14 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
         renderer.page(ctx, 'device-aborted', {});
         return Promise.resolve();
       }
-      const typed = (error as { userCode?: string } | undefined)?.userCode ?? ctx.state['userCode'];
-      renderer.page(ctx, 'device-code', { ...form(ctx, 'code_verification'), userCode: typed, error: mistake(error, out) });
+      const typed =
+        (error as { userCode?: string } | undefined)?.userCode ??
+        (ctx.state['userCode'] as string | undefined);
+      renderer.page(ctx, 'device-code', {
+        ...form(ctx, 'code_verification'),
+        userCode: typed,
+        error: mistake(error, out),
+      });
       return Promise.resolve();
     },
 
@@ -74,6 +80,9 @@ function mistake(error: Error | undefined, out: object | undefined): string | un
     case 'AlreadyUsedError':
       return 'This code was used already. Ask your device for a new one.';
     default:
-      return (out as { error_description?: string } | undefined)?.error_description ?? 'Please try again.';
+      return (
+        (out as { error_description?: string } | undefined)?.error_description ??
+        'Please try again.'
+      );
   }
 }

@@ -11,5 +11,7 @@ export function formToken(keyring: Keyring, subject: string): string {
 export function isFormToken(keyring: Keyring, subject: string, token: unknown): boolean {
   if (typeof token !== 'string') return false;
   const given = Buffer.from(token, 'base64url');
-  return keyring.macs('form', subject).some((mac) => mac.length === given.length && timingSafeEqual(mac, given));
+  return keyring
+    .macs('form', subject)
+    .some((mac) => mac.length === given.length && timingSafeEqual(mac, given));
 }

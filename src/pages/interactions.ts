@@ -31,7 +31,12 @@ interface Form {
   readonly account?: unknown;
 }
 
-export function createInteractions({ config, storage, provider, renderer }: InteractionParts): Router {
+export function createInteractions({
+  config,
+  storage,
+  provider,
+  renderer,
+}: InteractionParts): Router {
   const { prisma, keyring } = storage;
   const router = new Router({ prefix: '/interaction/:uid' });
   const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb' });
@@ -40,7 +45,7 @@ export function createInteractions({ config, storage, provider, renderer }: Inte
     const interaction = await current(ctx);
     const { prompt, params, session } = interaction;
     const account = await accountOf(session?.accountId);
-    const client = presentClient(await provider.Client.find(String(params['client_id'])));
+    const client = presentClient(await provider.Client.find(text(params['client_id'])));
     const common = { ...actions(interaction), client };
     const hint = typeof params['login_hint'] === 'string' ? params['login_hint'] : undefined;
 
@@ -53,16 +58,26 @@ export function createInteractions({ config, storage, provider, renderer }: Inte
         hint: again ? 'Please enter your password again to confirm that it is you.' : undefined,
       });
     } else if (prompt.name === 'select_account') {
-      renderer.page(ctx, 'select-account', { ...common, action: `${common.action}/account`, account, hint });
+      renderer.page(ctx, 'select-account', {
+        ...common,
+        action: `${common.action}/account`,
+        account,
+        hint,
+      });
     } else {
-      const scopes = String(params['scope'] ?? '').split(' ');
-      const ttl = refreshPolicy(config).idleTtl((await provider.Client.find(String(params['client_id']))) ?? {});
+      const scopes = text(params['scope']).split(' ');
+      const ttl = refreshPolicy(config).idleTtl(
+        (await provider.Client.find(text(params['client_id']))) ?? {},
+      );
       renderer.page(ctx, 'consent', {
         ...common,
         action: `${common.action}/consent`,
         switchAction: `${common.action}/account`,
         account,
-        scopes: [...presentScopes(scopes), ...presentClaims(missing(interaction, 'missingOIDCClaims'))],
+        scopes: [
+          ...presentScopes(scopes),
+          ...presentClaims(missing(interaction, 'missingOIDCClaims')),
+        ],
         offline: scopes.includes('offline_access') ? { until: lifetimeInWords(ttl) } : undefined,
         resources: [],
       });
@@ -73,14 +88,26 @@ export function createInteractions({ config, storage, provider, renderer }: Inte
     const { interaction, form } = await submitted(ctx);
     const email = text(form.email);
     const account = await authenticate(prisma, email, text(form.password));
-    const clientId = String(interaction.params['client_id']);
+    const clientId = text(interaction.params['client_id']);
     if (!account) {
-      await audit(prisma, ctx, { type: 'sign_in.failed', clientId, detail: { reason: 'credentials' } });
+      await audit(prisma, ctx, {
+        type: 'sign_in.failed',
+        clientId,
+        detail: { reason: 'credentials' },
+      });
       const client = presentClient(await provider.Client.find(clientId));
       ctx.status = 401;
-      const errors = { summary: 'The e-mail address or the password is not right. Please try again.' };
+      const errors = {
+        summary: 'The e-mail address or the password is not right. Please try again.',
+      };
       const { action, ...rest } = actions(interaction);
-      renderer.page(ctx, 'sign-in', { ...rest, action: `${action}/sign-in`, client, email, errors });
+      renderer.page(ctx, 'sign-in', {
+        ...rest,
+        action: `${action}/sign-in`,
+        client,
+        email,
+        errors,
+      });
       return;
     }
     await audit(prisma, ctx, { type: 'sign_in', accountId: account.id, clientId });
@@ -103,19 +130,28 @@ export function createInteractions({ config, storage, provider, renderer }: Inte
     if (interaction.prompt.name !== 'consent' || accountId === undefined) {
       throw new errors.SessionNotFound('interaction session not found');
     }
-    const clientId = String(params['client_id']);
+    const clientId = text(params['client_id']);
     const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
     const own = existing?.accountId === accountId && existing.clientId === clientId;
     const grant = own ? existing : new provider.Grant({ accountId, clientId });
-    grant.addOIDCScope(String(params['scope'] ?? ''));
+    grant.addOIDCScope(text(params['scope']));
     grant.addOIDCClaims(missing(interaction, 'missingOIDCClaims'));
-    await audit(prisma, ctx, { type: 'consent', accountId, clientId, detail: { scope: String(params['scope'] ?? '') } });
+    await audit(prisma, ctx, {
+      type: 'consent',
+      accountId,
+      clientId,
+      detail: { scope: text(params['scope']) },
+    });
     await finish(ctx, { consent: { grantId: await grant.save() } });
   });
 
   router.post('/cancel', parse, async (ctx) => {
     await submitted(ctx);
-    await finish(ctx, { error: 'access_denied', error_description: 'the person did not allow it' }, false);
+    await finish(
+      ctx,
+      { error: 'access_denied', error_description: 'the person did not allow it' },
+      false,
+    );
   });
 
   return router;
@@ -132,13 +168,17 @@ export function createInteractions({ config, storage, provider, renderer }: Inte
     const interaction = await current(ctx);
     const form = (ctx.request.body ?? {}) as Form;
     if (!isFormToken(keyring, `interaction ${interaction.uid}`, form.csrf)) {
-      throw new errors.InvalidRequest('The form was not sent from this page. Please reload it and try again.');
+      throw new errors.InvalidRequest(
+        'The form was not sent from this page. Please reload it and try again.',
+      );
     }
     return { interaction, form };
   }
 
   async function finish(ctx: Context, result: InteractionResults, merge = true): Promise<void> {
-    const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, { mergeWithLastSubmission: merge });
+    const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, {
+      mergeWithLastSubmission: merge,
+    });
     redirect(ctx, returnTo);
   }
 
@@ -147,9 +187,14 @@ export function createInteractions({ config, storage, provider, renderer }: Inte
     return { action, cancel: `${action}/cancel`, csrf: formToken(keyring, `interaction ${uid}`) };
   }
 
-  async function accountOf(id: string | undefined): Promise<Pick<Account, 'email' | 'name'> | undefined> {
+  async function accountOf(
+    id: string | undefined,
+  ): Promise<Pick<Account, 'email' | 'name'> | undefined> {
     if (id === undefined) return undefined;
-    return (await prisma.account.findUnique({ where: { id }, select: { email: true, name: true } })) ?? undefined;
+    return (
+      (await prisma.account.findUnique({ where: { id }, select: { email: true, name: true } })) ??
+      undefined
+    );
   }
 }
 

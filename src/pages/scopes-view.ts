@@ -19,7 +19,9 @@ const claimSentences: Record<string, Sentence> = {
 
 /** Offline access is not among them: the consent page tells it apart from the others. */
 export function presentScopes(scopes: readonly string[]): Sentence[] {
-  return scopes.filter((scope) => scope !== '' && scope !== 'offline_access').map((scope) => scopeSentences[scope] ?? { title: scope });
+  return scopes
+    .filter((scope) => scope !== '' && scope !== 'offline_access')
+    .map((scope) => scopeSentences[scope] ?? { title: scope });
 }
 
 export function presentClaims(claims: readonly string[]): Sentence[] {
@@ -28,6 +30,15 @@ export function presentClaims(claims: readonly string[]): Sentence[] {
 
 /** A length of time in its largest fitting unit: 2592000 is "30 days". */
 export function lifetimeInWords(seconds: number): string {
-  const [unit, length] = ([['day', 86_400], ['hour', 3600], ['minute', 60], ['second', 1]] as const).find(([, size]) => seconds >= size) ?? ['second', 1];
-  return new Intl.NumberFormat('en', { style: 'unit', unit, unitDisplay: 'long' }).format(Math.floor(seconds / length));
+  const [unit, length] = (
+    [
+      ['day', 86_400],
+      ['hour', 3600],
+      ['minute', 60],
+      ['second', 1],
+    ] as const
+  ).find(([, size]) => seconds >= size) ?? ['second', 1];
+  return new Intl.NumberFormat('en', { style: 'unit', unit, unitDisplay: 'long' }).format(
+    Math.floor(seconds / length),
+  );
 }

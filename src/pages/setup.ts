@@ -27,7 +27,8 @@ export function createSetup({ config, storage, renderer }: SetupParts): Router {
   const action = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/setup`;
 
   router.get('/', async (ctx) => {
-    if (await isOpen(ctx.query['token'])) renderer.page(ctx, 'setup', { action, csrf: ctx.query['token'] });
+    if (await isOpen(ctx.query['token']))
+      renderer.page(ctx, 'setup', { action, csrf: ctx.query['token'] });
     else closed(ctx);
   });
 
@@ -37,10 +38,19 @@ export function createSetup({ config, storage, renderer }: SetupParts): Router {
       closed(ctx);
       return;
     }
-    const [email, name, password] = ['email', 'name', 'password'].map((field) => String(form[field] ?? '')) as [string, string, string];
+    const field = (name: string) => (typeof form[name] === 'string' ? form[name] : '');
+    const [email, name, password] = [field('email'), field('name'), field('password')];
     try {
-      const account = await addAccount(prisma, { email, name, password }, { admin: true, first: true });
-      await audit(prisma, ctx, { type: 'account.added', accountId: account.id, detail: { by: 'setup' } });
+      const account = await addAccount(
+        prisma,
+        { email, name, password },
+        { admin: true, first: true },
+      );
+      await audit(prisma, ctx, {
+        type: 'account.added',
+        accountId: account.id,
+        detail: { by: 'setup' },
+      });
       renderer.page(ctx, 'setup-done', { email: account.email, issuer: config.issuer });
     } catch (error) {
       if (!(error instanceof AccountError)) throw error;
@@ -59,7 +69,11 @@ export function createSetup({ config, storage, renderer }: SetupParts): Router {
   async function isOpen(token: unknown): Promise<boolean> {
     const expected = Buffer.from(setupToken(keyring));
     const given = Buffer.from(typeof token === 'string' ? token : '');
-    return given.length === expected.length && timingSafeEqual(given, expected) && !(await hasAccounts(prisma));
+    return (
+      given.length === expected.length &&
+      timingSafeEqual(given, expected) &&
+      !(await hasAccounts(prisma))
+    );
   }
 
   function closed(ctx: Context): void {

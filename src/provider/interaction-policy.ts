@@ -12,16 +12,23 @@ export function createInteractionPolicy(prisma: PrismaClient) {
   policy.add(
     new Prompt(
       { name: 'select_account', requestable: true },
-      new Check('login_hint_differs', 'another account than the one signed in was asked for', async ({ oidc }) => {
-        const hint = oidc.params?.['login_hint'];
-        const accountId = oidc.session?.accountId;
-        if (typeof hint !== 'string' || accountId === undefined) return Check.NO_NEED_TO_PROMPT;
-        if (oidc.result?.['select_account'] !== undefined || oidc.result?.login) return Check.NO_NEED_TO_PROMPT;
-        const account = await answered(() =>
-          prisma.account.findUnique({ where: { id: accountId }, select: { email: true } }),
-        );
-        return account?.email === hint.trim().toLowerCase() ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT;
-      }),
+      new Check(
+        'login_hint_differs',
+        'another account than the one signed in was asked for',
+        async ({ oidc }) => {
+          const hint = oidc.params?.['login_hint'];
+          const accountId = oidc.session?.accountId;
+          if (typeof hint !== 'string' || accountId === undefined) return Check.NO_NEED_TO_PROMPT;
+          if (oidc.result?.['select_account'] !== undefined || oidc.result?.login)
+            return Check.NO_NEED_TO_PROMPT;
+          const account = await answered(() =>
+            prisma.account.findUnique({ where: { id: accountId }, select: { email: true } }),
+          );
+          return account?.email === hint.trim().toLowerCase()
+            ? Check.NO_NEED_TO_PROMPT
+            : Check.REQUEST_PROMPT;
+        },
+      ),
     ),
     0,
   );
@@ -29,10 +36,15 @@ export function createInteractionPolicy(prisma: PrismaClient) {
   const consent = policy.get('consent');
   consent?.checks.remove('consent_prompt');
   consent?.checks.add(
-    new Check('consent_prompt', 'consent prompt was not resolved', 'consent_required', ({ oidc }) => {
-      const requested = String(oidc.params?.['prompt'] ?? '').split(' ');
-      return requested.includes('consent') && oidc.result?.consent === undefined;
-    }),
+    new Check(
+      'consent_prompt',
+      'consent prompt was not resolved',
+      'consent_required',
+      ({ oidc }) => {
+        const requested = (oidc.params?.['prompt'] as string | undefined)?.split(' ') ?? [];
+        return requested.includes('consent') && oidc.result?.consent === undefined;
+      },
+    ),
     0,
   );
   return policy;
@@ -58,13 +70,15 @@ export function assumeConsentPrompt(provider: Provider): void {
   }
 
   const prototype = provider.OIDCContext.prototype as object;
-  const requested = Object.getOwnPropertyDescriptor(prototype, 'prompts')?.get;
-  if (!requested) throw new Error('the engine has no OIDCContext.prototype.prompts any more: adapt assumeConsentPrompt');
+  const engine = Object.getOwnPropertyDescriptor(prototype, 'prompts');
+  if (!engine?.get) {
+    throw new Error('the engine has no OIDCContext.prototype.prompts: adapt assumeConsentPrompt');
+  }
   Object.defineProperty(prototype, 'prompts', {
     configurable: true,
     get(this: KoaContextWithOIDC['oidc']) {
       const assumed = this.client !== undefined && !needsConsentPrompt(this.client);
-      return new Prompts(requested.call(this) as Set<string>, assumed);
+      return new Prompts(engine.get?.call(this) as Set<string>, assumed);
     },
   });
 }

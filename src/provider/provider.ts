@@ -1,5 +1,11 @@
 // The engine, configured. One Provider is immutable: other keys or settings make a new one.
-import { type Configuration, type JWK, type KoaContextWithOIDC, Provider } from 'oidc-provider';
+import {
+  type Configuration,
+  type JWK,
+  type KoaContextWithOIDC,
+  Provider,
+  errors,
+} from 'oidc-provider';
 import type { Config } from '../config.ts';
 import { createAdapter, nextRefreshToken } from '../storage/adapter.ts';
 import { isClientSecret } from '../storage/clients.ts';
@@ -16,17 +22,22 @@ type Grant = InstanceType<Provider['Grant']>;
 /** The pages that the engine asks for; see pages/engine-pages.ts. */
 export interface EnginePages {
   renderError: NonNullable<Configuration['renderError']>;
-  logoutSource(ctx: KoaContextWithOIDC, form: string): Promise<void>;
-  postLogoutSuccessSource(ctx: KoaContextWithOIDC): Promise<void>;
-  userCodeInputSource(ctx: KoaContextWithOIDC, form: string, out?: object, error?: Error): Promise<void>;
-  userCodeConfirmSource(
+  logoutSource: (ctx: KoaContextWithOIDC, form: string) => Promise<void>;
+  postLogoutSuccessSource: (ctx: KoaContextWithOIDC) => Promise<void>;
+  userCodeInputSource: (
+    ctx: KoaContextWithOIDC,
+    form: string,
+    out?: object,
+    error?: Error,
+  ) => Promise<void>;
+  userCodeConfirmSource: (
     ctx: KoaContextWithOIDC,
     form: string,
     client: unknown,
     deviceInfo: unknown,
     userCode: string,
-  ): Promise<void>;
-  successSource(ctx: KoaContextWithOIDC): Promise<void>;
+  ) => Promise<void>;
+  successSource: (ctx: KoaContextWithOIDC) => Promise<void>;
 }
 
 export interface ProviderParts {
@@ -41,15 +52,43 @@ const CODE_TTL = 60; // RFC 6749 §4.1.2: at most ten minutes; FAPI 2.0: at most
 const DEVICE_CODE_TTL = 600;
 const PUSHED_REQUEST_TTL = 60;
 
-export function createProvider({ config, storage, signingKeys, pages }: ProviderParts): Provider {
+export function createProvider(parts: ProviderParts): Provider {
+  const provider = new Provider(parts.config.issuer, configuration(parts));
+  Object.assign(provider.RefreshToken.prototype, { generateTokenId: nextRefreshToken });
+  provider.ReplayDetection.unique = isFirstUse;
+  provider.Client.prototype.compareClientSecret = function compareClientSecret(presented: string) {
+    return isClientSecret(this.clientSecret, presented);
+  };
+  assumeConsentPrompt(provider);
+
+  // A refusal that is told by a redirect has a status of success.
+  const refuse = () => {
+    currentUnit().refused = true;
+  };
+  provider.on('authorization.error', refuse);
+  provider.on('server_error', refuse);
+  return provider;
+}
+
+/** The engine's configuration, without what is changed on its classes. */
+export function configuration({
+  config,
+  storage,
+  signingKeys,
+  pages,
+}: ProviderParts): Configuration {
   const { prisma, keyring } = storage;
   const policy = refreshPolicy(config);
-  const provider: Provider = new Provider(config.issuer, {
+  return {
     adapter: createAdapter(policy),
     jwks: { keys: [...signingKeys] },
     cookies: {
       keys: keyring.cookieKeys,
-      names: { session: 'symbolon_session', interaction: 'symbolon_interaction', resume: 'symbolon_resume' },
+      names: {
+        session: 'symbolon_session',
+        interaction: 'symbolon_interaction',
+        resume: 'symbolon_resume',
+      },
     },
     routes: {
       authorization: '/authorize',
@@ -67,7 +106,13 @@ export function createProvider({ config, storage, signingKeys, pages }: Provider
     claims,
     responseTypes: ['code'],
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' },
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none'],
+    clientAuthMethods: [
+      'client_secret_basic',
+      'client_secret_post',
+      'client_secret_jwt',
+      'private_key_jwt',
+      'none',
+    ],
     clientDefaults: {
       grant_types: ['authorization_code'],
       response_types: ['code'],
@@ -78,7 +123,9 @@ export function createProvider({ config, storage, signingKeys, pages }: Provider
     conformIdTokenClaims: true,
     extraClientMetadata: {
       properties: Object.keys(clientMetadata),
-      validator: (_ctx, name, value) => { validateClientMetadata(name, value); },
+      validator: (_ctx, name, value) => {
+        validateClientMetadata(name, value);
+      },
     },
     features: {
       devInteractions: { enabled: false },
@@ -93,10 +140,16 @@ export function createProvider({ config, storage, signingKeys, pages }: Provider
         // Only clients that authenticate may ask: about any access token (they may be its resource server), but
         // about refresh tokens only of their own (RFC 7662 §2.1, §4).
         allowedPolicy: (_ctx, client, token) =>
-          client.clientAuthMethod !== 'none' && (token.kind !== 'RefreshToken' || token.clientId === client.clientId),
+          client.clientAuthMethod !== 'none' &&
+          (token.kind !== 'RefreshToken' || token.clientId === client.clientId),
       },
-      // A client revokes its own tokens; of others' it learns nothing (RFC 7009 §2.1).
-      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => {
+          if (token.clientId === client.clientId) return true;
+          throw new errors.InvalidRequest('the token was issued to another client'); // RFC 7009 §2.1
+        },
+      },
       clientCredentials: { enabled: true },
       resourceIndicators: { enabled: false },
       rpInitiatedLogout: {
@@ -107,7 +160,8 @@ export function createProvider({ config, storage, signingKeys, pages }: Provider
     },
     interactions: {
       policy: createInteractionPolicy(prisma),
-      url: (_ctx, interaction) => `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}`,
+      url: (_ctx, interaction) =>
+        `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}`,
     },
     loadExistingGrant,
     findAccount: async (_ctx, id) => {
@@ -142,28 +196,14 @@ export function createProvider({ config, storage, signingKeys, pages }: Provider
         policy.remaining(client, token.iiat ?? epoch(storage.now()), epoch(storage.now())),
       Session: config.ttl.session,
     },
-  });
-
-  Object.assign(provider.RefreshToken.prototype, { generateTokenId: nextRefreshToken });
-  provider.ReplayDetection.unique = isFirstUse;
-  provider.Client.prototype.compareClientSecret = function compareClientSecret(presented: string) {
-    return isClientSecret(this.clientSecret, presented);
   };
-  assumeConsentPrompt(provider);
-
-  // A refusal that is told by a redirect has a status of success.
-  const refuse = () => { currentUnit().refused = true; };
-  provider.on('authorization.error', refuse);
-  provider.on('server_error', refuse);
-  return provider;
 
   /**
    * The grant of this browser session; in a session without one, a copy of what the person has granted to this
    * client elsewhere, so that consent is asked for once and revoking one device leaves the others.
    */
-  async function loadExistingGrant(ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
-    const { oidc } = ctx;
-    const { client, session, result } = oidc;
+  async function loadExistingGrant({ oidc }: KoaContextWithOIDC): Promise<Grant | undefined> {
+    const { client, session, result, provider } = oidc;
     const accountId = session?.accountId;
     if (!client || accountId === undefined) return undefined;
     const grantId = result?.consent?.grantId ?? session?.grantIdFor(client.clientId);

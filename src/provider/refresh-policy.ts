@@ -15,7 +15,10 @@ export const clientMetadata = {
     schema: z.number().int().min(0).max(86_400),
     wants: 'a number of seconds from 0 (off) to 86400',
   },
-  offline_access_prompt: { schema: z.enum(['automatic', 'required']), wants: '"automatic" or "required"' },
+  offline_access_prompt: {
+    schema: z.enum(['automatic', 'required']),
+    wants: '"automatic" or "required"',
+  },
 } as const;
 
 type Name = keyof typeof clientMetadata;
@@ -24,7 +27,8 @@ type Name = keyof typeof clientMetadata;
 export function validateClientMetadata(name: string, value: unknown): void {
   if (value === undefined) return;
   const { schema, wants } = clientMetadata[name as Name];
-  if (!schema.safeParse(value).success) throw new errors.InvalidClientMetadata(`${name} must be ${wants}`);
+  if (!schema.safeParse(value).success)
+    throw new errors.InvalidClientMetadata(`${name} must be ${wants}`);
 }
 
 export interface RefreshPolicy extends FamilyPolicy {
@@ -35,13 +39,18 @@ export interface RefreshPolicy extends FamilyPolicy {
 
 export function refreshPolicy({ ttl: defaults }: Config): RefreshPolicy {
   const own = (metadata: object, name: Name, fallback: number): number =>
-    ((metadata as Partial<Record<Name, number>>)[name]) ?? fallback;
+    (metadata as Partial<Record<Name, number>>)[name] ?? fallback;
   const policy: RefreshPolicy = {
-    retryWindow: (metadata) => own(metadata, 'refresh_token_retry_window', defaults.refreshTokenRetryWindow),
+    retryWindow: (metadata) =>
+      own(metadata, 'refresh_token_retry_window', defaults.refreshTokenRetryWindow),
     idleTtl: (metadata) => own(metadata, 'refresh_token_idle_ttl', defaults.refreshTokenIdle),
-    absoluteTtl: (metadata) => own(metadata, 'refresh_token_absolute_ttl', defaults.refreshTokenAbsolute),
+    absoluteTtl: (metadata) =>
+      own(metadata, 'refresh_token_absolute_ttl', defaults.refreshTokenAbsolute),
     remaining: (metadata, firstIssuedAt, now) =>
-      Math.max(1, Math.min(policy.idleTtl(metadata), firstIssuedAt + policy.absoluteTtl(metadata) - now)),
+      Math.max(
+        1,
+        Math.min(policy.idleTtl(metadata), firstIssuedAt + policy.absoluteTtl(metadata) - now),
+      ),
   };
   return policy;
 }

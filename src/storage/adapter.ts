@@ -1,6 +1,11 @@
 // The engine's Adapter: every call goes to the request's unit of work, nothing is written here. When the engine
 // asks for a refresh token, the family's verdict is given (RFC 9700 §4.14.2) and the engine acts on it.
-import { type Adapter, type AdapterPayload, type KoaContextWithOIDC, Provider } from 'oidc-provider';
+import {
+  type Adapter,
+  type AdapterPayload,
+  type KoaContextWithOIDC,
+  Provider,
+} from 'oidc-provider';
 import { findArtifact, findArtifactByLookup } from './artifacts.ts';
 import { findClient } from './clients.ts';
 import { answered } from './errors.ts';
@@ -54,7 +59,9 @@ class ArtifactAdapter implements Adapter {
     const unit = currentUnit();
     const { prisma, keyring } = unit.storage;
     return unit.read(this.#model, id, () =>
-      this.#model === 'Grant' ? findGrant(prisma, id) : findArtifact(prisma, keyring, this.#model, id),
+      this.#model === 'Grant'
+        ? findGrant(prisma, id)
+        : findArtifact(prisma, keyring, this.#model, id),
     );
   }
 
@@ -66,11 +73,16 @@ class ArtifactAdapter implements Adapter {
     return this.#findByLookup(userCode, (payload) => payload.userCode === userCode);
   }
 
-  async #findByLookup(value: string, fits: (payload: AdapterPayload) => boolean): Promise<AdapterPayload | undefined> {
+  async #findByLookup(
+    value: string,
+    fits: (payload: AdapterPayload) => boolean,
+  ): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
     const { prisma, keyring } = unit.storage;
     const written = unit.written(this.#model, fits);
-    return written ?? (await answered(() => findArtifactByLookup(prisma, keyring, this.#model, value)));
+    return (
+      written ?? (await answered(() => findArtifactByLookup(prisma, keyring, this.#model, value)))
+    );
   }
 
   upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
@@ -113,7 +125,11 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     return unit.read('RefreshToken', value, () => this.#judged(unit, token, value));
   }
 
-  async #judged(unit: UnitOfWork, token: RefreshToken, value: string): Promise<AdapterPayload | undefined> {
+  async #judged(
+    unit: UnitOfWork,
+    token: RefreshToken,
+    value: string,
+  ): Promise<AdapterPayload | undefined> {
     const { prisma, keyring, now } = unit.storage;
     const family = await findFamily(prisma, token.familyId);
     if (!family) return undefined;
@@ -125,17 +141,31 @@ class RefreshTokenAdapter extends ArtifactAdapter {
       // Only the token endpoint honours the retry window, and only it can find a replay. A former secret is not
       // active at introspection; at revocation it ends its family (RFC 7009 §2.1).
       const alive = !['ended', 'expired'].includes(judge(family, token.secret, now(), 0));
-      return alive && (oidc.route === 'revocation' || isSecret(token.secret, family.currentHash)) ? payload : undefined;
+      return alive && (oidc.route === 'revocation' || isSecret(token.secret, family.currentHash))
+        ? payload
+        : undefined;
     }
 
-    const verdict = judge(family, token.secret, now(), oidc.client ? this.#policy.retryWindow(oidc.client) : 0);
+    const verdict = judge(
+      family,
+      token.secret,
+      now(),
+      oidc.client ? this.#policy.retryWindow(oidc.client) : 0,
+    );
     const { generation } = family;
     switch (verdict) {
       case 'rotate':
-        unit.presented = { verdict, presented: token, generation, successor: successors(keyring, token, generation + 1)[0] };
+        unit.presented = {
+          verdict,
+          presented: token,
+          generation,
+          successor: successors(keyring, token, generation + 1)[0],
+        };
         return payload;
       case 'retry': {
-        const successor = successors(keyring, token, generation).find((secret) => isSecret(secret, family.currentHash));
+        const successor = successors(keyring, token, generation).find((secret) =>
+          isSecret(secret, family.currentHash),
+        );
         if (successor === undefined) return undefined; // derived under a secret that this process no longer has
         unit.presented = { verdict, presented: token, generation, successor };
         return payload;
@@ -151,13 +181,15 @@ class RefreshTokenAdapter extends ArtifactAdapter {
   override upsert(id: string, { jti: _value, ...payload }: AdapterPayload): Promise<void> {
     const unit = currentUnit();
     const token = parseRefreshToken(id);
-    if (!token || payload.exp === undefined) throw new TypeError('a refresh token was saved without its form or expiry');
+    if (!token || payload.exp === undefined)
+      throw new TypeError('a refresh token was saved without its form or expiry');
     const idleExpiresAt = new Date(payload.exp * 1000);
     if (unit.rotation) {
       unit.rotation.next = { payload, idleExpiresAt };
     } else {
       const { client } = engineContext().oidc;
-      if (!client || payload.iiat === undefined) throw new TypeError('a refresh token was saved without a client');
+      if (!client || payload.iiat === undefined)
+        throw new TypeError('a refresh token was saved without a client');
       const absoluteExpiresAt = new Date((payload.iiat + this.#policy.absoluteTtl(client)) * 1000);
       unit.start = { token, payload, idleExpiresAt, absoluteExpiresAt };
     }

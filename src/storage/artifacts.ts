@@ -44,10 +44,15 @@ export async function findArtifactByLookup(
 }
 
 /** Writes an artifact, new or changed. */
-export async function saveArtifact(database: Prisma.TransactionClient, keyring: Keyring, save: Save): Promise<void> {
+export async function saveArtifact(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  save: Save,
+): Promise<void> {
   const { model, payload, expiresAt } = save;
   const id = artifactId(model, save.id);
-  const second = model === 'Session' ? payload.uid : model === 'DeviceCode' ? payload.userCode : undefined;
+  const second =
+    model === 'Session' ? payload.uid : model === 'DeviceCode' ? payload.userCode : undefined;
   const changing = {
     grantId: grantable.has(model) ? (payload.grantId ?? null) : null,
     sealed: keyring.seal(contextOf(id), JSON.stringify(payload)),
@@ -73,7 +78,11 @@ function open(keyring: Keyring, row: Artifact): AdapterPayload {
 }
 
 // A user code is short enough to be guessed from a plain hash; under a key it is not.
-function lookups(keyring: Keyring, model: string, value: string): [Uint8Array<ArrayBuffer>, ...Uint8Array<ArrayBuffer>[]] {
+function lookups(
+  keyring: Keyring,
+  model: string,
+  value: string,
+): [Uint8Array<ArrayBuffer>, ...Uint8Array<ArrayBuffer>[]] {
   return keyring.macs('lookup', `${model}:${value}`).map((mac) => new Uint8Array(mac)) as [
     Uint8Array<ArrayBuffer>,
     ...Uint8Array<ArrayBuffer>[],

@@ -17,7 +17,7 @@ export async function findClient(
   const row = await prisma.client.findUnique({ where: { id } });
   if (!row) return undefined;
   const secret = row.secret ? { client_secret: keyring.unseal(contextOf(id), row.secret) } : {};
-  return { ...(row.metadata as object), client_id: id, ...secret } as AdapterPayload;
+  return { ...(row.metadata as object), client_id: id, ...secret };
 }
 
 /** Writes a new client. @throws Prisma's P2002 when the id is taken */
@@ -30,7 +30,10 @@ export async function insertClient(
     data: {
       id,
       metadata: metadata as Prisma.InputJsonObject,
-      secret: typeof secret === 'string' ? keyring.seal(contextOf(id), storedSecret(secret, metadata)) : null,
+      secret:
+        typeof secret === 'string'
+          ? keyring.seal(contextOf(id), storedSecret(secret, metadata))
+          : null,
     },
   });
 }

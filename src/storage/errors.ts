@@ -5,7 +5,10 @@ import { Prisma } from '../generated/client.ts';
 /** The database cannot answer: nothing was written; the client may try again (RFC 6749 §4.1.2.1). */
 export class StorageUnavailable extends errors.CustomOIDCProviderError {
   constructor(cause: unknown) {
-    super('temporarily_unavailable', 'the provider cannot answer right now; nothing was changed, please try again');
+    super(
+      'temporarily_unavailable',
+      'the provider cannot answer right now; nothing was changed, please try again',
+    );
     this.cause = cause;
     this.status = this.statusCode = 503;
     this.expose = true;
@@ -46,7 +49,8 @@ export async function unlessUnavailable<T>(work: () => PromiseLike<T>): Promise<
   try {
     return await work();
   } catch (error) {
-    if (error instanceof Error && /^(PrismaClient|DriverAdapter)/.test(error.name)) return answered(() => Promise.reject(error));
+    if (error instanceof Error && /^(PrismaClient|DriverAdapter)/.test(error.name))
+      return answered(() => Promise.reject(error));
     throw error;
   }
 }

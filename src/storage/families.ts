@@ -26,8 +26,14 @@ export interface Rotation {
   next?: { readonly payload: AdapterPayload; readonly idleExpiresAt: Date };
 }
 
-export async function findFamily(prisma: PrismaClient, id: string): Promise<FamilyWithGrant | undefined> {
-  return (await prisma.refreshFamily.findUnique({ where: { id }, include: { grant: true } })) ?? undefined;
+export async function findFamily(
+  prisma: PrismaClient,
+  id: string,
+): Promise<FamilyWithGrant | undefined> {
+  return (
+    (await prisma.refreshFamily.findUnique({ where: { id }, include: { grant: true } })) ??
+    undefined
+  );
 }
 
 export async function startFamily(
@@ -74,7 +80,11 @@ export async function rotateFamily(
   now: Date,
   origin: Origin,
 ): Promise<void> {
-  const used = { lastUsedAt: now, lastUsedIp: origin.ip ?? null, lastUsedUserAgent: origin.userAgent ?? null };
+  const used = {
+    lastUsedAt: now,
+    lastUsedIp: origin.ip ?? null,
+    lastUsedUserAgent: origin.userAgent ?? null,
+  };
   const presentedHash = sha256(presented.secret);
   const id = presented.familyId;
   if (verdict === 'retry') {
@@ -82,7 +92,8 @@ export async function rotateFamily(
       where: { id, generation, currentHash: sha256(successor), endedAt: null },
       data: used,
     });
-    if (count === 0) throw new LostRace('the refresh token was used up, or its family ended, meanwhile');
+    if (count === 0)
+      throw new LostRace('the refresh token was used up, or its family ended, meanwhile');
     return;
   }
   if (!next) throw new Error('the engine spent a refresh token and issued none');
@@ -101,8 +112,11 @@ export async function rotateFamily(
   if (count === 1) return;
   const family = await database.refreshFamily.findUnique({ where: { id } });
   const twinWasFirst =
-    family?.endedAt === null && family.generation === generation + 1 && isSecret(successor, family.currentHash);
-  if (!twinWasFirst) throw new LostRace('the refresh token was used up, or its family ended, meanwhile');
+    family?.endedAt === null &&
+    family.generation === generation + 1 &&
+    isSecret(successor, family.currentHash);
+  if (!twinWasFirst)
+    throw new LostRace('the refresh token was used up, or its family ended, meanwhile');
 }
 
 /** When a grant must not have expired yet for a family that ends at this time: a day later. */
@@ -116,6 +130,9 @@ export interface FamilyFilter {
 }
 
 /** Families for a person to look at, the newest first. */
-export async function listFamilies(prisma: PrismaClient, filter: FamilyFilter): Promise<RefreshFamily[]> {
+export async function listFamilies(
+  prisma: PrismaClient,
+  filter: FamilyFilter,
+): Promise<RefreshFamily[]> {
   return prisma.refreshFamily.findMany({ where: filter, orderBy: { createdAt: 'desc' } });
 }

@@ -4,7 +4,10 @@ import type { AdapterPayload } from 'oidc-provider';
 import type { Grant, Prisma, PrismaClient } from '../generated/client.ts';
 import type { Save } from './unit-of-work.ts';
 
-export async function findGrant(prisma: PrismaClient, id: string): Promise<AdapterPayload | undefined> {
+export async function findGrant(
+  prisma: PrismaClient,
+  id: string,
+): Promise<AdapterPayload | undefined> {
   const row = await prisma.grant.findUnique({ where: { id } });
   return row ? payloadOf(row) : undefined;
 }
@@ -23,9 +26,13 @@ export async function latestGrant(
   return row ? payloadOf(row) : undefined;
 }
 
-export async function saveGrant(database: Prisma.TransactionClient, { id, payload, expiresAt }: Save): Promise<void> {
+export async function saveGrant(
+  database: Prisma.TransactionClient,
+  { id, payload, expiresAt }: Save,
+): Promise<void> {
   const { accountId, clientId } = payload;
-  if (accountId === undefined || clientId === undefined) throw new TypeError('a grant needs an account and a client');
+  if (accountId === undefined || clientId === undefined)
+    throw new TypeError('a grant needs an account and a client');
   const content = payload as Prisma.InputJsonObject;
   await database.grant.upsert({
     where: { id },

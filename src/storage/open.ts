@@ -8,7 +8,7 @@ export interface OpenStorage {
   readonly storage: Storage;
   /** The names of the migrations that were applied now. */
   readonly applied: readonly string[];
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export async function openStorage(config: Config): Promise<OpenStorage> {

@@ -34,12 +34,20 @@ export type Verdict = 'rotate' | 'retry' | 'reuse' | 'ended' | 'expired';
  *
  * @param retryWindow seconds since the last rotation in which the former secret is answered again; 0 is never
  */
-export function judge(family: FamilyState, secret: string, now: Date, retryWindow: number): Verdict {
+export function judge(
+  family: FamilyState,
+  secret: string,
+  now: Date,
+  retryWindow: number,
+): Verdict {
   if (family.endedAt !== null) return 'ended';
   if (family.idleExpiresAt <= now || family.absoluteExpiresAt <= now) return 'expired';
   if (isSecret(secret, family.currentHash)) return 'rotate';
-  const open = family.rotatedAt !== null && now.getTime() - family.rotatedAt.getTime() < retryWindow * 1000;
-  return open && family.previousHash !== null && isSecret(secret, family.previousHash) ? 'retry' : 'reuse';
+  const open =
+    family.rotatedAt !== null && now.getTime() - family.rotatedAt.getTime() < retryWindow * 1000;
+  return open && family.previousHash !== null && isSecret(secret, family.previousHash)
+    ? 'retry'
+    : 'reuse';
 }
 
 /** Whether a secret is the one that a hash was made of; in constant time. */
@@ -60,7 +68,11 @@ export function newRefreshToken(): RefreshToken {
  *
  * @param generation the successor's number in its family; a family starts with 0
  */
-export function successors(keyring: Keyring, token: RefreshToken, generation: number): [string, ...string[]] {
+export function successors(
+  keyring: Keyring,
+  token: RefreshToken,
+  generation: number,
+): [string, ...string[]] {
   return keyring
     .macs('refresh', `${token.familyId}.${generation}.${token.secret}`)
     .map((mac) => mac.toString('base64url')) as [string, ...string[]];

@@ -13,7 +13,14 @@ import { currentUnit } from './unit-of-work.ts';
 export async function isFirstUse(iss: string, jti: string, exp: number): Promise<boolean> {
   const { prisma } = currentUnit().storage;
   const id = artifactId('ReplayDetection', JSON.stringify([iss, jti]));
-  const data = { id, model: 'ReplayDetection', sealed: new Uint8Array(0), expiresAt: new Date(exp * 1000) };
-  const { count } = await answered(() => prisma.artifact.createMany({ data: [data], skipDuplicates: true }));
+  const data = {
+    id,
+    model: 'ReplayDetection',
+    sealed: new Uint8Array(0),
+    expiresAt: new Date(exp * 1000),
+  };
+  const { count } = await answered(() =>
+    prisma.artifact.createMany({ data: [data], skipDuplicates: true }),
+  );
   return count === 1;
 }

@@ -48,7 +48,10 @@ export async function endFamily(
   now: Date,
   origin: Origin,
 ): Promise<void> {
-  const family = await database.refreshFamily.findUnique({ where: { id: familyId }, select: { grantId: true } });
+  const family = await database.refreshFamily.findUnique({
+    where: { id: familyId },
+    select: { grantId: true },
+  });
   if (family?.grantId) return revokeGrant(database, family.grantId, reason, now, origin);
   const families = await database.refreshFamily.updateManyAndReturn({
     where: { id: familyId, endedAt: null },

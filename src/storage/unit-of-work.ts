@@ -110,7 +110,8 @@ export class UnitOfWork {
 
   /** A record that this request itself has written and that fits. */
   written(model: string, fits: (payload: AdapterPayload) => boolean): AdapterPayload | undefined {
-    for (const save of this.#saves.values()) if (save.model === model && fits(save.payload)) return save.payload;
+    for (const save of this.#saves.values())
+      if (save.model === model && fits(save.payload)) return save.payload;
     return undefined;
   }
 
@@ -118,7 +119,10 @@ export class UnitOfWork {
     const key = keyOf(save.model, save.id);
     this.#destroyed.delete(key);
     // As the database would give it back: without undefined members, shared with nobody.
-    this.#saves.set(key, { ...save, payload: JSON.parse(JSON.stringify(save.payload)) as AdapterPayload });
+    this.#saves.set(key, {
+      ...save,
+      payload: JSON.parse(JSON.stringify(save.payload)) as AdapterPayload,
+    });
   }
 
   consume(model: string, id: string, grantId: string | undefined): void {
@@ -166,7 +170,8 @@ export class UnitOfWork {
         await revokeGrant(database, grantId, reason, this.storage.now(), this.origin);
       }
       for (const save of saves) if (save.model === 'Grant') await saveGrant(database, save);
-      for (const save of saves) if (save.model !== 'Grant') await saveArtifact(database, this.storage.keyring, save);
+      for (const save of saves)
+        if (save.model !== 'Grant') await saveArtifact(database, this.storage.keyring, save);
       if (start) await startFamily(database, start, this.storage.now(), this.origin);
       for (const { model, id } of this.#destroyed.values()) {
         await database.artifact.deleteMany({ where: { id: artifactId(model, id) } });
@@ -186,14 +191,19 @@ export class UnitOfWork {
         const grantId = error.spentGrantId;
         const reason = 'code_reuse';
         await answered(() =>
-          prisma.$transaction((database) => revokeGrant(database, grantId, reason, this.storage.now(), this.origin)),
+          prisma.$transaction((database) =>
+            revokeGrant(database, grantId, reason, this.storage.now(), this.origin),
+          ),
         );
       }
       throw error;
     }
   }
 
-  async #consume(database: Prisma.TransactionClient, { model, id, grantId }: Reference): Promise<void> {
+  async #consume(
+    database: Prisma.TransactionClient,
+    { model, id, grantId }: Reference,
+  ): Promise<void> {
     const { count } = await database.artifact.updateMany({
       where: { id: artifactId(model, id), consumedAt: null },
       data: { consumedAt: this.storage.now() },

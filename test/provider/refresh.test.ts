@@ -36,8 +36,10 @@ const pass = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000);
 const familyId = (token: string) => token.split('.')[0] ?? '';
 const family = (token: string) =>
   provider.storage.prisma.refreshFamily.findUniqueOrThrow({ where: { id: familyId(token) } });
-const freshFamily = async (party = web) => refreshTokenOf(await signIn(party, new Agent(provider.issuer)));
-const rotate = async (party: RelyingParty, token: string) => refreshTokenOf(await refresh(party, token));
+const freshFamily = async (party = web) =>
+  refreshTokenOf(await signIn(party, new Agent(provider.issuer)));
+const rotate = async (party: RelyingParty, token: string) =>
+  refreshTokenOf(await refresh(party, token));
 const userinfo = (party: RelyingParty, accessToken: string) =>
   client.fetchUserInfo(party.configuration, accessToken, provider.accountId);
 
@@ -50,8 +52,12 @@ describe('rotation', () => {
     const before = decodeJwt(first.id_token ?? '');
     const after = decodeJwt(second.id_token ?? '');
     expect(before['auth_time']).toBeTypeOf('number');
-    for (const claim of ['iss', 'sub', 'aud', 'auth_time']) expect(after[claim]).toEqual(before[claim]);
-    expect(await userinfo(web, second.access_token)).toMatchObject({ email: 'ada@example.com', name: 'Ada Lovelace' });
+    for (const claim of ['iss', 'sub', 'aud', 'auth_time'])
+      expect(after[claim]).toEqual(before[claim]);
+    expect(await userinfo(web, second.access_token)).toMatchObject({
+      email: 'ada@example.com',
+      name: 'Ada Lovelace',
+    });
     expect((await family(refreshTokenOf(first))).generation).toBe(1);
   });
 
@@ -59,7 +65,9 @@ describe('rotation', () => {
     let token = await freshFamily();
     for (let use = 0; use < 10; use++) token = await rotate(web, token);
     expect((await family(token)).generation).toBe(10);
-    expect(await provider.storage.prisma.refreshFamily.count({ where: { id: familyId(token) } })).toBe(1);
+    expect(
+      await provider.storage.prisma.refreshFamily.count({ where: { id: familyId(token) } }),
+    ).toBe(1);
   });
 
   test('token answers are not to be stored', async () => {
@@ -82,7 +90,10 @@ describe('rotation', () => {
   test('a wider scope is refused and spends nothing', async () => {
     const { url, finish } = await authorizationRequest(web, { scope: 'openid offline_access' });
     const token = refreshTokenOf(await finish(await new Agent(provider.issuer).authorize(url)));
-    expect(await errorOf(refresh(web, token, { scope: 'openid email' }))).toEqual({ status: 400, error: 'invalid_scope' });
+    expect(await errorOf(refresh(web, token, { scope: 'openid email' }))).toEqual({
+      status: 400,
+      error: 'invalid_scope',
+    });
     expect((await family(token)).generation).toBe(0);
     await rotate(web, token);
   });
@@ -122,7 +133,6 @@ describe('the retry window', () => {
     await errorOf(refresh(party, token));
     expect(await family(token)).toMatchObject({ endReason: 'reuse' });
   });
-
 });
 
 describe('reuse', () => {
@@ -134,11 +144,23 @@ describe('reuse', () => {
     expect(await errorOf(refresh(web, first))).toEqual({ status: 400, error: 'invalid_grant' });
 
     expect(await family(first)).toMatchObject({ endReason: 'reuse', grantId: null });
-    expect(await errorOf(refresh(web, refreshTokenOf(third)))).toEqual({ status: 400, error: 'invalid_grant' });
+    expect(await errorOf(refresh(web, refreshTokenOf(third)))).toEqual({
+      status: 400,
+      error: 'invalid_grant',
+    });
     await expect(userinfo(web, third.access_token)).rejects.toThrow();
     await expect(userinfo(web, tokens.access_token)).rejects.toThrow();
-    const events = await provider.storage.prisma.auditEvent.findMany({ where: { familyId: familyId(first) } });
-    expect(events).toMatchObject([{ type: 'family.ended', detail: { reason: 'reuse' }, accountId: provider.accountId, clientId: 'web' }]);
+    const events = await provider.storage.prisma.auditEvent.findMany({
+      where: { familyId: familyId(first) },
+    });
+    expect(events).toMatchObject([
+      {
+        type: 'family.ended',
+        detail: { reason: 'reuse' },
+        accountId: provider.accountId,
+        clientId: 'web',
+      },
+    ]);
   });
 
   test('a guessed secret of a known family ends it too', async () => {
@@ -171,7 +193,11 @@ describe('lifetimes', () => {
   });
 
   test('a family expires at its absolute end, however busy, and its grant outlives it', async () => {
-    await provider.addClient({ ...webClient, client_id: 'absolute', refresh_token_absolute_ttl: 1000 });
+    await provider.addClient({
+      ...webClient,
+      client_id: 'absolute',
+      refresh_token_absolute_ttl: 1000,
+    });
     const party = await discover(provider.issuer, { ...webClient, client_id: 'absolute' });
     let token = await freshFamily(party);
     pass(600);
@@ -179,7 +205,9 @@ describe('lifetimes', () => {
     pass(300);
     token = await rotate(party, token);
     const { absoluteExpiresAt, grantId } = await family(token);
-    const grant = await provider.storage.prisma.grant.findUniqueOrThrow({ where: { id: grantId ?? '' } });
+    const grant = await provider.storage.prisma.grant.findUniqueOrThrow({
+      where: { id: grantId ?? '' },
+    });
     expect(grant.expiresAt.getTime()).toBeGreaterThan(absoluteExpiresAt.getTime());
     pass(100);
     expect(await errorOf(refresh(party, token))).toEqual({ status: 400, error: 'invalid_grant' });
@@ -189,11 +217,16 @@ describe('lifetimes', () => {
     const agent = new Agent(provider.issuer);
     const first = refreshTokenOf(await signIn(web, agent));
     const { grantId } = await family(first);
-    await provider.storage.prisma.grant.update({ where: { id: grantId ?? '' }, data: { expiresAt: new Date(Date.now() + 86_400_000) } });
+    await provider.storage.prisma.grant.update({
+      where: { id: grantId ?? '' },
+      data: { expiresAt: new Date(Date.now() + 86_400_000) },
+    });
     const second = refreshTokenOf(await signIn(web, agent));
     const started = await family(second);
     expect(started.grantId).toBe(grantId);
-    const grant = await provider.storage.prisma.grant.findUniqueOrThrow({ where: { id: grantId ?? '' } });
+    const grant = await provider.storage.prisma.grant.findUniqueOrThrow({
+      where: { id: grantId ?? '' },
+    });
     expect(grant.expiresAt.getTime()).toBeGreaterThan(started.absoluteExpiresAt.getTime());
   });
 });
@@ -228,11 +261,16 @@ describe('revocation and introspection', () => {
   test('introspection finds the current token active, a former one not, and finds no replay', async () => {
     const token = await freshFamily();
     expect(await client.tokenIntrospection(web.configuration, token)).toMatchObject({
-      active: true, client_id: 'web', sub: provider.accountId, scope: expect.stringContaining('offline_access') as string,
+      active: true,
+      client_id: 'web',
+      sub: provider.accountId,
+      scope: expect.stringContaining('offline_access') as string,
     });
     const successor = await rotate(web, token);
     expect(await client.tokenIntrospection(web.configuration, token)).toEqual({ active: false });
-    expect(await client.tokenIntrospection(web.configuration, `${familyId(token)}.${'A'.repeat(43)}`)).toEqual({ active: false });
+    expect(
+      await client.tokenIntrospection(web.configuration, `${familyId(token)}.${'A'.repeat(43)}`),
+    ).toEqual({ active: false });
     const introspected = await client.tokenIntrospection(web.configuration, successor);
     expect(introspected).toMatchObject({ active: true });
     expect(JSON.stringify(introspected)).not.toContain(successor.split('.')[1]);
@@ -242,7 +280,9 @@ describe('revocation and introspection', () => {
   test('a client does not learn about the refresh tokens of another', async () => {
     await provider.addClient({ ...webClient, client_id: 'curious' });
     const curious = await discover(provider.issuer, { ...webClient, client_id: 'curious' });
-    expect(await client.tokenIntrospection(curious.configuration, await freshFamily())).toEqual({ active: false });
+    expect(await client.tokenIntrospection(curious.configuration, await freshFamily())).toEqual({
+      active: false,
+    });
   });
 });
 
@@ -253,7 +293,11 @@ describe('issuance', () => {
   });
 
   test('none for a client without the grant', async () => {
-    await provider.addClient({ ...webClient, client_id: 'short', grant_types: ['authorization_code'] });
+    await provider.addClient({
+      ...webClient,
+      client_id: 'short',
+      grant_types: ['authorization_code'],
+    });
     const party = await discover(provider.issuer, { ...webClient, client_id: 'short' });
     const tokens = await signIn(party, new Agent(provider.issuer));
     expect(tokens.refresh_token).toBeUndefined();
@@ -269,7 +313,9 @@ describe('issuance', () => {
 });
 
 function postToken(form: Record<string, string>): Promise<Response> {
-  const credentials = Buffer.from(`${webClient.client_id}:${encodeURIComponent(webClient.client_secret)}`).toString('base64');
+  const credentials = Buffer.from(
+    `${webClient.client_id}:${encodeURIComponent(webClient.client_secret)}`,
+  ).toString('base64');
   return fetch(`${provider.issuer}/token`, {
     method: 'POST',
     headers: { authorization: `Basic ${credentials}` },

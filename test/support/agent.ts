@@ -47,7 +47,11 @@ export class Agent {
       const response = await fetch(target, {
         method: body ? 'POST' : 'GET',
         redirect: 'manual',
-        headers: { accept: 'text/html,*/*;q=0.5', cookie: this.#cookieHeader(target), 'user-agent': 'Test browser' },
+        headers: {
+          accept: 'text/html,*/*;q=0.5',
+          cookie: this.#cookieHeader(target),
+          'user-agent': 'Test browser',
+        },
         ...(body ? { body: new URLSearchParams(body) } : {}),
       });
       this.#keep(response, target);
@@ -55,9 +59,16 @@ export class Agent {
       const html = await response.text();
       const next = location === null ? undefined : new URL(location, target);
       if (!next || next.origin !== this.#origin) {
-        return { url: target, status: response.status, headers: response.headers, html: parse(html), ...(next ? { away: next } : {}) };
+        return {
+          url: target,
+          status: response.status,
+          headers: response.headers,
+          html: parse(html),
+          ...(next ? { away: next } : {}),
+        };
       }
-      [target, body] = [next, undefined];
+      target = next;
+      body = undefined;
     }
     throw new Error(`too many redirects at ${target.href}`);
   }
@@ -65,17 +76,28 @@ export class Agent {
   /** Submits the form that has this field or button, with what is filled in. */
   submit(page: Page, filled: Record<string, string>, action?: RegExp): Promise<Page> {
     const forms = page.html.querySelectorAll('form');
-    const form = forms.find((candidate) => (action ? action.test(candidate.getAttribute('action') ?? '') : true));
-    if (!form) throw new Error(`no form ${String(action)} on ${page.url.href}: ${page.html.toString().slice(0, 500)}`);
+    const form = forms.find((candidate) =>
+      action ? action.test(candidate.getAttribute('action') ?? '') : true,
+    );
+    if (!form)
+      throw new Error(
+        `no form ${String(action)} on ${page.url.href}: ${page.html.toString().slice(0, 500)}`,
+      );
     const hidden = form
       .querySelectorAll('input')
       .filter((input) => input.getAttribute('type') === 'hidden')
       .map((input) => [input.getAttribute('name') ?? '', input.getAttribute('value') ?? '']);
-    return this.open(new URL(form.getAttribute('action') ?? '', page.url), { ...Object.fromEntries(hidden), ...filled });
+    return this.open(new URL(form.getAttribute('action') ?? '', page.url), {
+      ...Object.fromEntries(hidden),
+      ...filled,
+    });
   }
 
   /** Goes through sign-in and consent, whichever are asked for, and ends at the relying party. */
-  async authorize(url: string | URL, as: { email: string; password: string } = person): Promise<URL> {
+  async authorize(
+    url: string | URL,
+    as: { email: string; password: string } = person,
+  ): Promise<URL> {
     let page = await this.open(url);
     for (let steps = 0; steps < 6; steps++) {
       if (page.away) return page.away;
@@ -88,12 +110,17 @@ export class Agent {
       }
     }
     if (page.away) return page.away;
-    throw new Error(`stuck at ${page.url.href} (${page.status}): ${page.html.querySelector('h1')?.text ?? ''} ${page.html.querySelector('main')?.text.replace(/\s+/g, ' ') ?? ''}`);
+    throw new Error(
+      `stuck at ${page.url.href} (${page.status}): ${page.html.querySelector('h1')?.text ?? ''} ${page.html.querySelector('main')?.text.replace(/\s+/g, ' ') ?? ''}`,
+    );
   }
 
   #cookieHeader(url: URL): string {
     return this.cookies
-      .filter(({ path }) => url.pathname === path || url.pathname.startsWith(path.endsWith('/') ? path : `${path}/`))
+      .filter(
+        ({ path }) =>
+          url.pathname === path || url.pathname.startsWith(path.endsWith('/') ? path : `${path}/`),
+      )
       .map(({ name, value }) => `${name}=${value}`)
       .join('; ');
   }
@@ -103,11 +130,14 @@ export class Agent {
       const [pair = '', ...attributes] = line.split(';').map((part) => part.trim());
       const [name = '', ...rest] = pair.split('=');
       const attribute = (wanted: string) =>
-        attributes.find((part) => part.toLowerCase().startsWith(`${wanted}=`))?.slice(wanted.length + 1);
+        attributes
+          .find((part) => part.toLowerCase().startsWith(`${wanted}=`))
+          ?.slice(wanted.length + 1);
       const path = attribute('path') ?? url.pathname;
       const expires = attribute('expires');
       const key = `${name} ${path}`;
-      if (expires !== undefined && new Date(expires).getTime() <= Date.now()) this.#cookies.delete(key);
+      if (expires !== undefined && new Date(expires).getTime() <= Date.now())
+        this.#cookies.delete(key);
       else this.#cookies.set(key, { name, value: rest.join('='), path });
     }
   }

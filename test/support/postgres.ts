@@ -15,7 +15,8 @@ declare module 'vitest' {
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'symbolon-test-'));
-  const { url, release } = await startEmbedded(folder);
+  const embedded = await startEmbedded(folder);
+  const { url } = embedded;
   const admin = new pg.Client({ connectionString: url });
   await admin.connect();
   await admin.query('CREATE DATABASE template_symbolon');
@@ -25,7 +26,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrate(template.href);
   project.provide('postgres', url);
   return async () => {
-    await release();
+    await embedded.release();
     await rm(folder, { recursive: true, force: true });
   };
 }

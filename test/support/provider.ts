@@ -13,7 +13,11 @@ import { createDatabase } from './database.ts';
 
 export const secret = 'a secret for tests that is long enough';
 
-export const person = { email: 'ada@example.com', name: 'Ada Lovelace', password: 'correct horse battery' };
+export const person = {
+  email: 'ada@example.com',
+  name: 'Ada Lovelace',
+  password: 'correct horse battery',
+};
 export const webClient = {
   client_id: 'web',
   client_secret: 'the secret of the web client',
@@ -61,9 +65,17 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     ...options.environment,
   });
   const prisma = connect(database.url);
-  const plain: Storage = { prisma, keyring: new Keyring(config.secrets ?? []), now: () => new Date() };
+  const plain: Storage = {
+    prisma,
+    keyring: new Keyring(config.secrets ?? []),
+    now: () => new Date(),
+  };
   const storage = options.wrap?.(plain) ?? plain;
-  const { koa } = await createApp({ config, storage, log: createLog(process.env['TEST_LOG'] ?? 'silent') });
+  const { koa } = await createApp({
+    config,
+    storage,
+    log: createLog(process.env['TEST_LOG'] ?? 'silent'),
+  });
   koa.silent = true;
   const handle = koa.callback();
   server.on('request', (request, response) => void handle(request, response));
@@ -89,5 +101,9 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
 
 function closed(server: Server): Promise<void> {
   server.closeAllConnections();
-  return new Promise((resolve) => server.close(() => { resolve(); }));
+  return new Promise((resolve) =>
+    server.close(() => {
+      resolve();
+    }),
+  );
 }

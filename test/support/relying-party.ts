@@ -10,7 +10,11 @@ export interface RelyingParty {
 
 export async function discover(
   issuer: string,
-  { client_id: id, client_secret: secret, redirect_uris: [redirectUri = ''] }: {
+  {
+    client_id: id,
+    client_secret: secret,
+    redirect_uris: [redirectUri = ''],
+  }: {
     client_id: string;
     client_secret?: string;
     redirect_uris: readonly string[];
@@ -26,7 +30,10 @@ export async function discover(
 export type Tokens = client.TokenEndpointResponse & client.TokenEndpointResponseHelpers;
 
 /** An authorization request, and how to take its answer. */
-export async function authorizationRequest(party: RelyingParty, parameters: Record<string, string> = {}) {
+export async function authorizationRequest(
+  party: RelyingParty,
+  parameters: Record<string, string> = {},
+) {
   const verifier = client.randomPKCECodeVerifier();
   const state = client.randomState();
   const nonce = client.randomNonce();
@@ -50,12 +57,20 @@ export async function authorizationRequest(party: RelyingParty, parameters: Reco
 }
 
 /** Signs a person in and exchanges the code. */
-export async function signIn(party: RelyingParty, agent: Agent, parameters: Record<string, string> = {}): Promise<Tokens> {
+export async function signIn(
+  party: RelyingParty,
+  agent: Agent,
+  parameters: Record<string, string> = {},
+): Promise<Tokens> {
   const { url, finish } = await authorizationRequest(party, parameters);
   return finish(await agent.authorize(url));
 }
 
-export function refresh(party: RelyingParty, token: string, parameters?: Record<string, string>): Promise<Tokens> {
+export function refresh(
+  party: RelyingParty,
+  token: string,
+  parameters?: Record<string, string>,
+): Promise<Tokens> {
   return client.refreshTokenGrant(party.configuration, token, parameters);
 }
 
@@ -66,11 +81,14 @@ export function refreshTokenOf(tokens: Tokens): string {
 }
 
 /** What an OAuth error answer says. */
-export async function errorOf(answer: Promise<unknown>): Promise<{ status: number; error: string }> {
+export async function errorOf(
+  answer: Promise<unknown>,
+): Promise<{ status: number; error: string }> {
   try {
     await answer;
   } catch (error) {
-    if (error instanceof client.ResponseBodyError) return { status: error.status, error: error.error };
+    if (error instanceof client.ResponseBodyError)
+      return { status: error.status, error: error.error };
     throw error;
   }
   throw new Error('the request was not refused');
