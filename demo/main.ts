@@ -71,6 +71,7 @@ function greeting(shown: { issuer: string; url: string; clientId: string }): str
   Press     Sign in, Refresh a few times, Refresh twice at once,
             then Replay the old token, and Refresh again. Ctrl+C stops it.
 
+
   Provider  ${shown.issuer}
   Client    ${shown.clientId} / ${DEMO_ONLY_CLIENT_SECRET}
 `;

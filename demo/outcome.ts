@@ -48,7 +48,8 @@ function refreshed(exchanges: readonly Exchange[], family: Family, button: Butto
     'good',
     'Rotated: a new secret, the same family',
     html`<p>
-        The token that was sent is used up now. The provider keeps neither of the two, only a hash.
+        The token that was sent is used up now. The provider keeps a hash of its successor, and
+        neither of the two.
       </p>
       ${list(exchanges)}`,
   );

@@ -33,8 +33,9 @@ export function frame({ issuer }: PageContext, title: string, main: Html, aside?
         </header>
         <main>${main}</main>
         <footer>
-          This page is a relying party. It runs on its own and knows nothing of the provider at
-          <a href="${issuer}/.well-known/openid-configuration">${issuer}</a> but its address.
+          This page is a relying party, an application of its own. The provider is at
+          <a href="${issuer}/.well-known/openid-configuration">${issuer}</a>; they share a client
+          secret and nothing else.
         </footer>
       </body>
     </html>`.text;
@@ -56,7 +57,7 @@ export function signedOutPage(context: PageContext): string {
         <li><b>Refresh.</b> Watch the secret change with every use, while its family stays.</li>
         <li><b>Refresh twice at once.</b> Two requests, one successor: nothing forks.</li>
         <li><b>Replay the old token.</b> Be the thief, and see the whole family end.</li>
-        <li><b>Sign out</b>, here and at the provider.</li>
+        <li><b>Sign out</b>, here and at the provider. The refresh token is given back.</li>
       </ol>
     </section>`,
   );

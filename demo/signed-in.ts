@@ -6,6 +6,7 @@ import { type PageContext, button, frame } from './pages.ts';
 import type { Account } from './sessions.ts';
 
 const SHOWN = 8;
+const FIRST = ['iss', 'sub', 'aud', 'auth_time', 'iat', 'exp'];
 const TIMES = new Set(['iat', 'exp', 'auth_time', 'nbf', 'updated_at']);
 const MEANINGS: Record<string, string> = {
   iss: 'who says so',
@@ -56,6 +57,10 @@ function familyCard(context: PageContext, account: Account, family: Family): Htm
           : html`<span class="pill live">${count(now.number, 'rotation')}</span>`
       }
     </h2>
+    <p class="quiet">
+      Gets new tokens while you are away. Every use replaces it. An old one that comes back was
+      copied, and ends the whole family.
+    </p>
     ${token(now, ended !== undefined)}
     <ul class="actions">
       ${action(button(context, '/refresh', 'Refresh', ended ? '' : 'primary'), 'Spends the token. You get a new secret of the same family.')}
@@ -121,12 +126,7 @@ function history(family: Family): Html {
             <td><time datetime="${generation.at.toISOString()}">${clock(generation.at)}</time></td>
             <td>
               <code>${halves(generation.token).secret.slice(0, 8)}…</code>
-              ${
-                generation.answers > 1 &&
-                html`<span class="times" title="answers that carried this token"
-                  >×${generation.answers}<span class="sr"> answers</span></span
-                >`
-              }
+              ${generation.answers > 1 && html`<small class="answers">${generation.answers} answers</small>`}
             </td>
             <td><span class="pill">${word}</span></td>
           </tr>`;
@@ -142,7 +142,7 @@ function stateOf(generation: Generation, family: Family): { word: string; style:
   if (generation === ended?.replayed) return { word: 'replayed', style: 'replayed' };
   if (ended) return { word: 'ended', style: 'dead' };
   if (generation === generations.at(-1)) return { word: 'current', style: 'current' };
-  if (generation === generations.at(-2)) return { word: 'retry only', style: 'retry' };
+  if (generation === generations.at(-2)) return { word: 'retry window', style: 'retry' };
   return { word: 'used up', style: 'used' };
 }
 
@@ -167,7 +167,10 @@ function claimsCard({ tokens }: Account, now: Date): Html {
 function userInfoCard(context: PageContext, { outcome }: Account): Html {
   return html`<section class="card" aria-labelledby="userinfo">
     <h2 id="userinfo">Access token</h2>
-    <p>Opens the provider's userinfo endpoint for ten minutes or so.</p>
+    <p class="quiet">
+      Opens the provider's userinfo endpoint, which knows your name and address. It lives for
+      minutes; the refresh token gets the next.
+    </p>
     ${button(context, '/userinfo', 'Call userinfo')}
     ${
       outcome?.kind === 'userinfo' &&
@@ -187,7 +190,7 @@ function userInfoCard(context: PageContext, { outcome }: Account): Html {
 function claimsTable(claims: object, now: Date): Html {
   return html`<table class="claims">
     <tbody>
-      ${Object.entries(claims).map(
+      ${inOrder(claims).map(
         ([name, value]) =>
           html`<tr>
             <th scope="row">
@@ -199,6 +202,11 @@ function claimsTable(claims: object, now: Date): Html {
       )}
     </tbody>
   </table>`;
+}
+
+function inOrder(claims: object): [string, unknown][] {
+  const rank = (name: string) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
+  return Object.entries(claims).toSorted(([a], [b]) => rank(a) - rank(b));
 }
 
 function claimValue(name: string, value: unknown, now: Date): Html | string {

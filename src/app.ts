@@ -106,7 +106,10 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
 
   function serveStyle() {
     return async (ctx: Context, next: Next) => {
-      if (ctx.path !== base + renderer.style.path) return next();
+      if (ctx.path !== base + renderer.style.path) {
+        await next();
+        return;
+      }
       ctx.type = 'css';
       ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
       ctx.body = renderer.style.content;
@@ -157,8 +160,8 @@ function securityHeaders() {
   });
   return async (ctx: Context, next: Next) => {
     await new Promise<void>((resolve, reject) => {
-      set(ctx.req, ctx.res, (error?: unknown) => {
-        if (error) reject(error);
+      set(ctx.req, ctx.res, (error) => {
+        if (error) reject(error as Error);
         else resolve();
       });
     });

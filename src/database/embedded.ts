@@ -27,7 +27,7 @@ const LAUNCHES = 3;
 /** flock's exit code when another server holds the data folder. */
 const LOCKED = 75;
 
-type Programs = { initdb: string; pg_ctl: string; postgres: string };
+type Programs = { initdb: string; postgres: string };
 
 type Server = {
   programs: Programs;
@@ -145,17 +145,34 @@ async function connect(server: Server, port: number): Promise<Client | undefined
       error.code === '28P01'
         ? `: ${passwordFile(server)} is not the one that ${server.data} was made with. Restore it.`
         : '.';
-    throw new Error(`The embedded PostgreSQL refused us, "${error.message}"${hint}`, { cause: error });
+    throw new Error(`The embedded PostgreSQL refused us, "${error.message}"${hint}`, {
+      cause: error,
+    });
   }
 }
 
 async function leave(server: Server, client: Client): Promise<void> {
   try {
     // Held until the server has stopped, the exclusive lock keeps newcomers waiting; they start it anew.
-    if (await isLast(client))
-      await run(server, 'pg_ctl', ['stop', '-w', '-m', 'fast', '-D', server.data]);
+    if (await isLast(client)) await stop(server);
   } finally {
     await client.end().catch(() => undefined);
+  }
+}
+
+/** Not with `pg_ctl stop`, which would go on to wait for the end of a server that a newcomer starts. */
+async function stop(server: Server): Promise<void> {
+  const postmaster = await readPostmaster(server);
+  if (!postmaster?.port) return;
+  process.kill(postmaster.pid, 'SIGINT'); // "Fast": rolls back what is open, writes all to the disk.
+  const deadline = Date.now() + PATIENCE;
+  while (await isPostgres(server, postmaster.pid)) {
+    if (Date.now() > deadline) {
+      throw new Error(
+        `PostgreSQL on ${server.data} (pid ${postmaster.pid}) did not stop within ${PATIENCE / 1000} s; ${server.log} tells why. The next start takes it over.`,
+      );
+    }
+    await sleep(20);
   }
 }
 
@@ -266,14 +283,21 @@ async function initialise(server: Server): Promise<string> {
     try {
       await fs.writeFile(join(draft, 'password'), random, { mode: 0o600, flush: true });
       await fs.link(join(draft, 'password'), password).catch(passIf('EEXIST'));
-      await run(server, 'initdb', [
-        ...['-D', join(draft, 'data'), '-U', 'symbolon', '-E', 'UTF8', '--locale=C'],
-        ...['--auth=scram-sha-256', `--pwfile=${password}`, '--data-checksums'],
-      ]);
+      const [command = '', ...args] = [
+        ...[...server.prefix, server.programs.initdb, '-D', join(draft, 'data')],
+        ...['-U', 'symbolon', `--pwfile=${password}`, '--auth=scram-sha-256'],
+        ...['-E', 'UTF8', '--locale=C', '--data-checksums'],
+      ];
+      await execute(command, args, { env: environment() });
       await fs.rename(join(draft, 'data'), server.data);
       await sync(server.home);
-    } catch (error) {
-      if (!(await isMade())) throw error;
+    } catch (cause) {
+      if (!(await isMade())) {
+        throw new Error(
+          `PostgreSQL's data folder ${server.data} could not be made: ${String(cause)}`,
+          { cause },
+        );
+      }
     }
   }
   await removeDrafts(server);
@@ -330,17 +354,6 @@ async function withoutRoot(): Promise<string[]> {
 }
 
 const execute = promisify(execFile);
-
-/** Runs one of PostgreSQL's programs to its end. */
-async function run(server: Server, program: keyof Programs, args: string[]): Promise<void> {
-  const [command = '', ...rest] = [...server.prefix, server.programs[program], ...args];
-  await execute(command, rest, { env: environment() }).catch((cause: unknown) => {
-    const { stderr = '' } = cause as { stderr?: string };
-    throw new Error(`PostgreSQL's ${program} failed in ${server.home}: ${stderr.trim()}`, {
-      cause,
-    });
-  });
-}
 
 /** Symbolon's own environment has secrets in it, and PostgreSQL's variables, which are not meant here. */
 const environment = (): NodeJS.ProcessEnv => ({

@@ -333,7 +333,9 @@ test('says what is wrong when the password has been lost or is another', async (
     /postgres-password cannot be read.*Restore it/,
   );
   await writeFile(file, 'another');
-  await expect(startEmbedded(folder)).rejects.toThrow(/refused us, "password authentication failed.*Restore it/);
+  await expect(startEmbedded(folder)).rejects.toThrow(
+    /refused us, "password authentication failed.*Restore it/,
+  );
   await writeFile(file, password);
   await (await startEmbedded(folder)).release(); // takes over the one that refused
   expect(await runs(folder)).toBe(false);

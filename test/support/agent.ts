@@ -86,7 +86,10 @@ export class Agent {
     const hidden = form
       .querySelectorAll('input')
       .filter((input) => input.getAttribute('type') === 'hidden')
-      .map((input) => [input.getAttribute('name') ?? '', input.getAttribute('value') ?? '']);
+      .map((input): [string, string] => [
+        input.getAttribute('name') ?? '',
+        input.getAttribute('value') ?? '',
+      ]);
     return this.open(new URL(form.getAttribute('action') ?? '', page.url), {
       ...Object.fromEntries(hidden),
       ...filled,
