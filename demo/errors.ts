@@ -46,6 +46,8 @@ export function explain(error: unknown, issuer: string): ErrorPage & { status: n
       detail: JSON.stringify(error.cause, null, 2),
     };
   }
+  if (isHttpError(error) && error.status < 500)
+    return { ...known['stale-form'], status: error.status };
   if (chain(error).some(isConnection)) {
     return {
       status: 502,
@@ -78,6 +80,10 @@ function refusedSignIn(error: AuthorizationResponseError): ErrorPage & { status:
     text: 'It did not accept what this application asked for.',
     detail,
   };
+}
+
+function isHttpError(error: unknown): error is Error & { status: number } {
+  return error instanceof Error && 'status' in error && typeof error.status === 'number';
 }
 
 function chain(error: unknown): Error[] {

@@ -43,8 +43,9 @@ async function main(): Promise<void> {
     await expectFree(demoPort, 'DEMO_PORT');
     console.log('\n  Preparing the demo: a database, a person, a client ...');
     await seedPerson(environment);
-    const provider = await startProvider(environment, issuer);
+    const provider = startProvider(environment, issuer);
     closers.push(() => provider.stop());
+    await provider.ready;
     void provider.ended.then(() => stop(1));
     await seedClient(environment, clientId, url);
     const relyingParty = await startRelyingParty({
@@ -70,7 +71,6 @@ function greeting(shown: { issuer: string; url: string; clientId: string }): str
 
   Press     Sign in, Refresh a few times, Refresh twice at once,
             then Replay the old token, and Refresh again. Ctrl+C stops it.
-
 
   Provider  ${shown.issuer}
   Client    ${shown.clientId} / ${DEMO_ONLY_CLIENT_SECRET}

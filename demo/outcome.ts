@@ -1,6 +1,6 @@
 // What the last button did, and the panel that explains it in plain words.
 import type { UserInfoResponse } from 'openid-client';
-import { type Family, type Generation, current, halves } from './family.ts';
+import { type Family, type Generation, current, halves, previous } from './family.ts';
 import { type Html, html } from './html.ts';
 import type { Answer } from './provider-client.ts';
 
@@ -110,6 +110,10 @@ function reused(
         html`<p>
           First refreshed once more, so that #${sent.number} was two rotations old. Then sent it:
         </p>`
+      }
+      ${
+        sent === previous(family) &&
+        html`<p>This was the token just before the current one, but its retry window is over.</p>`
       }
       ${list([exchange])}
       <ol class="steps">

@@ -115,7 +115,6 @@ export function createProviderClient(options: ProviderClientOptions): ProviderCl
 
 function discover({ issuer, clientId, clientSecret }: ProviderClientOptions) {
   const execute = [client.enableNonRepudiationChecks]; // the ID token's signature is verified, too
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to stand out
   if (isLoopback(issuer)) execute.push(client.allowInsecureRequests);
   return client.discovery(
     new URL(issuer),

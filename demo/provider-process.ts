@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import type { Environment } from './seed.ts';
 
 export interface ProviderProcess {
+  /** Resolves when the provider answers; rejects when it ends before that, or does not answer in time. */
+  readonly ready: Promise<void>;
   /** Settles when it has ended, by itself or not. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
@@ -14,11 +16,7 @@ export interface ProviderProcess {
 
 const PATIENCE = 90_000; // milliseconds: the first start makes a database
 
-/** Resolves when the provider answers. @throws when it ends before that */
-export async function startProvider(
-  environment: Environment,
-  issuer: string,
-): Promise<ProviderProcess> {
+export function startProvider(environment: Environment, issuer: string): ProviderProcess {
   const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
   // Detached: Ctrl+C reaches the demo alone, which stops the provider once and in order.
   const child = spawn(process.execPath, [main], {
@@ -32,23 +30,25 @@ export async function startProvider(
     if (line.startsWith('{')) console.log(line);
   });
 
-  const provider = {
+  return {
+    ready: untilReady(),
     ended,
     async stop() {
       child.kill('SIGTERM');
       await ended;
     },
   };
-  const deadline = Date.now() + PATIENCE;
-  while (!(await answers(issuer))) {
-    if (child.exitCode !== null) throw new Error('The provider ended; what it said is above.');
-    if (Date.now() > deadline) {
-      await provider.stop();
-      throw new Error(`The provider does not answer at ${issuer}.`);
+
+  async function untilReady(): Promise<void> {
+    const deadline = Date.now() + PATIENCE;
+    while (!(await answers(issuer))) {
+      if (child.exitCode !== null || child.signalCode !== null) {
+        throw new Error('The provider ended; what it said is above.');
+      }
+      if (Date.now() > deadline) throw new Error(`The provider does not answer at ${issuer}.`);
+      await Promise.race([sleep(150), ended]);
     }
-    await Promise.race([sleep(150), ended]);
   }
-  return provider;
 }
 
 async function answers(issuer: string): Promise<boolean> {

@@ -35,17 +35,24 @@ const SIGN_INS = 8;
 
 export function createSessions(): Sessions {
   const sessions = new Map<string, Session>();
+  const began = new WeakMap<object, Session>(); // in this request, whose cookie is not theirs yet
 
   function begin(ctx: Context): Session {
     const session = { id: random(), csrf: random(), signIns: new Map<string, SignIn>() };
     keep(sessions, session.id, session, MANY);
-    ctx.cookies.set(COOKIE, session.id, { signed: true, httpOnly: true, sameSite: 'lax' });
+    began.set(ctx.req, session);
+    ctx.cookies.set(COOKIE, session.id, {
+      signed: true,
+      httpOnly: true,
+      sameSite: 'lax',
+      overwrite: true,
+    });
     return session;
   }
 
   const idOf = (ctx: Context) => ctx.cookies.get(COOKIE, { signed: true }) ?? '';
   return {
-    of: (ctx) => sessions.get(idOf(ctx)) ?? begin(ctx),
+    of: (ctx) => began.get(ctx.req) ?? sessions.get(idOf(ctx)) ?? begin(ctx),
     renew(ctx) {
       sessions.delete(idOf(ctx));
       return begin(ctx);

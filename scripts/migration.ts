@@ -24,25 +24,32 @@ export const MIGRATED = join(MIGRATIONS, 'schema.prisma');
  * difference. The engine wants a PostgreSQL at `url`, but changes nothing there.
  */
 export async function compare(url: string, from: string, to: string): Promise<string> {
-  const pool = new Pool({ connectionString: url });
-  const engine = await SchemaEngine.new(
-    { datamodels: undefined },
-    () => undefined,
-    bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool)),
-  );
   const schema = (content: string) => ({
     tag: 'schemaDatamodel' as const,
     files: [{ path: 'schema.prisma', content }],
   });
-  try {
-    const { exitCode, stdout } = await engine.diff({
+  const { exitCode, stdout } = await withSchemaEngine(url, (engine) =>
+    engine.diff({
       from: schema(from),
       to: schema(to),
       script: true,
       exitCode: true, // 2 when there is a difference
       filters: { externalTables: [], externalEnums: [] },
-    });
-    return exitCode === 2 ? (stdout ?? '') : '';
+    }),
+  );
+  return exitCode === 2 ? (stdout ?? '') : '';
+}
+
+/** Lends Prisma's schema engine, connected to the PostgreSQL at `url`. */
+export async function withSchemaEngine<Result>(
+  url: string,
+  use: (engine: SchemaEngine) => Promise<Result>,
+): Promise<Result> {
+  const pool = new Pool({ connectionString: url });
+  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg(pool));
+  const engine = await SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter);
+  try {
+    return await use(engine);
   } finally {
     engine.free();
     await pool.end();

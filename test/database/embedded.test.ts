@@ -258,7 +258,7 @@ test('recovers when the pid is now that of another program, and tells its port n
   await once(stranger, 'listening');
   const file = join(folder, 'postgres/postmaster.pid');
   const lines = (await readFile(file, 'utf8')).split('\n');
-  lines[0] = String(process.pid);
+  lines[0] = String(process.ppid); // A living program, and not the parent of a PostgreSQL.
   lines[3] = String((stranger.address() as AddressInfo).port);
   await writeFile(file, lines.join('\n'));
   try {

@@ -1,5 +1,6 @@
 // Processes, folders and conditions for the tests of this folder; what a test leaves is cleaned up here.
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,9 +13,11 @@ import { onTestFinished } from 'vitest';
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
+export const makeFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'symbolon-test-'));
+
 /** A folder that does not outlive the test, nor does a PostgreSQL in it. */
 export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'symbolon-test-'));
+  const folder = await makeFolder();
   onTestFinished(async () => {
     const pid = await postmaster(folder);
     if (pid && (await isPostmaster(pid, folder))) process.kill(pid, 'SIGQUIT');
@@ -93,6 +96,15 @@ async function isPostmaster(pid: number, folder: string): Promise<boolean> {
   if (process.platform !== 'linux') return isAlive(pid);
   const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   return command.includes(`${folder}/postgres\0`);
+}
+
+/** The URL of a new, empty database on the server at `url`. */
+export async function databaseOn(url: string): Promise<string> {
+  const name = `test_${randomUUID().replaceAll('-', '')}`;
+  await query(url, `CREATE DATABASE ${name}`);
+  const database = new URL(url);
+  database.pathname = name;
+  return database.href;
 }
 
 /** One query on a connection of its own. */
