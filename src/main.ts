@@ -20,11 +20,17 @@ export interface Running {
 export async function serve(config: Config): Promise<Running> {
   const log = createLog(config.logLevel);
   const { storage, close } = await openStorage(config);
-  const { koa } = await createApp({ config, storage, log });
-  koa.silent = true;
-  const handle = koa.callback();
-  const server = createServer((request, response) => void handle(request, response));
-  await listen(server, config);
+  const server = createServer();
+  try {
+    const { koa } = await createApp({ config, storage, log });
+    koa.silent = true; // what goes wrong is logged by the application itself
+    const handle = koa.callback();
+    server.on('request', (request, response) => void handle(request, response));
+    await listen(server, config);
+  } catch (error) {
+    await close();
+    throw error;
+  }
   const sweeping = startSweeping(storage, (error) => {
     log.error({ err: error }, 'sweep failed');
   });

@@ -121,6 +121,12 @@ export function configuration({
     },
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256'] },
     conformIdTokenClaims: true,
+    // Scripts of the origins that a browser-based client is registered with, and no others.
+    clientBasedCORS: (ctx, origin, client) =>
+      (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') &&
+      (client.redirectUris ?? []).some(
+        (uri) => origin !== 'null' && URL.parse(uri)?.origin === origin,
+      ),
     extraClientMetadata: {
       properties: Object.keys(clientMetadata),
       validator: (_ctx, name, value) => {
@@ -214,6 +220,7 @@ export function configuration({
     if (!elsewhere) return undefined;
     const { openid, resources, rejected } = elsewhere as Record<string, unknown>;
     const grant = new provider.Grant({ accountId, clientId, openid, resources, rejected } as never);
+    grant.exp = epoch(storage.now()) + config.ttl.session;
     await grant.save();
     return grant;
   }

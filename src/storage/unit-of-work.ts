@@ -3,7 +3,7 @@
 // only with a success; what revokes is committed with the refusal too. Locks are taken in one order: grants,
 // then artifacts, then the refresh family, so that units cannot deadlock each other.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { AdapterPayload } from 'oidc-provider';
+import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { artifactId, saveArtifact } from './artifacts.ts';
@@ -149,9 +149,10 @@ export class UnitOfWork {
    * @throws {LostRace} when another request was first; {@link StorageUnavailable}
    */
   async commit(refused: boolean): Promise<void> {
-    const kept = (model: string) => !refused || bookkeeping.has(model);
-    const saves = [...this.#saves.values()].filter(({ model }) => kept(model));
-    const consumed = [...this.#consumed.values()].filter(({ model }) => kept(model));
+    const saves = [...this.#saves.values()]
+      .filter(({ model }) => !refused || bookkeeping.has(model))
+      .sort((a, b) => lockOrder(a) - lockOrder(b));
+    const consumed = refused ? [] : [...this.#consumed.values()];
     const rotation = refused ? undefined : this.rotation;
     const start = refused ? undefined : this.start;
     const size =
@@ -169,9 +170,10 @@ export class UnitOfWork {
       for (const [grantId, reason] of [...this.#revokedGrants].sort(byKey)) {
         await revokeGrant(database, grantId, reason, this.storage.now(), this.origin);
       }
-      for (const save of saves) if (save.model === 'Grant') await saveGrant(database, save);
-      for (const save of saves)
-        if (save.model !== 'Grant') await saveArtifact(database, this.storage.keyring, save);
+      for (const save of saves) {
+        if (save.model === 'Grant') await saveGrant(database, save);
+        else await saveArtifact(database, this.storage.keyring, save);
+      }
       if (start) await startFamily(database, start, this.storage.now(), this.origin);
       for (const { model, id } of this.#destroyed.values()) {
         await database.artifact.deleteMany({ where: { id: artifactId(model, id) } });
@@ -209,7 +211,11 @@ export class UnitOfWork {
       data: { consumedAt: this.storage.now() },
     });
     // Of two requests that spend one code at once, the second finds it spent: RFC 6749 §4.1.2.
-    if (count === 0) throw new LostRace(`${model} was already used`, grantId);
+    if (count > 0) return;
+    if (model === 'PushedAuthorizationRequest') {
+      throw new errors.InvalidRequestUri('request_uri was already used');
+    }
+    throw new LostRace(`${model} was already used`, grantId);
   }
 }
 
@@ -219,6 +225,12 @@ export function epoch(date: Date): number {
 
 function keyOf(model: string, id: string): string {
   return `${model} ${id}`;
+}
+
+// Grants, then what refers to one, then the rest.
+function lockOrder({ model, payload }: Save): number {
+  if (model === 'Grant') return 0;
+  return payload.grantId === undefined ? 2 : 1;
 }
 
 function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
