@@ -12,7 +12,8 @@ import type { Log } from './operations/log.ts';
 import { createEnginePages } from './pages/engine-pages.ts';
 import { errorPage } from './pages/error-page.ts';
 import { createInteractions } from './pages/interactions.ts';
-import { createRenderer } from './pages/render.ts';
+import { ownContinuePage } from './pages/continue.ts';
+import { createRenderer, pagePolicy } from './pages/render.ts';
 import { createSetup } from './pages/setup.ts';
 import { createProvider } from './provider/provider.ts';
 import { type Storage, runUnit } from './storage/unit-of-work.ts';
@@ -58,10 +59,11 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
     }),
   );
   koa.use(pinHost(issuer.host));
-  koa.use(serveStyle());
+  koa.use(renderer.assets);
   koa.use(authorizationServerMetadata());
   koa.use(oneUnitOfWork());
   koa.use(mount(base || '/', pages()));
+  koa.use(ownContinuePage(renderer, base));
   koa.use(mount(base || '/', provider));
   return { koa, provider };
 
@@ -104,18 +106,6 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
       );
   }
 
-  function serveStyle() {
-    return async (ctx: Context, next: Next) => {
-      if (ctx.path !== base + renderer.style.path) {
-        await next();
-        return;
-      }
-      ctx.type = 'css';
-      ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
-      ctx.body = renderer.style.content;
-    };
-  }
-
   /** RFC 8414 §3.1 puts the well-known path in front of the issuer's; the engine only knows it behind. */
   function authorizationServerMetadata() {
     const wellKnown = '/.well-known/oauth-authorization-server';
@@ -136,22 +126,12 @@ function pinHost(host: string) {
 }
 
 /**
- * No script runs on any page, except where the engine adds the hash of its own that submits a form.
- * `form-action` is left out: browsers apply it to the redirect back to the relying party as well.
+ * No script runs on any page but one (pages/continue.ts). `form-action` is left out: browsers apply it to the
+ * redirect back to the relying party as well.
  */
 function securityHeaders() {
   const set = helmet({
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        'default-src': ["'none'"],
-        'script-src': [],
-        'style-src': ["'self'"],
-        'img-src': ["'self'", 'https:', 'data:'],
-        'base-uri': ["'none'"],
-        'frame-ancestors': ["'none'"],
-      },
-    },
+    contentSecurityPolicy: false,
     crossOriginOpenerPolicy: { policy: 'same-origin' },
     // The endpoints are for other origins' scripts too; what they may read is decided by CORS.
     crossOriginResourcePolicy: false,
@@ -160,6 +140,7 @@ function securityHeaders() {
   });
   return async (ctx: Context, next: Next) => {
     set(ctx.req, ctx.res, () => undefined);
+    ctx.set('Content-Security-Policy', pagePolicy);
     await next();
   };
 }

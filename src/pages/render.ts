@@ -3,29 +3,66 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
-import type { Context } from 'koa';
+import type { Context, Next } from 'koa';
 
 const views = fileURLToPath(new URL('../../views', import.meta.url));
 
+/** What pages may load (Content-Security-Policy): no script, no frame around them. */
+export const pagePolicy =
+  "default-src 'none'; style-src 'self'; img-src 'self' https: data:; base-uri 'none'; frame-ancestors 'none'";
+
+/** A file that pages refer to, under a URL path that changes with its content. */
+interface Asset {
+  readonly path: string;
+  readonly type: string;
+  readonly content: string;
+}
+
 export interface Renderer {
   /** Answers a request with a page; its status is left as it is. */
-  page(ctx: Pick<Context, 'type' | 'body' | 'set'>, template: string, data: object): void;
-  /** The style sheet: a URL path that changes with its content, and the content. */
-  readonly style: { readonly path: string; readonly content: string };
+  readonly page: (
+    ctx: Pick<Context, 'type' | 'body' | 'set'>,
+    template: string,
+    data: object,
+  ) => void;
+  /** The one script, of the page that takes people on. */
+  readonly script: Asset;
+  /** Middleware that serves the style sheet and the script. */
+  readonly assets: (ctx: Context, next: Next) => Promise<void>;
 }
 
 /** @param base the issuer's path: '' or like '/op' */
 export function createRenderer(base: string): Renderer {
   const eta = new Eta({ views, cache: true, autoEscape: true });
-  const content = readFileSync(`${views}/style.css`, 'utf8');
-  const digest = createHash('sha256').update(content).digest('base64url').slice(0, 16);
-  const path = `/assets/style-${digest}.css`;
+  const style = readAsset('style', 'css');
+  const script = readAsset('continue', 'js');
   return {
-    style: { path, content },
+    script,
     page(ctx, template, data) {
       ctx.type = 'html';
       ctx.set('Cache-Control', 'no-store');
-      ctx.body = eta.render(template, { ...data, name: 'Symbolon', base, style: base + path });
+      ctx.body = eta.render(template, {
+        ...data,
+        name: 'Symbolon',
+        base,
+        style: base + style.path,
+      });
+    },
+    async assets(ctx, next) {
+      const asset = [style, script].find(({ path }) => ctx.path === base + path);
+      if (!asset) {
+        await next();
+        return;
+      }
+      ctx.type = asset.type;
+      ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
+      ctx.body = asset.content;
     },
   };
+}
+
+function readAsset(name: string, type: string): Asset {
+  const content = readFileSync(`${views}/${name}.${type}`, 'utf8');
+  const digest = createHash('sha256').update(content).digest('base64url').slice(0, 16);
+  return { path: `/assets/${name}-${digest}.${type}`, type, content };
 }
