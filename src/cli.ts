@@ -5,7 +5,8 @@ import { addClientCommands } from './commands/client.ts';
 import { addFamilyCommands } from './commands/family.ts';
 import { addUserCommands } from './commands/user.ts';
 import { print, withStorage } from './commands/run.ts';
-import { explainExit, main as serve } from './main.ts';
+import { backlog, sweep } from './database/sweep.ts';
+import { explainExit, main as serve, sweepParts } from './main.ts';
 
 const symbolon = new Command('symbolon')
   .description(
@@ -28,6 +29,28 @@ symbolon
         applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The database was up to date.',
       );
       return Promise.resolve();
+    }),
+  );
+symbolon
+  .command('sweep')
+  .description('delete what has expired (the server does so by itself, every minute)')
+  .option('--backlog', 'only tell how much waits')
+  .option('--json', 'print JSON for a program to read')
+  .action(({ backlog: only, json }: { backlog?: boolean; json?: boolean }) =>
+    withStorage(async ({ config, storage }) => {
+      const parts = sweepParts(config, storage);
+      if (only) {
+        const waiting = await backlog(parts);
+        const { artifacts, grants, families } = waiting;
+        print(
+          json,
+          waiting,
+          `Waiting: ${artifacts} artifacts, ${grants} grants, ${families} families.`,
+        );
+      } else {
+        const deleted = await sweep(parts);
+        print(json, { deleted }, `Deleted ${deleted} rows.`);
+      }
     }),
   );
 addUserCommands(symbolon);

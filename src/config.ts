@@ -119,7 +119,56 @@ export const settings = {
   SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW: {
     schema: integer(0, 86_400).default(60),
     wants: 'a number of seconds from 0 (off) to 86400',
-    help: 'How long the refresh token just used is answered with the same successor again, so that a lost response signs nobody out. A client may have its own: `refresh_token_retry_window`.',
+    help: 'How long the refresh token just used is answered with the same successor again, so that a lost response signs nobody out; for public clients whose token is not bound to a key. A client may have its own: `refresh_token_retry_window`.',
+  },
+  SYMBOLON_REFRESH_TOKEN_BOUND_RETRY_WINDOW: {
+    schema: integer(0, 86_400).default(60),
+    wants: 'a number of seconds from 0 (off) to 86400',
+    help: 'The same for clients that authenticate and for tokens bound to a key: there the token alone is worth nothing to a thief. A client may have its own: `refresh_token_retry_window`.',
+  },
+  SYMBOLON_REFRESH_TOKEN_RETENTION: {
+    schema: seconds(7_776_000, 0),
+    wants: 'a number of seconds',
+    help: 'How long a family stays explainable after its absolute end; then the sweep takes it.',
+  },
+  SYMBOLON_END_FAMILIES_ON: {
+    schema: z
+      .string()
+      .default('password_changed,account_locked')
+      .transform((value) => value.split(',').map((event) => event.trim()))
+      .pipe(z.array(z.enum(['password_changed', 'account_locked', 'none']))),
+    wants: '`password_changed`, `account_locked`, both separated by a comma, or `none`',
+    help: 'What ends all refresh-token families of a person. “Sign out everywhere” always does.',
+  },
+  SYMBOLON_ENABLE_JWT_BEARER_GRANT: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether clients registered with the grant `urn:ietf:params:oauth:grant-type:jwt-bearer` may use it (RFC 7523 §2.1).',
+  },
+  SYMBOLON_ENABLE_PASSWORD_GRANT: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether clients registered with the grant `password` may use it. RFC 9700 §2.4: it MUST NOT be used. For migrations only.',
+  },
+  SYMBOLON_TLS_CLIENT_CERT_HEADER: {
+    schema: z
+      .string()
+      .regex(/^[A-Za-z0-9-]+$/)
+      .transform((value) => value.toLowerCase())
+      .optional(),
+    wants: 'the name of a header',
+    help: 'The header in which the TLS proxy passes the client certificate that it has verified, as URL-encoded PEM (nginx: `$ssl_client_escaped_cert`). Switches mutual TLS on (RFC 8705). Needs `SYMBOLON_TRUST_PROXY`.',
+    fallback: 'mutual TLS is off',
+  },
+  SYMBOLON_TLS_CLIENT_VERIFY_HEADER: {
+    schema: z
+      .string()
+      .regex(/^[A-Za-z0-9-]+$/)
+      .transform((value) => value.toLowerCase())
+      .optional(),
+    wants: 'the name of a header',
+    help: 'The header in which the TLS proxy says `SUCCESS` for a certificate from a trusted authority (nginx: `$ssl_client_verify`). Needed for `tls_client_auth`.',
+    fallback: 'no certificate counts as verified',
   },
 } as const satisfies Record<string, Setting>;
 
@@ -146,7 +195,16 @@ export interface Config {
     readonly refreshTokenIdle: number;
     readonly refreshTokenAbsolute: number;
     readonly refreshTokenRetryWindow: number;
+    readonly refreshTokenBoundRetryWindow: number;
+    readonly refreshTokenRetention: number;
   };
+  /** What ends all families of a person. */
+  readonly endFamiliesOn: readonly string[];
+  readonly jwtBearerGrant: boolean;
+  readonly passwordGrant: boolean;
+  /** The headers of the TLS proxy; lower case. */
+  readonly tlsClient:
+    { readonly certificate: string; readonly verify: string | undefined } | undefined;
 }
 
 /** The environment holds values that Symbolon cannot start with; one line per mistake. */
@@ -197,6 +255,11 @@ export function readConfig(environment: Environment): Config {
       `SYMBOLON_SECRET: got nothing, wants ${settings.SYMBOLON_SECRET.wants}, since every process on DATABASE_URL must have the same`,
     );
   }
+  if (value.SYMBOLON_TLS_CLIENT_CERT_HEADER !== undefined && !value.SYMBOLON_TRUST_PROXY) {
+    mistakes.push(
+      'SYMBOLON_TRUST_PROXY: got "false", wants `true`, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
+    );
+  }
   if (mistakes.length > 0) throw new ConfigError(mistakes);
 
   return {
@@ -216,7 +279,19 @@ export function readConfig(environment: Environment): Config {
       refreshTokenIdle: value.SYMBOLON_REFRESH_TOKEN_IDLE_TTL,
       refreshTokenAbsolute: value.SYMBOLON_REFRESH_TOKEN_ABSOLUTE_TTL,
       refreshTokenRetryWindow: value.SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW,
+      refreshTokenBoundRetryWindow: value.SYMBOLON_REFRESH_TOKEN_BOUND_RETRY_WINDOW,
+      refreshTokenRetention: value.SYMBOLON_REFRESH_TOKEN_RETENTION,
     },
+    endFamiliesOn: value.SYMBOLON_END_FAMILIES_ON,
+    jwtBearerGrant: value.SYMBOLON_ENABLE_JWT_BEARER_GRANT,
+    passwordGrant: value.SYMBOLON_ENABLE_PASSWORD_GRANT,
+    tlsClient:
+      value.SYMBOLON_TLS_CLIENT_CERT_HEADER === undefined
+        ? undefined
+        : {
+            certificate: value.SYMBOLON_TLS_CLIENT_CERT_HEADER,
+            verify: value.SYMBOLON_TLS_CLIENT_VERIFY_HEADER,
+          },
   };
 }
 

@@ -3,7 +3,7 @@ import { type Server, createServer } from 'node:http';
 import { hasAccounts } from './accounts/accounts.ts';
 import { createApp } from './app.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
-import { startSweeping } from './database/sweep.ts';
+import { type SweepParts, startSweeping } from './database/sweep.ts';
 import { createLog } from './operations/log.ts';
 import { setupLink } from './pages/setup.ts';
 import { openStorage } from './storage/open.ts';
@@ -31,7 +31,7 @@ export async function serve(config: Config): Promise<Running> {
     await close();
     throw error;
   }
-  const sweeping = startSweeping(storage, (error) => {
+  const sweeping = startSweeping(sweepParts(config, storage), (error) => {
     log.error({ err: error }, 'sweep failed');
   });
 
@@ -57,6 +57,14 @@ export async function serve(config: Config): Promise<Running> {
         log.info('stopped');
       })()),
   };
+}
+
+/** What the sweep needs of this installation. */
+export function sweepParts(
+  { ttl }: Config,
+  { prisma, now }: Omit<SweepParts, 'retention'>,
+): SweepParts {
+  return { prisma, now, retention: ttl.refreshTokenRetention };
 }
 
 function listen(server: Server, { port, host }: Config): Promise<void> {

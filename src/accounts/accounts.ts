@@ -104,5 +104,5 @@ export async function authenticate(
   const stored =
     account?.passwordHash ?? (await (nobodysHash ??= hash('nobody has this password')));
   const matches = await verify(stored, password.slice(0, 256));
-  return account?.passwordHash && matches ? account : undefined;
+  return account?.passwordHash && account.lockedAt === null && matches ? account : undefined;
 }

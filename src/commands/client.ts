@@ -6,9 +6,15 @@ import { type Provider, errors } from 'oidc-provider';
 import { createApp } from '../app.ts';
 import { audit } from '../operations/audit.ts';
 import { createLog } from '../operations/log.ts';
-import { type ClientMetadata, insertClient, newClientSecret } from '../storage/clients.ts';
+import {
+  type ClientMetadata,
+  findClient,
+  insertClient,
+  newClientSecret,
+  updateClient,
+} from '../storage/clients.ts';
 import { isTaken } from '../storage/errors.ts';
-import { revokeClient } from '../storage/revocation.ts';
+import { commandLine, revokeClient } from '../storage/revocation.ts';
 import { CommandError, date, print, secretFromStdin, table, withStorage } from './run.ts';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -127,6 +133,37 @@ export function addClientCommands(symbolon: Command): void {
     );
 
   client
+    .command('update')
+    .description('change the metadata of an application; what the file sets to null is removed')
+    .argument('<client_id>')
+    .requiredOption('--metadata <file>', 'a JSON file with the metadata that changes')
+    .option('--json', 'print JSON for a program to read')
+    .action(async (id: string, { metadata: file, json }: { metadata: string; json?: boolean }) => {
+      const changes = await metadataFile(file);
+      refuseFixed(changes);
+      await withStorage(async ({ config, storage }) => {
+        const { prisma, keyring } = storage;
+        const current = await findClient(prisma, keyring, id);
+        if (!current) throw new CommandError(`There is no client "${id}".`);
+        const { client_secret: secret, ...metadata } = withoutNulls({ ...current, ...changes });
+        if (metadata['token_endpoint_auth_method'] !== current.token_endpoint_auth_method) {
+          throw new CommandError(
+            'token_endpoint_auth_method: cannot be changed, since the secret is kept as this method needs it. Remove the client and add it again.',
+          );
+        }
+        const { provider } = await createApp({ config, storage, log: createLog('silent') });
+        await validate(provider, {
+          ...metadata,
+          client_id: id,
+          ...(secret ? { client_secret: secret } : {}),
+        });
+        await updateClient(prisma, { ...metadata, client_id: id });
+        await audit(prisma, {}, { type: 'client.changed', clientId: id });
+        print(json, metadata, `Changed ${id}.`);
+      });
+    });
+
+  client
     .command('remove')
     .description('remove an application, with everything that was issued to it')
     .argument('<client_id>')
@@ -134,10 +171,8 @@ export function addClientCommands(symbolon: Command): void {
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma, now } }) => {
         await prisma.$transaction(async (database) => {
-          await revokeClient(database, id, 'client_removed', now(), {
-            ip: undefined,
-            userAgent: undefined,
-          });
+          const ending = { reason: 'client_removed', now: now(), origin: commandLine } as const;
+          await revokeClient(database, id, ending);
           const { count } = await database.client.deleteMany({ where: { id } });
           if (count === 0) throw new CommandError(`There is no client "${id}".`);
         });
@@ -149,12 +184,7 @@ export function addClientCommands(symbolon: Command): void {
 
 async function givenMetadata(id: string, options: AddOptions): Promise<ClientMetadata> {
   const file = options.metadata === undefined ? {} : await metadataFile(options.metadata);
-  for (const name of ['client_id', 'client_secret']) {
-    if (name in file)
-      throw new CommandError(
-        `${name}: is not taken from the metadata file; give it on the command line (a secret with --secret-stdin).`,
-      );
-  }
+  refuseFixed(file);
   const grants = options.grant?.map((name) => grantNames[name] ?? name);
   const metadata: ClientMetadata = {
     client_id: id,
@@ -167,6 +197,19 @@ async function givenMetadata(id: string, options: AddOptions): Promise<ClientMet
   const types = metadata['grant_types'];
   const redirects = Array.isArray(types) && types.includes('authorization_code');
   return redirects ? metadata : { response_types: [], redirect_uris: [], ...metadata };
+}
+
+function withoutNulls(metadata: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null));
+}
+
+function refuseFixed(metadata: Record<string, unknown>): void {
+  for (const name of ['client_id', 'client_secret']) {
+    if (name in metadata)
+      throw new CommandError(
+        `${name}: is not taken from the metadata file; give it on the command line when the client is added.`,
+      );
+  }
 }
 
 async function metadataFile(path: string): Promise<Record<string, unknown>> {

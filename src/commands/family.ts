@@ -1,10 +1,20 @@
 // symbolon family: refresh-token families, each told so that a person can explain what happened to it.
 import type { Command } from 'commander';
 import { findAccountByEmail } from '../accounts/accounts.ts';
-import type { PrismaClient, RefreshFamily } from '../generated/client.ts';
+import type { AuditEvent, PrismaClient, RefreshFamily } from '../generated/client.ts';
+import { refreshPolicy } from '../provider/refresh-policy.ts';
+import { findClient } from '../storage/clients.ts';
 import { listFamilies } from '../storage/families.ts';
-import { endFamily } from '../storage/revocation.ts';
-import { CommandError, date, print, table, withStorage } from './run.ts';
+import { judge, parseRefreshToken } from '../storage/refresh-token.ts';
+import {
+  commandLine,
+  endFamily,
+  revokeAccount,
+  revokeClient,
+  revokeGrant,
+} from '../storage/revocation.ts';
+import { familyFacts, familyStory, verdictsInWords } from './family-story.ts';
+import { CommandError, date, print, secretFromStdin, table, withStorage } from './run.ts';
 
 export function addFamilyCommands(symbolon: Command): void {
   const family = symbolon
@@ -19,19 +29,15 @@ export function addFamilyCommands(symbolon: Command): void {
     .option('--json', 'print JSON for a program to read')
     .action((options: { user?: string; client?: string; json?: boolean }) =>
       withStorage(async ({ storage: { prisma, now } }) => {
-        const account =
-          options.user === undefined ? undefined : await findAccountByEmail(prisma, options.user);
-        if (account === null)
-          throw new CommandError(
-            `There is no account with the e-mail address ${String(options.user)}.`,
-          );
+        const accountId =
+          options.user === undefined ? undefined : await accountIdOf(prisma, options.user);
         const families = await listFamilies(prisma, {
-          ...(account ? { accountId: account.id } : {}),
+          ...(accountId === undefined ? {} : { accountId }),
           ...(options.client === undefined ? {} : { clientId: options.client }),
         });
         const emails = await emailsOf(prisma, families);
-        const told = families.map((row) => tell(row, emails, now()));
-        const rows = told.map((row) => [
+        const facts = families.map((row) => familyFacts(row, emails.get(row.accountId), now()));
+        const rows = facts.map((row) => [
           row.id,
           row.client_id,
           row.user ?? '-',
@@ -40,73 +46,101 @@ export function addFamilyCommands(symbolon: Command): void {
           date(row.started_at),
           date(row.last_used_at),
         ]);
-        print(
-          options.json,
-          told,
-          table(['ID', 'CLIENT', 'USER', 'STATE', 'ROTATIONS', 'STARTED', 'LAST USED'], rows),
-        );
+        const heading = ['ID', 'CLIENT', 'USER', 'STATE', 'ROTATIONS', 'STARTED', 'LAST USED'];
+        print(options.json, facts, table(heading, rows));
       }),
     );
 
   family
     .command('show')
-    .description('show one family and what happened to it')
+    .description('tell the story of one family')
     .argument('<id>', 'the part of a refresh token before its dot')
     .option('--json', 'print JSON for a program to read')
-    .action((given: string, { json }: { json?: boolean }) =>
+    .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma, now } }) => {
-        const row = await find(prisma, given);
-        const events = await prisma.auditEvent.findMany({
-          where: { familyId: row.id },
-          orderBy: { id: 'asc' },
-        });
-        const told = {
-          ...tell(row, await emailsOf(prisma, [row]), now()),
-          events: events.map(({ at, type, ip, userAgent, detail }) => ({
-            at,
-            type,
-            ip,
-            user_agent: userAgent,
-            detail,
-          })),
-        };
-        const lines = Object.entries(told)
-          .filter(([name]) => name !== 'events')
-          .map(([name, value]) => [
-            name,
-            value instanceof Date
-              ? value.toISOString()
-              : String((value as string | number | null) ?? '-'),
-          ]);
-        const happened = told.events.map(
-          ({ at, type, ip, detail }) =>
-            `${at.toISOString()}  ${type}  ${JSON.stringify(detail)}  from ${ip ?? 'the command line'}`,
-        );
-        print(json, told, [table(['', ''], lines).trim(), ...happened].join('\n'));
+        const { facts, story } = await told(prisma, await find(prisma, id), now());
+        print(json, facts, story);
       }),
     );
 
   family
-    .command('revoke')
-    .description('end one family, with its grant and access tokens')
-    .argument('<id>', 'the part of a refresh token before its dot')
+    .command('explain')
+    .description(
+      'tell what would happen to a refresh token, and its family’s story; the token comes on standard input and is never printed',
+    )
     .option('--json', 'print JSON for a program to read')
-    .action((given: string, { json }: { json?: boolean }) =>
+    .action(async ({ json }: { json?: boolean }) => {
+      const token = parseRefreshToken((await secretFromStdin('refresh token')).trim());
+      if (!token) throw new CommandError('This is not a refresh token of Symbolon.');
+      await withStorage(async ({ config, storage: { prisma, keyring, now } }) => {
+        const row = await find(prisma, token.familyId);
+        const metadata = (await findClient(prisma, keyring, row.clientId)) ?? {};
+        const { jkt, 'x5t#S256': x5t } = row.payload as Record<string, unknown>;
+        const isBound = jkt !== undefined || x5t !== undefined;
+        const window = refreshPolicy(config).retryWindow(metadata, isBound);
+        const verdict = judge(row, token.secret, now(), window);
+        const { facts, story } = await told(prisma, row, now());
+        print(json, { verdict, ...facts }, `${verdictsInWords[verdict]}\n\n${story}`);
+      });
+    });
+
+  family
+    .command('revoke')
+    .description(
+      'end one family with its grant and access tokens, or all of a person, a client or a grant',
+    )
+    .argument('[id]', 'the part of a refresh token before its dot')
+    .option('--user <email>', 'everything issued for this person')
+    .option('--client <client_id>', 'everything issued to this application')
+    .option('--grant <grant_id>', 'everything issued from this grant')
+    .option('--json', 'print JSON for a program to read')
+    .action((id: string | undefined, options: RevokeOptions) =>
       withStorage(async ({ storage: { prisma, now } }) => {
-        const row = await find(prisma, given);
-        if (row.endedAt)
+        const { user, client, grant, json } = options;
+        if ([id, user, client, grant].filter((given) => given !== undefined).length !== 1) {
+          throw new CommandError('Name one: a family’s id, --user, --client or --grant.');
+        }
+        const ending = { reason: 'revoked_by_admin', now: now(), origin: commandLine } as const;
+        const accountId = user === undefined ? '' : await accountIdOf(prisma, user);
+        const row = id === undefined ? undefined : await find(prisma, id);
+        if (row?.endedAt) {
           throw new CommandError(
             `Family ${row.id} ended already, on ${row.endedAt.toISOString()}: ${row.endReason ?? ''}.`,
           );
-        await prisma.$transaction((database) =>
-          endFamily(database, row.id, 'revoked_by_operator', now(), {
-            ip: undefined,
-            userAgent: undefined,
-          }),
-        );
-        print(json, { id: row.id, revoked: true }, `Revoked ${row.id}.`);
+        }
+        const ended = await prisma.$transaction((database) => {
+          if (row) return endFamily(database, row.id, ending);
+          if (client !== undefined) return revokeClient(database, client, ending);
+          if (grant !== undefined) return revokeGrant(database, grant, ending);
+          return revokeAccount(database, accountId, ending);
+        });
+        const text = row ? `Revoked ${row.id}.` : `Revoked; ${ended} refresh-token families ended.`;
+        print(json, { ...(row ? { id: row.id } : {}), revoked: true, ended }, text);
       }),
     );
+}
+
+interface RevokeOptions {
+  user?: string;
+  client?: string;
+  grant?: string;
+  json?: boolean;
+}
+
+async function told(prisma: PrismaClient, row: RefreshFamily, now: Date) {
+  const events = await prisma.auditEvent.findMany({
+    where: { familyId: row.id },
+    orderBy: { id: 'asc' },
+  });
+  const email = (await emailsOf(prisma, [row])).get(row.accountId);
+  return {
+    facts: { ...familyFacts(row, email, now), events: events.map(eventFacts) },
+    story: familyStory(row, email, events, now),
+  };
+}
+
+function eventFacts({ at, type, ip, userAgent, detail }: AuditEvent) {
+  return { at, type, ip, user_agent: userAgent, detail };
 }
 
 async function find(prisma: PrismaClient, given: string): Promise<RefreshFamily> {
@@ -114,6 +148,12 @@ async function find(prisma: PrismaClient, given: string): Promise<RefreshFamily>
   const row = await prisma.refreshFamily.findUnique({ where: { id } });
   if (!row) throw new CommandError(`There is no family ${id}.`);
   return row;
+}
+
+async function accountIdOf(prisma: PrismaClient, email: string): Promise<string> {
+  const account = await findAccountByEmail(prisma, email);
+  if (!account) throw new CommandError(`There is no account with the e-mail address ${email}.`);
+  return account.id;
 }
 
 async function emailsOf(
@@ -126,31 +166,4 @@ async function emailsOf(
     select: { id: true, email: true },
   });
   return new Map(accounts.map(({ id, email }) => [id, email]));
-}
-
-function tell(row: RefreshFamily, emails: Map<string, string>, now: Date) {
-  const expiresAt =
-    row.idleExpiresAt < row.absoluteExpiresAt ? row.idleExpiresAt : row.absoluteExpiresAt;
-  return {
-    id: row.id,
-    client_id: row.clientId,
-    user: emails.get(row.accountId) ?? null,
-    sub: row.accountId,
-    state: row.endedAt
-      ? `ended: ${row.endReason ?? 'unknown'}`
-      : expiresAt <= now
-        ? 'expired'
-        : 'active',
-    scope: (row.payload as { scope?: string }).scope ?? null,
-    rotations: row.generation,
-    started_at: row.createdAt,
-    rotated_at: row.rotatedAt,
-    last_used_at: row.lastUsedAt,
-    last_used_ip: row.lastUsedIp,
-    last_used_user_agent: row.lastUsedUserAgent,
-    expires_at: expiresAt,
-    absolute_expires_at: row.absoluteExpiresAt,
-    ended_at: row.endedAt,
-    end_reason: row.endReason,
-  };
 }

@@ -6,7 +6,15 @@ import {
   findAccountByEmail,
   listAccounts,
 } from '../accounts/accounts.ts';
+import {
+  type ChangeParts,
+  changePassword,
+  lockAccount,
+  signOutEverywhere,
+  unlockAccount,
+} from '../accounts/changes.ts';
 import type { Account } from '../generated/client.ts';
+import { commandLine } from '../storage/revocation.ts';
 import { audit } from '../operations/audit.ts';
 import {
   CommandError,
@@ -93,8 +101,93 @@ export function addUserCommands(symbolon: Command): void {
         print(json, shown(account), table(['', ''], lines).trim());
       }),
     );
+
+  user
+    .command('password')
+    .description('give a person another password; it is asked for')
+    .argument('<email>')
+    .option('--password-stdin', 'read the password from standard input')
+    .option('--json', 'print JSON for a program to read')
+    .action(async (email: string, options: { passwordStdin?: boolean; json?: boolean }) => {
+      const password = options.passwordStdin
+        ? await secretFromStdin('password')
+        : await askSecret('Password', '--password-stdin');
+      await withAccount(email, async (account, parts) => {
+        const ended = await changePassword(parts, account.id, password);
+        print(
+          options.json,
+          { ended },
+          `Changed the password of ${account.email}; ${families(ended)} ended.`,
+        );
+      });
+    });
+
+  user
+    .command('lock')
+    .description('keep a person out: no sign-in, no refresh')
+    .argument('<email>')
+    .option('--json', 'print JSON for a program to read')
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        const ended = await lockAccount(parts, account.id);
+        print(json, { ended }, `Locked ${account.email}; ${families(ended)} ended.`);
+      }),
+    );
+
+  user
+    .command('unlock')
+    .description('let a locked person in again')
+    .argument('<email>')
+    .option('--json', 'print JSON for a program to read')
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        await unlockAccount(parts, account.id);
+        print(json, {}, `Unlocked ${account.email}.`);
+      }),
+    );
+
+  user
+    .command('sign-out')
+    .description('sign a person out everywhere: every browser session, every refresh-token family')
+    .argument('<email>')
+    .option('--json', 'print JSON for a program to read')
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        const ended = await signOutEverywhere(parts, account.id, 'revoked_by_admin');
+        print(json, { ended }, `Signed ${account.email} out everywhere; ${families(ended)} ended.`);
+      }),
+    );
 }
 
-function shown({ id, email, emailVerified, name, admin, createdAt }: Account) {
-  return { sub: id, email, email_verified: emailVerified, name, admin, created_at: createdAt };
+/** Runs a command on one person's account. */
+function withAccount(
+  email: string,
+  work: (account: Account, parts: ChangeParts) => Promise<void>,
+): Promise<void> {
+  return withStorage(async ({ storage, config }) => {
+    const account = await findAccountByEmail(storage.prisma, email);
+    if (!account) throw new CommandError(`There is no account with the e-mail address ${email}.`);
+    try {
+      await work(account, { storage, config, origin: commandLine });
+    } catch (error) {
+      if (error instanceof AccountError) throw new CommandError(`${error.field}: ${error.message}`);
+      throw error;
+    }
+  });
+}
+
+function families(count: number): string {
+  return count === 1 ? 'one refresh-token family' : `${count} refresh-token families`;
+}
+
+function shown({ id, email, emailVerified, name, admin, lockedAt, createdAt }: Account) {
+  return {
+    sub: id,
+    email,
+    email_verified: emailVerified,
+    name,
+    admin,
+    locked_at: lockedAt,
+    created_at: createdAt,
+  };
 }

@@ -1,44 +1,100 @@
-// The sweep: what has expired is deleted, a little at a time. Families are kept for a while after their end, so
-// that it can be explained; one process sweeps at a time.
-import type { PrismaClient } from '../generated/client.ts';
+// The sweep: what has expired is deleted, in small batches, by one process at a time (an advisory lock). A row that
+// a request is using is passed over. Families are kept, so that they can be explained, until their absolute end and
+// the retention have passed.
+import { setTimeout as pause } from 'node:timers/promises';
+import { Prisma, type PrismaClient } from '../generated/client.ts';
 
 const EVERY = 60_000; // milliseconds
-const SWEEPING = 5_991_004; // an advisory lock
+const SWEEPING = 5_991_004; // the advisory lock
 const LEEWAY = 60_000; // milliseconds that the engine may still ask for what has expired: its clock tolerance
-const EXPLAINABLE = 90 * 86_400_000; // milliseconds that a family is kept after its end
-const BATCH = 5_000;
+const BATCH = 1_000; // rows
+const REST = 20; // milliseconds between two batches
 
-/** Sweeps now and then, until stopped. */
+export interface SweepParts {
+  readonly prisma: PrismaClient;
+  readonly now: () => Date;
+  /** Seconds that a family is kept after its absolute end. */
+  readonly retention: number;
+}
+
+/** How many rows of each kind wait for the sweep. */
+export interface Backlog {
+  readonly artifacts: number;
+  readonly grants: number;
+  readonly families: number;
+}
+
+/** Sweeps every minute, until stopped. */
 export function startSweeping(
-  { prisma, now }: { prisma: PrismaClient; now: () => Date },
+  parts: SweepParts,
   onError: (error: unknown) => void,
 ): { stop(): Promise<void> } {
+  const stopped = new AbortController();
   let running: Promise<unknown> = Promise.resolve();
   const timer = setInterval(() => {
-    running = sweep(prisma, now()).catch(onError);
+    running = running.then(() => sweep(parts, stopped.signal)).catch(onError);
   }, EVERY);
   timer.unref();
   return {
     async stop() {
       clearInterval(timer);
+      stopped.abort();
       await running;
     },
   };
 }
 
-/** Deletes what has expired, at most {@link BATCH} rows of a kind. */
-export async function sweep(prisma: PrismaClient, now: Date): Promise<void> {
-  const expired = new Date(now.getTime() - LEEWAY);
-  const explained = new Date(now.getTime() - EXPLAINABLE);
-  await prisma.$transaction(async (database) => {
-    const [lock] = await database.$queryRaw<
-      { mine: boolean }[]
-    >`SELECT pg_try_advisory_xact_lock(${SWEEPING}) AS mine`;
-    if (!lock?.mine) return;
-    await database.$executeRaw`DELETE FROM artifact WHERE id IN (SELECT id FROM artifact WHERE expires_at < ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;
-    await database.$executeRaw`DELETE FROM "grant" WHERE id IN (SELECT id FROM "grant" WHERE expires_at < ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;
-    await database.$executeRaw`DELETE FROM refresh_family WHERE id IN (
-      SELECT id FROM refresh_family WHERE least(absolute_expires_at, idle_expires_at, coalesce(ended_at, 'infinity')) < ${explained}
-      LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;
+/**
+ * Deletes what has expired, batch by batch, until nothing is left or another process is at it.
+ *
+ * @returns how many rows were deleted
+ */
+export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<number> {
+  let total = 0;
+  for (const { table, expired } of expiries(parts)) {
+    for (let deleted = BATCH; deleted === BATCH && !signal?.aborted;) {
+      deleted = await deleteBatch(parts.prisma, table, expired);
+      total += deleted;
+      if (deleted === BATCH) await pause(REST);
+    }
+  }
+  return total;
+}
+
+/** What waits for the sweep now. */
+export async function backlog(parts: SweepParts): Promise<Backlog> {
+  const counts = await Promise.all(
+    expiries(parts).map(async ({ table, expired }) => {
+      const [row] = await parts.prisma.$queryRaw<{ count: bigint }[]>`
+        SELECT count(*) FROM ${table} WHERE ${expired}`;
+      return Number(row?.count ?? 0);
+    }),
+  );
+  const [artifacts = 0, grants = 0, families = 0] = counts;
+  return { artifacts, grants, families };
+}
+
+function expiries({ now, retention }: SweepParts): { table: Prisma.Sql; expired: Prisma.Sql }[] {
+  const expired = new Date(now().getTime() - LEEWAY);
+  const explained = new Date(now().getTime() - retention * 1000);
+  return [
+    { table: Prisma.sql`artifact`, expired: Prisma.sql`expires_at < ${expired}` },
+    { table: Prisma.sql`"grant"`, expired: Prisma.sql`expires_at < ${expired}` },
+    { table: Prisma.sql`refresh_family`, expired: Prisma.sql`absolute_expires_at < ${explained}` },
+  ];
+}
+
+function deleteBatch(
+  prisma: PrismaClient,
+  table: Prisma.Sql,
+  expired: Prisma.Sql,
+): Promise<number> {
+  return prisma.$transaction(async (database) => {
+    const [lock] = await database.$queryRaw<{ mine: boolean }[]>`
+      SELECT pg_try_advisory_xact_lock(${SWEEPING}) AS mine`;
+    if (!lock?.mine) return 0;
+    return database.$executeRaw`
+      DELETE FROM ${table} WHERE id IN (
+        SELECT id FROM ${table} WHERE ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;
   });
 }

@@ -11,7 +11,7 @@ import {
 import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const purposes = ['seal', 'refresh', 'lookup', 'cookie', 'form', 'setup'] as const;
+const purposes = ['seal', 'refresh', 'lookup', 'cookie', 'form', 'setup', 'dpop'] as const;
 export type Purpose = (typeof purposes)[number];
 
 const IV = 12;

@@ -4,7 +4,13 @@ import type { Prisma, PrismaClient } from '../generated/client.ts';
 
 export interface AuditEvent {
   readonly type:
-    'sign_in' | 'sign_in.failed' | 'consent' | 'account.added' | 'client.added' | 'client.removed';
+    | 'sign_in'
+    | 'sign_in.failed'
+    | 'consent'
+    | 'account.added'
+    | 'client.added'
+    | 'client.changed'
+    | 'client.removed';
   readonly accountId?: string;
   readonly clientId?: string;
   readonly detail?: Prisma.InputJsonObject;

@@ -13,7 +13,7 @@ import { type Storage, epoch } from '../storage/unit-of-work.ts';
 import { presentClient } from './client-view.ts';
 import { formToken, isFormToken } from './form-token.ts';
 import type { Renderer } from './render.ts';
-import { lifetimeInWords, presentClaims, presentScopes } from './scopes-view.ts';
+import { consentDurations, lifetimeInWords, presentClaims, presentScopes } from './scopes-view.ts';
 
 export interface InteractionParts {
   readonly config: Config;
@@ -29,6 +29,7 @@ interface Form {
   readonly email?: unknown;
   readonly password?: unknown;
   readonly account?: unknown;
+  readonly duration?: unknown;
 }
 
 export function createInteractions({
@@ -78,7 +79,9 @@ export function createInteractions({
           ...presentScopes(scopes),
           ...presentClaims(missing(interaction, 'missingOIDCClaims')),
         ],
-        offline: scopes.includes('offline_access') ? { until: lifetimeInWords(ttl) } : undefined,
+        offline: scopes.includes('offline_access')
+          ? { until: lifetimeInWords(ttl), durations: consentDurations }
+          : undefined,
         resources: [],
       });
     }
@@ -124,7 +127,7 @@ export function createInteractions({
   });
 
   router.post('/consent', parse, async (ctx) => {
-    const { interaction } = await submitted(ctx);
+    const { interaction, form } = await submitted(ctx);
     const { params, session, grantId } = interaction;
     const accountId = session?.accountId;
     if (interaction.prompt.name !== 'consent' || accountId === undefined) {
@@ -136,11 +139,13 @@ export function createInteractions({
     const grant = own ? existing : new provider.Grant({ accountId, clientId });
     grant.addOIDCScope(text(params['scope']));
     grant.addOIDCClaims(missing(interaction, 'missingOIDCClaims'));
+    const until = allowedUntil(form.duration, epoch(storage.now()));
+    Object.assign(grant, { consentExpiresAt: until });
     await audit(prisma, ctx, {
       type: 'consent',
       accountId,
       clientId,
-      detail: { scope: text(params['scope']) },
+      detail: { scope: text(params['scope']), ...(until === undefined ? {} : { until }) },
     });
     await finish(ctx, { consent: { grantId: await grant.save() } });
   });
@@ -205,6 +210,12 @@ function redirect(ctx: Context, url: string): void {
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
+}
+
+// Only what the page offers; anything else allows without an end, as the page's first choice does.
+function allowedUntil(duration: unknown, now: number): number | undefined {
+  const chosen = consentDurations.find(({ seconds }) => seconds !== '' && seconds === duration);
+  return chosen ? now + Number(chosen.seconds) : undefined;
 }
 
 function missing(interaction: Interaction, what: 'missingOIDCClaims'): string[] {

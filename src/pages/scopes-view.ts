@@ -28,6 +28,15 @@ export function presentClaims(claims: readonly string[]): Sentence[] {
   return claims.map((claim) => claimSentences[claim] ?? { title: `See “${claim}”` });
 }
 
+/** For how long a person may allow offline access. */
+export const consentDurations = [
+  { seconds: '', words: 'for as long as it is used' },
+  { seconds: '86400', words: 'for a day' },
+  { seconds: '604800', words: 'for a week' },
+  { seconds: '2592000', words: 'for 30 days' },
+  { seconds: '31536000', words: 'for a year' },
+];
+
 /** A length of time in its largest fitting unit: 2592000 is "30 days". */
 export function lifetimeInWords(seconds: number): string {
   const [unit, length] = (

@@ -15,7 +15,15 @@ import { isFirstUse } from '../storage/replay.ts';
 import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
 import { claims, scopesSupported } from './claims.ts';
 import { assumeConsentPrompt, createInteractionPolicy } from './interaction-policy.ts';
-import { clientMetadata, refreshPolicy, validateClientMetadata } from './refresh-policy.ts';
+import { registerExtraGrants } from './extra-grants.ts';
+import { mutualTls } from './mutual-tls.ts';
+import { refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
+import {
+  clientMetadata,
+  endsWithSession,
+  refreshPolicy,
+  validateClientMetadata,
+} from './refresh-policy.ts';
 
 type Grant = InstanceType<Provider['Grant']>;
 
@@ -60,12 +68,20 @@ export function createProvider(parts: ProviderParts): Provider {
     return isClientSecret(this.clientSecret, presented);
   };
   assumeConsentPrompt(provider);
+  registerExtraGrants(provider, parts);
+  // Until when a person allowed it is part of what is granted.
+  const { IN_PAYLOAD } = provider.Grant as unknown as { IN_PAYLOAD: string[] };
+  Object.defineProperty(provider.Grant, 'IN_PAYLOAD', {
+    value: [...IN_PAYLOAD, 'consentExpiresAt'],
+  });
 
   // A refusal that is told by a redirect has a status of success.
   const refuse = () => {
     currentUnit().refused = true;
   };
   provider.on('authorization.error', refuse);
+  refuseWithReason(provider);
+  provider.use(tellRefreshTokenExpiry);
   provider.on('server_error', refuse);
   return provider;
 }
@@ -107,6 +123,7 @@ export function configuration({
     responseTypes: ['code'],
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' },
     clientAuthMethods: [
+      ...(config.tlsClient ? (['tls_client_auth', 'self_signed_tls_client_auth'] as const) : []),
       'client_secret_basic',
       'client_secret_post',
       'client_secret_jwt',
@@ -129,8 +146,8 @@ export function configuration({
       ),
     extraClientMetadata: {
       properties: Object.keys(clientMetadata),
-      validator: (_ctx, name, value) => {
-        validateClientMetadata(name, value);
+      validator: (_ctx, name, value, metadata) => {
+        validateClientMetadata(name, value, metadata);
       },
     },
     features: {
@@ -149,6 +166,9 @@ export function configuration({
           client.clientAuthMethod !== 'none' &&
           (token.kind !== 'RefreshToken' || token.clientId === client.clientId),
       },
+      // Every process knows the others' nonces: they come from SYMBOLON_SECRET (RFC 9449 §8).
+      dPoP: { enabled: true, nonceSecret: keyring.macs('dpop', 'nonce')[0] },
+      mTLS: mutualTls(config),
       revocation: {
         enabled: true,
         allowedPolicy: (_ctx, client, token) => {
@@ -172,7 +192,7 @@ export function configuration({
     loadExistingGrant,
     findAccount: async (_ctx, id) => {
       const account = await answered(() => prisma.account.findUnique({ where: { id } }));
-      if (!account) return undefined;
+      if (!account || account.lockedAt !== null) return undefined;
       return {
         accountId: account.id,
         claims: () => ({
@@ -186,7 +206,16 @@ export function configuration({
     // OIDC Core §11: only with offline_access, and only for clients that may refresh.
     issueRefreshToken: (_ctx, client, source) =>
       client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
-    rotateRefreshToken: () => true,
+    rotateRefreshToken: ({ oidc }) => {
+      const { RefreshToken: token, Client: client } = oidc.entities;
+      // A retry gets the successor, whatever the policy has become since.
+      if (currentUnit().presented?.verdict === 'retry') return true;
+      return token !== undefined && client !== undefined && policy.rotates(client, token);
+    },
+    // OIDC Core §11: offline access outlasts the session, unless the client says otherwise.
+    expiresWithSession: ({ oidc }, source) =>
+      !source.scopes.has('offline_access') ||
+      (oidc.client !== undefined && endsWithSession(oidc.client)),
     renderError: pages.renderError,
     ttl: {
       AccessToken: config.ttl.accessToken,
@@ -204,6 +233,11 @@ export function configuration({
     },
   };
 
+  function isAllowed(grant: object): boolean {
+    const { consentExpiresAt } = grant as { consentExpiresAt?: number };
+    return consentExpiresAt === undefined || consentExpiresAt > epoch(storage.now());
+  }
+
   /**
    * The grant of this browser session; in a session without one, a copy of what the person has granted to this
    * client elsewhere, so that consent is asked for once and revoking one device leaves the others.
@@ -214,12 +248,13 @@ export function configuration({
     if (!client || accountId === undefined) return undefined;
     const grantId = result?.consent?.grantId ?? session?.grantIdFor(client.clientId);
     const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
-    if (existing?.accountId === accountId) return existing;
+    if (existing?.accountId === accountId && isAllowed(existing)) return existing;
     const { clientId } = client;
     const elsewhere = await answered(() => latestGrant(prisma, accountId, clientId, storage.now()));
-    if (!elsewhere) return undefined;
-    const { openid, resources, rejected } = elsewhere as Record<string, unknown>;
-    const grant = new provider.Grant({ accountId, clientId, openid, resources, rejected } as never);
+    if (!elsewhere || !isAllowed(elsewhere)) return undefined;
+    const { openid, resources, rejected, consentExpiresAt } = elsewhere as Record<string, unknown>;
+    const granted = { openid, resources, rejected, consentExpiresAt };
+    const grant = new provider.Grant({ accountId, clientId, ...granted });
     grant.exp = epoch(storage.now()) + config.ttl.session;
     await grant.save();
     return grant;

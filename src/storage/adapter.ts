@@ -5,6 +5,7 @@ import {
   type AdapterPayload,
   type KoaContextWithOIDC,
   Provider,
+  errors,
 } from 'oidc-provider';
 import { findArtifact, findArtifactByLookup } from './artifacts.ts';
 import { findClient } from './clients.ts';
@@ -13,6 +14,7 @@ import { findFamily } from './families.ts';
 import { findGrant, payloadOf } from './grants.ts';
 import {
   type RefreshToken,
+  expiresAt,
   formatRefreshToken,
   isSecret,
   judge,
@@ -20,13 +22,18 @@ import {
   parseRefreshToken,
   successors,
 } from './refresh-token.ts';
+import { refusalReason } from './refusal.ts';
 import type { EndReason } from './revocation.ts';
 import { type UnitOfWork, currentUnit, epoch } from './unit-of-work.ts';
 
-/** What a client may have a rule of its own for; both take the client's metadata and return seconds. */
+/** What a client may have a rule of its own for; each takes the client's metadata. Times are in seconds. */
 export interface FamilyPolicy {
-  retryWindow(metadata: object): number;
-  absoluteTtl(metadata: object): number;
+  /** @param isBound whether the token is bound to a key (RFC 9449, RFC 8705) */
+  readonly retryWindow: (metadata: object, isBound: boolean) => number;
+  readonly onReuse: (metadata: object) => 'revoke_family' | 'revoke_grant' | 'refuse';
+  readonly idleTtl: (metadata: object) => number;
+  readonly absoluteTtl: (metadata: object) => number;
+  readonly maxFamilies: (metadata: object) => number | undefined;
 }
 
 /** Makes the engine's adapter factory. */
@@ -105,7 +112,8 @@ class ArtifactAdapter implements Adapter {
   }
 
   revokeByGrantId(grantId: string): Promise<void> {
-    currentUnit().revokeGrant(grantId, endReason());
+    const unit = currentUnit();
+    if (!unit.endsAlone) unit.revokeGrant(grantId, endReason());
     return Promise.resolve();
   }
 }
@@ -130,69 +138,84 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     token: RefreshToken,
     value: string,
   ): Promise<AdapterPayload | undefined> {
-    const { prisma, keyring, now } = unit.storage;
-    const family = await findFamily(prisma, token.familyId);
-    if (!family) return undefined;
-    if (family.grant) unit.remember('Grant', family.grant.id, payloadOf(family.grant));
-    const payload: AdapterPayload = { ...(family.payload as AdapterPayload), jti: value };
-
+    const { prisma, keyring } = unit.storage;
+    const now = unit.storage.now();
     const { oidc } = engineContext();
-    if (oidc.route !== 'token') {
+    const refreshing = oidc.route === 'token';
+    const family = await findFamily(prisma, token.familyId);
+    if (!family) {
+      if (refreshing) throw new errors.InvalidGrant('unknown');
+      return undefined;
+    }
+    if (family.grant) unit.remember('Grant', family.grant.id, payloadOf(family.grant));
+    const payload: AdapterPayload = {
+      ...(family.payload as AdapterPayload),
+      jti: value,
+      exp: epoch(expiresAt(family)),
+    };
+
+    const client = oidc.client;
+    if (!refreshing || !client) {
       // Only the token endpoint honours the retry window, and only it can find a replay. A former secret is not
       // active at introspection; at revocation it ends its family (RFC 7009 §2.1).
-      const alive = !['ended', 'expired'].includes(judge(family, token.secret, now(), 0));
+      const alive = !['ended', 'expired'].includes(judge(family, token.secret, now, 0));
       return alive && (oidc.route === 'revocation' || isSecret(token.secret, family.currentHash))
         ? payload
         : undefined;
     }
 
-    const verdict = judge(
-      family,
-      token.secret,
-      now(),
-      oidc.client ? this.#policy.retryWindow(oidc.client) : 0,
-    );
-    const { generation } = family;
+    const isBound = payload.jkt !== undefined || payload['x5t#S256'] !== undefined;
+    const verdict = judge(family, token.secret, now, this.#policy.retryWindow(client, isBound));
+    const idleExpiresAt = new Date(now.getTime() + this.#policy.idleTtl(client) * 1000);
     switch (verdict) {
-      case 'rotate':
-        unit.presented = {
-          verdict,
-          presented: token,
-          generation,
-          successor: successors(keyring, token, generation + 1)[0],
-        };
+      case 'rotate': {
+        const [successor] = successors(keyring, token, family.generation + 1);
+        unit.presented = { verdict, family, presented: token, successor, idleExpiresAt };
         return payload;
+      }
       case 'retry': {
-        const successor = successors(keyring, token, generation).find((secret) =>
+        const successor = successors(keyring, token, family.generation).find((secret) =>
           isSecret(secret, family.currentHash),
         );
-        if (successor === undefined) return undefined; // derived under a secret that this process no longer has
-        unit.presented = { verdict, presented: token, generation, successor };
+        // Without one it was derived under a secret that this process no longer has.
+        if (successor === undefined) throw new errors.InvalidGrant('rotated_beyond_window');
+        unit.presented = { verdict, family, presented: token, successor, idleExpiresAt };
         return payload;
       }
       case 'reuse':
-        return { ...payload, consumed: epoch(family.rotatedAt ?? family.createdAt) };
       case 'ended':
-      case 'expired':
-        return undefined;
+      case 'expired': {
+        // The family of another client is none of this one's business: the engine refuses that by itself.
+        if (family.clientId !== client.clientId) return payload;
+        const reason = refusalReason(family, token.secret, now);
+        unit.refusal = { family, reason };
+        const isReplay = verdict === 'reuse' && this.#policy.onReuse(client) !== 'refuse';
+        if (!isReplay) throw new errors.InvalidGrant(reason);
+        unit.endsAlone = this.#policy.onReuse(client) === 'revoke_family';
+        return { ...payload, consumed: epoch(family.rotatedAt ?? family.createdAt) };
+      }
     }
   }
 
   override upsert(id: string, { jti: _value, ...payload }: AdapterPayload): Promise<void> {
     const unit = currentUnit();
-    const token = parseRefreshToken(id);
-    if (!token || payload.exp === undefined)
-      throw new TypeError('a refresh token was saved without its form or expiry');
-    const idleExpiresAt = new Date(payload.exp * 1000);
     if (unit.rotation) {
-      unit.rotation.next = { payload, idleExpiresAt };
-    } else {
-      const { client } = engineContext().oidc;
-      if (!client || payload.iiat === undefined)
-        throw new TypeError('a refresh token was saved without a client');
-      const absoluteExpiresAt = new Date((payload.iiat + this.#policy.absoluteTtl(client)) * 1000);
-      unit.start = { token, payload, idleExpiresAt, absoluteExpiresAt };
+      unit.rotation.next = payload;
+      return Promise.resolve();
     }
+    const token = parseRefreshToken(id);
+    const { client, entities } = engineContext().oidc;
+    if (!token || !client) throw new TypeError('a refresh token was saved without form or client');
+    const { consentExpiresAt } = entities.Grant as { consentExpiresAt?: number };
+    const now = unit.storage.now().getTime();
+    unit.start = {
+      token,
+      payload,
+      idleExpiresAt: new Date(now + this.#policy.idleTtl(client) * 1000),
+      absoluteExpiresAt: new Date(now + this.#policy.absoluteTtl(client) * 1000),
+      consentExpiresAt: consentExpiresAt === undefined ? null : new Date(consentExpiresAt * 1000),
+      maxFamilies: this.#policy.maxFamilies(client),
+    };
     return Promise.resolve();
   }
 
@@ -204,7 +227,8 @@ class RefreshTokenAdapter extends ArtifactAdapter {
 
   override destroy(id: string): Promise<void> {
     const token = parseRefreshToken(id);
-    if (token) currentUnit().endFamily(token.familyId, endReason());
+    const unit = currentUnit();
+    if (token) unit.endFamily(token.familyId, endReason(), unit.endsAlone);
     return Promise.resolve();
   }
 }
@@ -227,15 +251,12 @@ function engineContext(): KoaContextWithOIDC {
 }
 
 function endReason(): EndReason {
-  const oidc = Provider.ctx?.oidc;
-  switch (oidc?.route) {
+  switch (Provider.ctx?.oidc.route) {
     case 'token':
-      return oidc.params?.['grant_type'] === 'refresh_token' ? 'reuse' : 'code_reuse';
+      return 'reuse';
     case 'revocation':
       return 'revoked_by_client';
-    case 'end_session_confirm':
-      return 'signed_out';
     default:
-      return 'revoked';
+      return 'revoked_by_user';
   }
 }

@@ -43,11 +43,12 @@ export async function findArtifactByLookup(
   return row ? open(keyring, row) : undefined;
 }
 
-/** Writes an artifact, new or changed. */
+/** Writes an artifact, new or changed; an access token with the family that it was issued with. */
 export async function saveArtifact(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   save: Save,
+  familyId?: string,
 ): Promise<void> {
   const { model, payload, expiresAt } = save;
   const id = artifactId(model, save.id);
@@ -55,6 +56,7 @@ export async function saveArtifact(
     model === 'Session' ? payload.uid : model === 'DeviceCode' ? payload.userCode : undefined;
   const changing = {
     grantId: grantable.has(model) ? (payload.grantId ?? null) : null,
+    accountId: payload.accountId ?? null,
     sealed: keyring.seal(contextOf(id), JSON.stringify(payload)),
     expiresAt,
   };
@@ -64,6 +66,7 @@ export async function saveArtifact(
       id,
       model,
       clientId: payload.clientId ?? null,
+      familyId: model === 'AccessToken' ? (familyId ?? null) : null,
       lookup: second === undefined ? null : lookups(keyring, model, second)[0],
       ...changing,
     },

@@ -38,6 +38,17 @@ export async function insertClient(
   });
 }
 
+/** Replaces a client's metadata; its secret stays. */
+export async function updateClient(
+  database: Prisma.TransactionClient,
+  { client_id: id, ...metadata }: ClientMetadata,
+): Promise<void> {
+  await database.client.update({
+    where: { id },
+    data: { metadata: metadata as Prisma.InputJsonObject },
+  });
+}
+
 /** A fresh client secret: 256 random bits, base64url. */
 export function newClientSecret(): string {
   return randomBytes(32).toString('base64url');

@@ -4,7 +4,7 @@ import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../generated/cl
 import { sha256 } from '../keys/keyring.ts';
 import { LostRace } from './errors.ts';
 import { type RefreshToken, isSecret } from './refresh-token.ts';
-import type { Origin } from './revocation.ts';
+import { type Origin, endFamilyAlone } from './revocation.ts';
 
 export type FamilyWithGrant = RefreshFamily & { grant: Grant | null };
 
@@ -14,16 +14,20 @@ export interface Start {
   readonly payload: AdapterPayload;
   readonly idleExpiresAt: Date;
   readonly absoluteExpiresAt: Date;
+  readonly consentExpiresAt: Date | null;
+  /** How many living families the person may have with the client. */
+  readonly maxFamilies: number | undefined;
 }
 
-/** A presented token on its way to its successor; `next` is set once the engine has made it. */
+/** A presented token, and its successor should the engine spend it; `next` is set once the engine has made that. */
 export interface Rotation {
   readonly verdict: 'rotate' | 'retry';
+  readonly family: FamilyWithGrant;
   readonly presented: RefreshToken;
-  /** The family's generation when it was read. */
-  readonly generation: number;
   readonly successor: string;
-  next?: { readonly payload: AdapterPayload; readonly idleExpiresAt: Date };
+  /** When the family is idle for too long, now that it is used. */
+  readonly idleExpiresAt: Date;
+  next?: AdapterPayload;
 }
 
 export async function findFamily(
@@ -38,7 +42,7 @@ export async function findFamily(
 
 export async function startFamily(
   database: Prisma.TransactionClient,
-  { token, payload, idleExpiresAt, absoluteExpiresAt }: Start,
+  { token, payload, idleExpiresAt, absoluteExpiresAt, consentExpiresAt, maxFamilies }: Start,
   now: Date,
   origin: Origin,
 ): Promise<void> {
@@ -61,11 +65,55 @@ export async function startFamily(
       createdAt: now,
       idleExpiresAt,
       absoluteExpiresAt,
+      consentExpiresAt,
       lastUsedAt: now,
       lastUsedIp: origin.ip ?? null,
       lastUsedUserAgent: origin.userAgent ?? null,
     },
   });
+  await database.auditEvent.create({
+    data: {
+      ...{ at: now, type: 'family.started', accountId, clientId, familyId: token.familyId },
+      ...{ ip: origin.ip ?? null, userAgent: origin.userAgent ?? null },
+    },
+  });
+  if (maxFamilies === undefined) return;
+  const tooMany = await database.refreshFamily.findMany({
+    where: {
+      ...{ accountId, clientId, endedAt: null },
+      ...{ idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } },
+    },
+    orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+    select: { id: true },
+  });
+  const older = tooMany.filter(({ id }) => id !== token.familyId).slice(maxFamilies - 1);
+  for (const { id } of older) await endFamilyAlone(database, id, { reason: 'limit', now, origin });
+}
+
+/** Makes families of one person start one after the other, where their number is limited. */
+export async function awaitTurn(
+  database: Prisma.TransactionClient,
+  accountId: string,
+): Promise<void> {
+  await database.$queryRaw`SELECT 1 FROM account WHERE id = ${accountId} FOR NO KEY UPDATE`;
+}
+
+/**
+ * Notes the use of a token that is not replaced by it.
+ *
+ * @throws {LostRace} when the family ended or went on meanwhile
+ */
+export async function touchFamily(
+  database: Prisma.TransactionClient,
+  { family: { id, generation }, presented, idleExpiresAt }: Rotation,
+  now: Date,
+  origin: Origin,
+): Promise<void> {
+  const { count } = await database.refreshFamily.updateMany({
+    where: { id, generation, currentHash: sha256(presented.secret), endedAt: null },
+    data: { ...usedBy(origin, now), idleExpiresAt },
+  });
+  if (count === 0) throw new LostRace(OVERTAKEN);
 }
 
 /**
@@ -76,24 +124,18 @@ export async function startFamily(
  */
 export async function rotateFamily(
   database: Prisma.TransactionClient,
-  { verdict, presented, generation, successor, next }: Rotation,
+  { verdict, family: { id, generation }, presented, successor, idleExpiresAt, next }: Rotation,
   now: Date,
   origin: Origin,
 ): Promise<void> {
-  const used = {
-    lastUsedAt: now,
-    lastUsedIp: origin.ip ?? null,
-    lastUsedUserAgent: origin.userAgent ?? null,
-  };
+  const used = usedBy(origin, now);
   const presentedHash = sha256(presented.secret);
-  const id = presented.familyId;
   if (verdict === 'retry') {
     const { count } = await database.refreshFamily.updateMany({
       where: { id, generation, currentHash: sha256(successor), endedAt: null },
       data: used,
     });
-    if (count === 0)
-      throw new LostRace('the refresh token was used up, or its family ended, meanwhile');
+    if (count === 0) throw new LostRace(OVERTAKEN);
     return;
   }
   if (!next) throw new Error('the engine spent a refresh token and issued none');
@@ -105,18 +147,27 @@ export async function rotateFamily(
       currentHash: sha256(successor),
       previousHash: presentedHash,
       rotatedAt: now,
-      payload: next.payload as Prisma.InputJsonObject,
-      idleExpiresAt: next.idleExpiresAt,
+      payload: next as Prisma.InputJsonObject,
+      idleExpiresAt,
     },
   });
   if (count === 1) return;
-  const family = await database.refreshFamily.findUnique({ where: { id } });
+  const found = await database.refreshFamily.findUnique({ where: { id } });
   const twinWasFirst =
-    family?.endedAt === null &&
-    family.generation === generation + 1 &&
-    isSecret(successor, family.currentHash);
-  if (!twinWasFirst)
-    throw new LostRace('the refresh token was used up, or its family ended, meanwhile');
+    found?.endedAt === null &&
+    found.generation === generation + 1 &&
+    isSecret(successor, found.currentHash);
+  if (!twinWasFirst) throw new LostRace(OVERTAKEN);
+}
+
+const OVERTAKEN = 'the refresh token was used up, or its family ended, meanwhile';
+
+function usedBy(origin: Origin, now: Date) {
+  return {
+    lastUsedAt: now,
+    lastUsedIp: origin.ip ?? null,
+    lastUsedUserAgent: origin.userAgent ?? null,
+  };
 }
 
 /** When a grant must not have expired yet for a family that ends at this time: a day later. */

@@ -18,6 +18,7 @@ export interface FamilyState {
   readonly rotatedAt: Date | null;
   readonly idleExpiresAt: Date;
   readonly absoluteExpiresAt: Date;
+  readonly consentExpiresAt: Date | null;
   readonly endedAt: Date | null;
 }
 
@@ -41,13 +42,23 @@ export function judge(
   retryWindow: number,
 ): Verdict {
   if (family.endedAt !== null) return 'ended';
-  if (family.idleExpiresAt <= now || family.absoluteExpiresAt <= now) return 'expired';
+  if (expiresAt(family) <= now) return 'expired';
   if (isSecret(secret, family.currentHash)) return 'rotate';
   const open =
     family.rotatedAt !== null && now.getTime() - family.rotatedAt.getTime() < retryWindow * 1000;
   return open && family.previousHash !== null && isSecret(secret, family.previousHash)
     ? 'retry'
     : 'reuse';
+}
+
+/** When a family ends by itself: idle, absolutely, or with the consent, whichever is first. */
+export function expiresAt({
+  idleExpiresAt,
+  absoluteExpiresAt,
+  consentExpiresAt,
+}: Pick<FamilyState, 'idleExpiresAt' | 'absoluteExpiresAt' | 'consentExpiresAt'>): Date {
+  const ends = [idleExpiresAt, absoluteExpiresAt, consentExpiresAt ?? absoluteExpiresAt];
+  return new Date(Math.min(...ends.map((end) => end.getTime())));
 }
 
 /** Whether a secret is the one that a hash was made of; in constant time. */

@@ -1,16 +1,17 @@
-// Ending things: a grant with everything issued from it, or one family. Each is a statement or two inside the
+// Ending things: a family, a grant, everything of a client or of a person. Each is a few statements inside the
 // caller's transaction. A refresh in flight cannot outlive it: its own UPDATE sees ended_at.
-import type { Prisma } from '../generated/client.ts';
+import { Prisma } from '../generated/client.ts';
 
 /** Why a family ended; recorded with it, and in the audit. */
 export type EndReason =
-  | 'reuse' // a used-up refresh token was presented
-  | 'code_reuse' // its authorization code was presented twice
+  | 'reuse' // a used-up refresh token or authorization code was presented
   | 'revoked_by_client' // the revocation endpoint
-  | 'revoked_by_operator' // the command line
-  | 'signed_out' // the person signed out and the grant did not outlast it
+  | 'revoked_by_user' // the person signed out
+  | 'revoked_by_admin' // the command line
+  | 'password_changed'
+  | 'account_locked'
   | 'client_removed'
-  | 'revoked';
+  | 'limit'; // a newer family took its place
 
 /** Where a request came from, for the audit. */
 export interface Origin {
@@ -18,78 +19,101 @@ export interface Origin {
   readonly userAgent: string | undefined;
 }
 
-/**
- * Ends a grant: its families with the reason given, its codes and opaque access tokens by the foreign key.
- * The grant's row is locked first, so that whatever is being issued for it either was committed before and
- * ends too, or comes after and finds no grant.
- */
-export async function revokeGrant(
-  database: Prisma.TransactionClient,
-  grantId: string,
-  reason: EndReason,
-  now: Date,
-  origin: Origin,
-): Promise<void> {
-  await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR UPDATE`;
-  const families = await database.refreshFamily.updateManyAndReturn({
-    where: { grantId, endedAt: null },
-    data: { endedAt: now, endReason: reason },
-    select: { id: true, accountId: true, clientId: true },
-  });
-  await recordEnds(database, families, reason, now, origin);
-  await database.grant.deleteMany({ where: { id: grantId } });
+/** No request: the command line. */
+export const commandLine: Origin = { ip: undefined, userAgent: undefined };
+
+/** What is to end, and why. */
+export interface Ending {
+  readonly reason: EndReason;
+  readonly now: Date;
+  readonly origin: Origin;
 }
 
-/** Ends one family, with its grant if it still has one. */
-export async function endFamily(
-  database: Prisma.TransactionClient,
-  familyId: string,
-  reason: EndReason,
-  now: Date,
-  origin: Origin,
-): Promise<void> {
+type Database = Prisma.TransactionClient;
+
+/** Ends a grant with everything issued from it. */
+export async function revokeGrant(database: Database, id: string, ending: Ending): Promise<number> {
+  return revoke(database, Prisma.sql`id = ${id}`, { grantId: id }, ending);
+}
+
+/** Ends everything that was issued to a client. */
+export async function revokeClient(
+  database: Database,
+  id: string,
+  ending: Ending,
+): Promise<number> {
+  const ended = await revoke(database, Prisma.sql`client_id = ${id}`, { clientId: id }, ending);
+  await database.artifact.deleteMany({ where: { clientId: id } });
+  return ended;
+}
+
+/** Ends everything that was issued for a person. Their browser sessions are ended by {@link endSessions}. */
+export async function revokeAccount(
+  database: Database,
+  id: string,
+  ending: Ending,
+): Promise<number> {
+  return revoke(database, Prisma.sql`account_id = ${id}`, { accountId: id }, ending);
+}
+
+/** Signs a person out of every browser. */
+export async function endSessions(database: Database, accountId: string): Promise<void> {
+  await database.artifact.deleteMany({ where: { model: 'Session', accountId } });
+}
+
+/** Ends one family with its grant, if it still has one. */
+export async function endFamily(database: Database, id: string, ending: Ending): Promise<number> {
   const family = await database.refreshFamily.findUnique({
-    where: { id: familyId },
+    where: { id },
     select: { grantId: true },
   });
-  if (family?.grantId) return revokeGrant(database, family.grantId, reason, now, origin);
-  const families = await database.refreshFamily.updateManyAndReturn({
-    where: { id: familyId, endedAt: null },
-    data: { endedAt: now, endReason: reason },
-    select: { id: true, accountId: true, clientId: true },
-  });
-  await recordEnds(database, families, reason, now, origin);
+  if (family?.grantId) return revokeGrant(database, family.grantId, ending);
+  return endFamilyAlone(database, id, ending);
 }
 
-/** Ends everything that a client holds, in the caller's transaction. */
-export async function revokeClient(
-  database: Prisma.TransactionClient,
-  clientId: string,
-  reason: EndReason,
-  now: Date,
-  origin: Origin,
-): Promise<void> {
-  await database.$queryRaw`SELECT 1 FROM "grant" WHERE client_id = ${clientId} ORDER BY id FOR UPDATE`;
-  const families = await database.refreshFamily.updateManyAndReturn({
-    where: { clientId, endedAt: null },
-    data: { endedAt: now, endReason: reason },
-    select: { id: true, accountId: true, clientId: true },
-  });
-  await recordEnds(database, families, reason, now, origin);
-  await database.grant.deleteMany({ where: { clientId } });
-  await database.artifact.deleteMany({ where: { clientId } });
+/** Ends one family and its opaque access tokens, and leaves its grant to others that hang on it. */
+export async function endFamilyAlone(
+  database: Database,
+  id: string,
+  ending: Ending,
+): Promise<number> {
+  const ended = await endFamilies(database, { id }, ending);
+  const [family] = ended;
+  if (family?.grantId) {
+    await database.artifact.deleteMany({ where: { grantId: family.grantId, familyId: id } });
+  }
+  return ended.length;
 }
 
-async function recordEnds(
-  database: Prisma.TransactionClient,
-  families: readonly { id: string; accountId: string; clientId: string }[],
-  reason: EndReason,
-  now: Date,
-  origin: Origin,
-): Promise<void> {
-  if (families.length === 0) return;
+/**
+ * The grants' rows are locked first, so that whatever is being issued for them either was committed before and
+ * ends too, or comes after and finds no grant. Codes and opaque access tokens go by the foreign key.
+ */
+async function revoke(
+  database: Database,
+  grants: Prisma.Sql,
+  families: Prisma.RefreshFamilyWhereInput,
+  ending: Ending,
+): Promise<number> {
+  const locked = await database.$queryRaw<{ id: string }[]>`
+    SELECT id FROM "grant" WHERE ${grants} ORDER BY id FOR UPDATE`;
+  const ended = await endFamilies(database, families, ending);
+  await database.grant.deleteMany({ where: { id: { in: locked.map(({ id }) => id) } } });
+  return ended.length;
+}
+
+async function endFamilies(
+  database: Database,
+  where: Prisma.RefreshFamilyWhereInput,
+  { reason, now, origin }: Ending,
+): Promise<{ id: string; grantId: string | null }[]> {
+  const ended = await database.refreshFamily.updateManyAndReturn({
+    where: { ...where, endedAt: null },
+    data: { endedAt: now, endReason: reason },
+    select: { id: true, accountId: true, clientId: true, grantId: true },
+  });
   await database.auditEvent.createMany({
-    data: families.map(({ id, accountId, clientId }) => ({
+    data: ended.map(({ id, accountId, clientId }) => ({
       at: now,
       type: 'family.ended',
       accountId,
@@ -100,4 +124,5 @@ async function recordEnds(
       detail: { reason },
     })),
   });
+  return ended;
 }

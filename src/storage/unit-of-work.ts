@@ -9,8 +9,22 @@ import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { artifactId, saveArtifact } from './artifacts.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
 import { saveGrant } from './grants.ts';
-import { type Rotation, type Start, rotateFamily, startFamily } from './families.ts';
-import { type EndReason, type Origin, endFamily, revokeGrant } from './revocation.ts';
+import {
+  type Rotation,
+  type Start,
+  awaitTurn,
+  rotateFamily,
+  startFamily,
+  touchFamily,
+} from './families.ts';
+import { type Refusal, recordRefusal } from './refusal.ts';
+import {
+  type EndReason,
+  type Origin,
+  endFamily,
+  endFamilyAlone,
+  revokeGrant,
+} from './revocation.ts';
 
 export interface Storage {
   readonly prisma: PrismaClient;
@@ -71,6 +85,10 @@ export class UnitOfWork {
   presented: Rotation | undefined;
   /** The same, once it is being spent. */
   rotation: Rotation | undefined;
+  /** Why the refresh token that this request has presented is refused. */
+  refusal: Refusal | undefined;
+  /** Whether a family that this request ends leaves its grant to others. */
+  endsAlone = false;
   /** The refresh-token family that this request starts. */
   start: Start | undefined;
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
@@ -78,7 +96,7 @@ export class UnitOfWork {
   readonly #consumed = new Map<string, Reference>();
   readonly #destroyed = new Map<string, { model: string; id: string }>();
   readonly #revokedGrants = new Map<string, EndReason>();
-  readonly #endedFamilies = new Map<string, EndReason>();
+  readonly #endedFamilies = new Map<string, { reason: EndReason; alone: boolean }>();
 
   constructor(storage: Storage, origin: Origin) {
     this.storage = storage;
@@ -138,8 +156,9 @@ export class UnitOfWork {
     this.#revokedGrants.set(grantId, reason);
   }
 
-  endFamily(familyId: string, reason: EndReason): void {
-    this.#endedFamilies.set(familyId, reason);
+  /** @param alone whether its grant stays, for other families that hang on it */
+  endFamily(familyId: string, reason: EndReason, alone = false): void {
+    this.#endedFamilies.set(familyId, { reason, alone });
   }
 
   /**
@@ -154,35 +173,43 @@ export class UnitOfWork {
       .sort((a, b) => lockOrder(a) - lockOrder(b));
     const consumed = refused ? [] : [...this.#consumed.values()];
     const rotation = refused ? undefined : this.rotation;
+    const touched = refused || this.rotation ? undefined : this.presented;
     const start = refused ? undefined : this.start;
+    const refusal = refused ? this.refusal : undefined;
+    const now = this.storage.now();
     const size =
       saves.length +
       consumed.length +
       this.#destroyed.size +
       this.#revokedGrants.size +
       this.#endedFamilies.size +
-      (rotation ? 1 : 0) +
-      (start ? 1 : 0);
+      [rotation, touched, start, refusal].filter(Boolean).length;
     if (size === 0) return;
 
     const { prisma } = this.storage;
+    const { origin } = this;
+    const familyId = rotation?.family.id ?? touched?.family.id ?? start?.token.familyId;
     const write = async (database: Prisma.TransactionClient): Promise<void> => {
+      if (start?.maxFamilies !== undefined)
+        await awaitTurn(database, start.payload.accountId ?? '');
       for (const [grantId, reason] of [...this.#revokedGrants].sort(byKey)) {
-        await revokeGrant(database, grantId, reason, this.storage.now(), this.origin);
+        await revokeGrant(database, grantId, { reason, now, origin });
       }
       for (const save of saves) {
         if (save.model === 'Grant') await saveGrant(database, save);
-        else await saveArtifact(database, this.storage.keyring, save);
+        else await saveArtifact(database, this.storage.keyring, save, familyId);
       }
-      if (start) await startFamily(database, start, this.storage.now(), this.origin);
+      if (start) await startFamily(database, start, now, origin);
       for (const { model, id } of this.#destroyed.values()) {
         await database.artifact.deleteMany({ where: { id: artifactId(model, id) } });
       }
       for (const reference of consumed) await this.#consume(database, reference);
-      for (const [familyId, reason] of this.#endedFamilies) {
-        await endFamily(database, familyId, reason, this.storage.now(), this.origin);
+      for (const [id, { reason, alone }] of this.#endedFamilies) {
+        await (alone ? endFamilyAlone : endFamily)(database, id, { reason, now, origin });
       }
-      if (rotation) await rotateFamily(database, rotation, this.storage.now(), this.origin);
+      if (rotation) await rotateFamily(database, rotation, now, origin);
+      if (touched) await touchFamily(database, touched, now, origin);
+      if (refusal) await recordRefusal(database, refusal, now, origin);
     };
 
     try {
@@ -191,10 +218,9 @@ export class UnitOfWork {
       if (isGone(error)) throw new LostRace('the grant was revoked meanwhile');
       if (error instanceof LostRace && error.spentGrantId !== undefined) {
         const grantId = error.spentGrantId;
-        const reason = 'code_reuse';
         await answered(() =>
           prisma.$transaction((database) =>
-            revokeGrant(database, grantId, reason, this.storage.now(), this.origin),
+            revokeGrant(database, grantId, { reason: 'reuse', now, origin }),
           ),
         );
       }

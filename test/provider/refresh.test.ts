@@ -151,7 +151,7 @@ describe('reuse', () => {
     await expect(userinfo(web, third.access_token)).rejects.toThrow();
     await expect(userinfo(web, tokens.access_token)).rejects.toThrow();
     const events = await provider.storage.prisma.auditEvent.findMany({
-      where: { familyId: familyId(first) },
+      where: { familyId: familyId(first), type: 'family.ended' },
     });
     expect(events).toMatchObject([
       {

@@ -1,0 +1,75 @@
+// Changes of an account that end what it had: a new password, a lock, signing out everywhere. Browser sessions end
+// with each; refresh-token families as SYMBOLON_END_FAMILIES_ON says. Each change is one transaction.
+import { hash } from '@node-rs/argon2';
+import type { Prisma } from '../generated/client.ts';
+import { type Ending, type Origin, endSessions, revokeAccount } from '../storage/revocation.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import { AccountError, accountInput } from './accounts.ts';
+
+export interface ChangeParts {
+  readonly storage: Storage;
+  readonly config: { readonly endFamiliesOn: readonly string[] };
+  readonly origin: Origin;
+}
+
+type Database = Prisma.TransactionClient;
+
+/**
+ * Gives an account another password.
+ *
+ * @returns how many refresh-token families ended
+ * @throws {AccountError} when the password is not acceptable
+ */
+export async function changePassword(
+  parts: ChangeParts,
+  id: string,
+  password: string,
+): Promise<number> {
+  const parsed = accountInput.shape.password.safeParse(password);
+  if (!parsed.success)
+    throw new AccountError('password', parsed.error.issues[0]?.message ?? 'Not acceptable.');
+  const passwordHash = await hash(parsed.data);
+  return change(parts, id, 'password_changed', (database) =>
+    database.account.update({ where: { id }, data: { passwordHash } }),
+  );
+}
+
+/** Locks an account: nobody signs in with it, and nothing is refreshed. @returns see {@link changePassword} */
+export function lockAccount(parts: ChangeParts, id: string): Promise<number> {
+  return change(parts, id, 'account_locked', (database) =>
+    database.account.update({ where: { id }, data: { lockedAt: parts.storage.now() } }),
+  );
+}
+
+export async function unlockAccount(
+  { storage }: Pick<ChangeParts, 'storage'>,
+  id: string,
+): Promise<void> {
+  await storage.prisma.account.update({ where: { id }, data: { lockedAt: null } });
+}
+
+/** Ends every browser session and every family of a person. @returns how many families ended */
+export function signOutEverywhere(
+  { storage, origin }: Omit<ChangeParts, 'config'>,
+  id: string,
+  reason: 'revoked_by_user' | 'revoked_by_admin',
+): Promise<number> {
+  return storage.prisma.$transaction(async (database) => {
+    await endSessions(database, id);
+    return revokeAccount(database, id, { reason, now: storage.now(), origin });
+  });
+}
+
+function change(
+  { storage, config, origin }: ChangeParts,
+  id: string,
+  reason: Extract<Ending['reason'], 'password_changed' | 'account_locked'>,
+  apply: (database: Database) => Promise<unknown>,
+): Promise<number> {
+  return storage.prisma.$transaction(async (database) => {
+    await apply(database);
+    await endSessions(database, id);
+    if (!config.endFamiliesOn.includes(reason)) return 0;
+    return revokeAccount(database, id, { reason, now: storage.now(), origin });
+  });
+}

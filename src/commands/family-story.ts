@@ -1,0 +1,121 @@
+// The story of a refresh-token family, told as a person would: issued when and from where, how often renewed,
+// last used, ended when and why.
+import type { AuditEvent, RefreshFamily } from '../generated/client.ts';
+import type { RefusalReason } from '../storage/refusal.ts';
+import { expiresAt } from '../storage/refresh-token.ts';
+
+/** Every reason for which a refresh is refused or a family ended, in words. */
+export const reasonsInWords: Record<RefusalReason, string> = {
+  rotated_beyond_window:
+    'the token before the current one was presented after its retry window had closed',
+  reuse: 'a refresh token or code that had been used up was presented, so somebody has a copy',
+  idle_expired: 'it was not used for too long',
+  absolute_expired: 'it reached the end of its life, however much it was used',
+  consent_expired: 'the time for which the person had allowed it was over',
+  revoked_by_user: 'the person signed out',
+  revoked_by_admin: 'an administrator revoked it',
+  revoked_by_client: 'the application revoked it',
+  password_changed: 'the person’s password was changed',
+  account_locked: 'the person’s account was locked',
+  client_removed: 'the application was removed',
+  limit: 'the person connected a newer device, and the application allows only so many',
+  binding_mismatch:
+    'whoever presented the token could not prove to hold the key that it is bound to',
+  unknown: 'there is no such token',
+};
+
+/** What a token presented now would be answered, in words. */
+export const verdictsInWords = {
+  rotate: 'The token is the current one: it works, and is replaced when it is used.',
+  retry: 'The token was just used: within the retry window it is answered with the same successor.',
+  reuse: 'The token is used up: presenting it ends the family.',
+  ended: 'The token’s family has ended: it is refused.',
+  expired: 'The token’s family has expired: it is refused.',
+} as const;
+
+/** A family with the facts that a program wants. */
+export function familyFacts(row: RefreshFamily, email: string | undefined, now: Date) {
+  const ends = expiresAt(row);
+  return {
+    id: row.id,
+    client_id: row.clientId,
+    user: email ?? null,
+    sub: row.accountId,
+    state: row.endedAt
+      ? `ended: ${row.endReason ?? 'unknown'}`
+      : ends <= now
+        ? `expired: ${expiryReason(row, now)}`
+        : 'active',
+    scope: (row.payload as { scope?: string }).scope ?? null,
+    rotations: row.generation,
+    started_at: row.createdAt,
+    rotated_at: row.rotatedAt,
+    last_used_at: row.lastUsedAt,
+    last_used_ip: row.lastUsedIp,
+    last_used_user_agent: row.lastUsedUserAgent,
+    expires_at: ends,
+    absolute_expires_at: row.absoluteExpiresAt,
+    consent_expires_at: row.consentExpiresAt,
+    ended_at: row.endedAt,
+    end_reason: row.endReason,
+  };
+}
+
+/** The same as sentences. @param events of this family, the oldest first */
+export function familyStory(
+  row: RefreshFamily,
+  email: string | undefined,
+  events: readonly AuditEvent[],
+  now: Date,
+): string {
+  const started = events.find(({ type }) => type === 'family.started');
+  const lines = [
+    `Family ${row.id}`,
+    `Issued to ${row.clientId} for ${email ?? row.accountId} on ${day(row.createdAt)}${from(started)}.`,
+    row.generation === 0
+      ? 'Never renewed.'
+      : `Renewed ${row.generation === 1 ? 'once' : `${row.generation} times`}, last on ${day(row.rotatedAt)}.`,
+  ];
+  if (row.lastUsedAt) {
+    lines.push(
+      `Last used on ${day(row.lastUsedAt)}${from({ ip: row.lastUsedIp, userAgent: row.lastUsedUserAgent })}.`,
+    );
+  }
+  for (const { at, type, ip, userAgent, detail } of events) {
+    if (type !== 'refresh.refused') continue;
+    lines.push(`Refused on ${day(at)}${from({ ip, userAgent })}: ${words(detail)}.`);
+  }
+  const ends = expiresAt(row);
+  if (row.endedAt) {
+    const end = events.find(({ type }) => type === 'family.ended');
+    lines.push(
+      `Ended on ${day(row.endedAt)}${from(end)}, because ${reasonsInWords[row.endReason as RefusalReason]}.`,
+    );
+  } else if (ends <= now) {
+    lines.push(`Expired on ${day(ends)}, because ${reasonsInWords[expiryReason(row, now)]}.`);
+  } else {
+    lines.push(
+      `Alive; it ends on ${day(ends)} unless it is used before, and on ${day(row.absoluteExpiresAt)} at the latest.`,
+    );
+  }
+  return lines.join('\n');
+}
+
+function expiryReason(row: RefreshFamily, now: Date): RefusalReason {
+  if (row.consentExpiresAt && row.consentExpiresAt <= now) return 'consent_expired';
+  return row.absoluteExpiresAt <= now ? 'absolute_expired' : 'idle_expired';
+}
+
+function words(detail: unknown): string {
+  const { reason } = detail as { reason: RefusalReason };
+  return `${reason} (${reasonsInWords[reason]})`;
+}
+
+function day(date: Date | null): string {
+  return date ? `${date.toISOString().slice(0, 19).replace('T', ' ')} UTC` : 'an unknown day';
+}
+
+function from(where: { ip: string | null; userAgent: string | null } | undefined): string {
+  if (!where?.ip) return '';
+  return ` from ${where.ip}${where.userAgent ? ` (${where.userAgent})` : ''}`;
+}

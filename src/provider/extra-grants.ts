@@ -1,0 +1,149 @@
+// Grants that the engine does not have, for clients that are registered with them, where a setting enables them:
+// - jwt-bearer (RFC 7523 §2.1): the client asserts, signed with its own key, for whom it asks
+// - password (RFC 6749 §4.3): RFC 9700 §2.4 says that it MUST NOT be used; for migrations only
+// Neither shows a page: the client is trusted to have the person's permission, and the grant says so in the audit.
+import { type JWTPayload, type JWK, createLocalJWKSet, jwtVerify } from 'jose';
+import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
+import { authenticate } from '../accounts/accounts.ts';
+import type { Config } from '../config.ts';
+import type { Account } from '../generated/client.ts';
+import { audit } from '../operations/audit.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+
+export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+export const password = 'password';
+
+const ASSERTION_LIFE = 300; // seconds that an assertion may be valid, and be accepted, at most
+
+interface Parts {
+  readonly config: Config;
+  readonly storage: Storage;
+}
+
+/** Registers the grants that the settings enable. */
+export function registerExtraGrants(provider: Provider, { config, storage }: Parts): void {
+  const { prisma } = storage;
+  if (config.jwtBearerGrant) {
+    provider.registerGrantType(
+      jwtBearer,
+      async (ctx) => {
+        const { assertion } = ctx.oidc.params as { assertion?: string };
+        if (assertion === undefined)
+          throw new errors.InvalidRequest('missing required parameter(s) (assertion)');
+        const sub = await assertedSubject(ctx, assertion);
+        const account = await prisma.account.findFirst({
+          where: { OR: [{ id: sub }, { email: sub.toLowerCase() }], lockedAt: null },
+        });
+        if (!account) throw new errors.InvalidGrant('the assertion’s subject is nobody here');
+        await issue(ctx, account, jwtBearer, []);
+      },
+      ['assertion', 'scope'],
+    );
+  }
+  if (config.passwordGrant) {
+    provider.registerGrantType(
+      password,
+      async (ctx) => {
+        const { username, password: given } = ctx.oidc.params as {
+          username?: string;
+          password?: string;
+        };
+        if (username === undefined || given === undefined) {
+          throw new errors.InvalidRequest('missing required parameter(s) (username, password)');
+        }
+        const account = await authenticate(prisma, username, given);
+        if (!account)
+          throw new errors.InvalidGrant('the e-mail address or the password is not right');
+        await issue(ctx, account, password, ['pwd']);
+      },
+      ['username', 'password', 'scope'],
+    );
+  }
+
+  async function issue(
+    ctx: KoaContextWithOIDC,
+    account: Account,
+    gty: string,
+    amr: string[],
+  ): Promise<void> {
+    const { client } = ctx.oidc;
+    if (!client) throw new errors.InvalidClient('client not found');
+    if (client.dpopBoundAccessTokens || client.tlsClientCertificateBoundAccessTokens) {
+      throw new errors.InvalidRequest(
+        'this grant does not issue bound tokens, and the client asks for them',
+      );
+    }
+    const { id: accountId } = account;
+    const scope = allowedScope(ctx, client);
+    const grant = new provider.Grant({ accountId, clientId: client.clientId });
+    grant.addOIDCScope(scope);
+    const grantId = await grant.save();
+    ctx.oidc.entity('Grant', grant);
+    await audit(prisma, ctx, {
+      type: 'consent',
+      accountId,
+      clientId: client.clientId,
+      detail: { scope, by: gty },
+    });
+
+    const common = { accountId, client, grantId, gty, scope };
+    const accessToken = new provider.AccessToken(common);
+    const answer: Record<string, unknown> = {
+      access_token: await accessToken.save(),
+      expires_in: accessToken.expiration,
+      token_type: accessToken.tokenType,
+      scope,
+    };
+    if (scope.split(' ').includes('offline_access') && client.grantTypeAllowed('refresh_token')) {
+      const refreshToken = new provider.RefreshToken({ ...common, amr, rotations: 0 });
+      ctx.oidc.entity('RefreshToken', refreshToken);
+      answer['refresh_token'] = await refreshToken.save();
+    }
+    ctx.body = answer;
+  }
+
+  /** RFC 7523 §3: signed by the client, for us, about somebody, for a short time, once. */
+  async function assertedSubject(ctx: KoaContextWithOIDC, assertion: string): Promise<string> {
+    const { client } = ctx.oidc;
+    const keys = client?.jwks?.keys as JWK[] | undefined;
+    if (!client || !keys)
+      throw new errors.InvalidGrant('the client has no jwks to verify an assertion with');
+    let payload: JWTPayload;
+    try {
+      ({ payload } = await jwtVerify(assertion, createLocalJWKSet({ keys }), {
+        issuer: client.clientId,
+        audience: [config.issuer, `${config.issuer}/token`],
+        algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'],
+        requiredClaims: ['sub', 'exp', 'jti'],
+        clockTolerance: 15,
+      }));
+    } catch (cause) {
+      throw new errors.InvalidGrant({ detail: 'the assertion was not accepted', cause });
+    }
+    const { sub = '', exp = 0, jti = '' } = payload;
+    if (exp - storage.now().getTime() / 1000 > ASSERTION_LIFE) {
+      throw new errors.InvalidGrant(
+        `the assertion is valid for more than ${ASSERTION_LIFE} seconds`,
+      );
+    }
+    if (!(await provider.ReplayDetection.unique(client.clientId, `jwt-bearer ${jti}`, exp))) {
+      throw new errors.InvalidGrant('the assertion was used already');
+    }
+    return sub;
+  }
+}
+
+type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
+
+function allowedScope(ctx: KoaContextWithOIDC, client: Client): string {
+  const supported = new Set(ctx.oidc.requestParamOIDCScopes);
+  const registered = client.scope === undefined ? undefined : new Set(client.scope.split(' '));
+  const scopes = [...supported].filter((scope) => registered?.has(scope) ?? true);
+  if (scopes.length !== ctx.oidc.requestParamScopes.size) {
+    throw new errors.InvalidScope(
+      'requested scope is not allowed',
+      [...ctx.oidc.requestParamScopes].join(' '),
+    );
+  }
+  return scopes.join(' ');
+}
