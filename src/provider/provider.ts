@@ -61,7 +61,11 @@ const DEVICE_CODE_TTL = 600;
 const PUSHED_REQUEST_TTL = 60;
 
 export function createProvider(parts: ProviderParts): Provider {
-  const provider = new Provider(parts.config.issuer, configuration(parts));
+  return adapt(new Provider(parts.config.issuer, configuration(parts)), parts);
+}
+
+/** What is changed on the engine's classes, and added to its answers. @returns the same provider */
+export function adapt(provider: Provider, parts: ProviderParts): Provider {
   Object.assign(provider.RefreshToken.prototype, { generateTokenId: nextRefreshToken });
   provider.ReplayDetection.unique = isFirstUse;
   provider.Client.prototype.compareClientSecret = function compareClientSecret(presented: string) {
