@@ -223,7 +223,7 @@ async function serve(kind: 'symbolon' | 'plain', databaseUrl: string): Promise<S
   koa.use((ctx, next) =>
     runUnit(storage, { ip: ctx.ip, userAgent: undefined }, next, () => ctx.status >= 400),
   );
-  for (const middleware of provider.middleware) koa.use(middleware as Koa.Middleware);
+  for (const middleware of provider.middleware) koa.use(middleware);
   const handle = koa.callback();
   server.on('request', (request, response) => void handle(request, response));
 

@@ -21,8 +21,12 @@ export class Agent {
   readonly #cookies = new Map<string, Cookie>();
   readonly #origin: string;
 
-  constructor(issuer: string) {
+  readonly #route: (url: URL) => URL;
+
+  /** @param route where a request for a URL of the issuer really goes, as a reverse proxy would send it */
+  constructor(issuer: string, route: (url: URL) => URL = (url) => url) {
     this.#origin = new URL(issuer).origin;
+    this.#route = route;
   }
 
   get cookies(): readonly Cookie[] {
@@ -35,7 +39,7 @@ export class Agent {
 
   /** Another browser that has the same cookies at this moment. */
   clone(): Agent {
-    const copy = new Agent(this.#origin);
+    const copy = new Agent(this.#origin, this.#route);
     for (const [key, cookie] of this.#cookies) copy.#cookies.set(key, cookie);
     return copy;
   }
@@ -44,7 +48,7 @@ export class Agent {
     let target = new URL(url, this.#origin);
     let body = form;
     for (let hops = 0; hops < 20; hops++) {
-      const response = await fetch(target, {
+      const response = await fetch(this.#route(target), {
         method: body ? 'POST' : 'GET',
         redirect: 'manual',
         headers: {

@@ -1,0 +1,233 @@
+// Random histories of refresh-token families, through the real server on a real database: refreshes, retries,
+// replays, lost answers, failed and cut commits, revocations, the passing of time, several at once. Always:
+// at most one live secret per family, no acknowledged token lost, no ended family lives again.
+import fc from 'fast-check';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { sha256 } from '../../src/keys/keyring.ts';
+import type { Storage } from '../../src/storage/unit-of-work.ts';
+import { type TestProvider, publicClient, startProvider } from '../support/provider.ts';
+import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+
+const RUNS = process.env['TEST_LONG'] === undefined ? 60 : 2000;
+const IDLE = 1000; // seconds
+const ABSOLUTE = 4000;
+const WINDOW = 60;
+
+const client = {
+  ...publicClient,
+  grant_types: [...publicClient.grant_types, 'password'],
+  refresh_token_idle_ttl: IDLE,
+  refresh_token_absolute_ttl: ABSOLUTE,
+  refresh_token_retry_window: WINDOW,
+};
+
+let provider: TestProvider;
+/** What happens to the next commit: its connection is cut before it, or after it and before its acknowledgement. */
+let fault: 'before' | 'after' | undefined;
+
+beforeAll(async () => {
+  provider = await startProvider({
+    environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true' },
+    clients: [client],
+    wrap: withFaults,
+  });
+});
+beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }));
+afterEach(() => void vi.useRealTimers());
+afterAll(() => provider.close());
+
+type Step =
+  | {
+      do: 'refresh' | 'lost' | 'cut before' | 'cut after' | 'retry' | 'replay' | 'guess' | 'revoke';
+    }
+  | { do: 'together'; count: number }
+  | { do: 'race' }
+  | { do: 'pass'; seconds: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.constantFrom<Step>(
+      { do: 'refresh' },
+      { do: 'lost' },
+      { do: 'cut before' },
+      { do: 'cut after' },
+      { do: 'retry' },
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('together' as const),
+      count: fc.integer({ min: 2, max: 6 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('pass' as const),
+      seconds: fc.constantFrom(1, 30, 61, 500, 1001),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<Step>(
+      { do: 'replay' },
+      { do: 'guess' },
+      { do: 'revoke' },
+      { do: 'race' },
+    ),
+  },
+);
+
+test(
+  'whatever happens, families neither fork nor get lost nor come back',
+  { timeout: 600_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), async (steps) => {
+        const first = await newFamily(provider.issuer, client);
+        const history = [first]; // every token that was ever answered
+        let held = first; // the last one that the client was told
+        let ended = false;
+        const startedAt = Date.now();
+        let usedAt = startedAt; // when the family was rotated last
+        let pendingSince: number | undefined; // when a successor was made that the client does not know of
+
+        const expired = () =>
+          Date.now() >= Math.min(usedAt + IDLE * 1000, startedAt + ABSOLUTE * 1000);
+        const beyond = () =>
+          pendingSince !== undefined && Date.now() - pendingSince >= WINDOW * 1000;
+        const refused = async (token: string) => {
+          const { status, body } = await refreshAt(provider.issuer, token, client);
+          expect({ status, error: body.error }).toEqual({ status: 400, error: 'invalid_grant' });
+        };
+        const learn = (token: string | undefined) => {
+          expect(token).toBeDefined();
+          if (pendingSince === undefined) usedAt = Date.now();
+          pendingSince = undefined;
+          held = token ?? '';
+          if (!history.includes(held)) history.push(held);
+        };
+        /** Presents what the client holds; an honest client must be answered, unless time has passed. */
+        const present = async () => {
+          if (ended || expired() || beyond()) {
+            await refused(held);
+            if (!expired() && beyond()) ended = true; // beyond its window it is a replay
+            return;
+          }
+          const { status, body } = await refreshAt(provider.issuer, held, client);
+          expect(status).toBe(200);
+          learn(body.refresh_token);
+        };
+        const unanswered = async () => {
+          if (ended || expired() || beyond()) return present();
+          await refreshAt(provider.issuer, held, client);
+          pendingSince ??= usedAt = Date.now();
+        };
+
+        for (const next of steps) {
+          switch (next.do) {
+            case 'refresh':
+            case 'retry':
+              await present();
+              break;
+            case 'lost':
+              await unanswered();
+              break;
+            case 'cut before':
+            case 'cut after': {
+              if (ended || expired() || beyond()) break;
+              fault = next.do === 'cut before' ? 'before' : 'after';
+              const { status } = await refreshAt(provider.issuer, held, client);
+              expect(status).toBe(503);
+              if (next.do === 'cut after') pendingSince ??= usedAt = Date.now();
+              break;
+            }
+            case 'together': {
+              if (ended || expired() || beyond()) break;
+              const answers = await Promise.all(
+                Array.from({ length: next.count }, () => refreshAt(provider.issuer, held, client)),
+              );
+              expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+              const successors = new Set(answers.map(({ body }) => body.refresh_token));
+              expect(successors.size).toBe(1);
+              learn([...successors][0]);
+              break;
+            }
+            case 'race': {
+              const [answer] = await Promise.all([
+                refreshAt(provider.issuer, held, client),
+                post(`${provider.issuer}/revoke`, { token: held }, client),
+              ]);
+              expect([200, 400]).toContain(answer.status);
+              if (answer.body.refresh_token !== undefined) history.push(answer.body.refresh_token);
+              ended = true;
+              break;
+            }
+            case 'replay': {
+              const old = history.at(-3);
+              if (old === undefined) break;
+              await refused(old);
+              ended = true;
+              break;
+            }
+            case 'guess':
+              await refused(`${first.split('.')[0] ?? ''}.${'A'.repeat(43)}`);
+              ended = true;
+              break;
+            case 'revoke':
+              expect(
+                (await post(`${provider.issuer}/revoke`, { token: held }, client)).status,
+              ).toBe(200);
+              ended = true;
+              break;
+            case 'pass':
+              vi.setSystemTime(Date.now() + next.seconds * 1000);
+              break;
+          }
+          await checkRow(first, history);
+        }
+        if (ended || expired()) for (const token of history) await refused(token);
+        else await present(); // nothing that was acknowledged is lost
+        await checkRow(first, history);
+      }),
+      { numRuns: RUNS, endOnFailure: true },
+    );
+  },
+);
+
+async function checkRow(first: string, history: readonly string[]): Promise<void> {
+  const rows = await provider.storage.prisma.refreshFamily.findMany({
+    where: { id: first.split('.')[0] ?? '' },
+  });
+  expect(rows.length).toBe(1);
+  const current = Buffer.from(rows[0]?.currentHash ?? []);
+  const live = [...new Set(history)].filter((token) =>
+    Buffer.from(sha256(token.split('.')[1] ?? '')).equals(current),
+  );
+  expect(live.length).toBeLessThanOrEqual(1);
+}
+
+/** A database whose connection can be cut around the commit. */
+function withFaults(storage: Storage): Storage {
+  const prisma = new Proxy(storage.prisma, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      if (property !== '$transaction') return value;
+      return async (...args: unknown[]) => {
+        const now = fault;
+        fault = undefined;
+        if (now === 'before') throw new Error('injected: the connection was cut before the commit');
+        const result: unknown = await (value as (...given: unknown[]) => Promise<unknown>).apply(
+          target,
+          args,
+        );
+        if (now === 'after')
+          throw new Error('injected: the connection was cut before the acknowledgement');
+        return result;
+      };
+    },
+  });
+  return { ...storage, prisma };
+}

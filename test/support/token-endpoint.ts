@@ -1,0 +1,70 @@
+// The token endpoint with plain HTTP: for requests by the hundred, and for those that no library would send.
+import { person, webClient } from './provider.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: {
+    refresh_token?: string;
+    access_token?: string;
+    error?: string;
+    error_description?: string;
+    id_token?: string;
+  };
+}
+
+export async function post(
+  url: string,
+  form: Record<string, string>,
+  client: { client_id: string; client_secret?: string } = webClient,
+  signal?: AbortSignal,
+): Promise<Answer> {
+  const { client_id: id, client_secret: secret } = client;
+  const authorization =
+    secret === undefined
+      ? undefined
+      : `Basic ${Buffer.from(`${id}:${encodeURIComponent(secret)}`).toString('base64')}`;
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: authorization === undefined ? {} : { authorization },
+    body: new URLSearchParams(authorization === undefined ? { ...form, client_id: id } : form),
+    ...(signal ? { signal } : {}),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: (text ? JSON.parse(text) : {}) as Answer['body'],
+  };
+}
+
+export function refreshAt(
+  url: string,
+  token: string,
+  client?: { client_id: string; client_secret?: string },
+  signal?: AbortSignal,
+): Promise<Answer> {
+  return post(
+    `${url}/token`,
+    { grant_type: 'refresh_token', refresh_token: token },
+    client,
+    signal,
+  );
+}
+
+/** A new family, by the password grant, where the server and the client have it. */
+export async function newFamily(
+  url: string,
+  client?: { client_id: string; client_secret?: string },
+): Promise<string> {
+  const form = {
+    grant_type: 'password',
+    username: person.email,
+    password: person.password,
+    scope: 'openid offline_access',
+  };
+  const { status, body } = await post(`${url}/token`, form, client);
+  if (body.refresh_token === undefined)
+    throw new Error(`no refresh token: ${status} ${JSON.stringify(body)}`);
+  return body.refresh_token;
+}
