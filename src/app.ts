@@ -50,7 +50,8 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   });
   provider.proxy = config.trustProxy;
 
-  const koa = new Koa({ proxy: config.trustProxy, keys: keyring.cookieKeys });
+  // One proxy is trusted: the address is the last that it has seen, not one that a client made up before it.
+  const koa = new Koa({ proxy: config.trustProxy, maxIpsCount: 1, keys: keyring.cookieKeys });
   koa.use(logRequests(log, provider));
   koa.use(securityHeaders());
   koa.use(
@@ -116,11 +117,13 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   }
 }
 
-/** URLs are made with the issuer's host, whatever the request's Host header says. */
+/** URLs are made with the issuer's host, whatever the request says, and with a protocol that the proxy may name. */
 function pinHost(host: string) {
   return async (ctx: Context, next: Next) => {
     ctx.req.headers.host = host;
     delete ctx.req.headers['x-forwarded-host'];
+    const { 'x-forwarded-proto': protocol } = ctx.req.headers;
+    if (protocol !== 'https' && protocol !== 'http') delete ctx.req.headers['x-forwarded-proto'];
     await next();
   };
 }

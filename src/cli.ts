@@ -41,11 +41,11 @@ symbolon
       const parts = sweepParts(config, storage);
       if (only) {
         const waiting = await backlog(parts);
-        const { artifacts, grants, families } = waiting;
+        const { artifacts, grants, families, events } = waiting;
         print(
           json,
           waiting,
-          `Waiting: ${artifacts} artifacts, ${grants} grants, ${families} families.`,
+          `Waiting: ${artifacts} artifacts, ${grants} grants, ${families} families, ${events} events.`,
         );
       } else {
         const deleted = await sweep(parts);

@@ -54,9 +54,12 @@ export function signOutEverywhere(
   id: string,
   reason: 'revoked_by_user' | 'revoked_by_admin',
 ): Promise<number> {
+  const now = storage.now();
   return storage.prisma.$transaction(async (database) => {
+    await database.account.update({ where: { id }, data: { signedOutAt: now } });
+    const ended = await revokeAccount(database, id, { reason, now, origin });
     await endSessions(database, id);
-    return revokeAccount(database, id, { reason, now: storage.now(), origin });
+    return ended;
   });
 }
 
@@ -66,10 +69,14 @@ function change(
   reason: Extract<Ending['reason'], 'password_changed' | 'account_locked'>,
   apply: (database: Database) => Promise<unknown>,
 ): Promise<number> {
+  const now = storage.now();
   return storage.prisma.$transaction(async (database) => {
     await apply(database);
+    await database.account.update({ where: { id }, data: { signedOutAt: now } });
+    // In the order of locks that units of work keep: grants, then the rest.
+    const ends = config.endFamiliesOn.includes(reason);
+    const ended = ends ? await revokeAccount(database, id, { reason, now, origin }) : 0;
     await endSessions(database, id);
-    if (!config.endFamiliesOn.includes(reason)) return 0;
-    return revokeAccount(database, id, { reason, now: storage.now(), origin });
+    return ended;
   });
 }

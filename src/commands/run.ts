@@ -24,7 +24,15 @@ export async function withStorage(
 
 /** Prints JSON for a program, and nothing else, or text for a person. */
 export function print(json: boolean | undefined, value: unknown, text: string): void {
-  process.stdout.write(`${json ? JSON.stringify(value, null, 2) : text}\n`);
+  // What others wrote, a user agent for one, must not steer the terminal.
+  const shown = json
+    ? JSON.stringify(value, null, 2).replace(/[\u007f-\u009f]/g, escaped)
+    : text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+  process.stdout.write(`${shown}\n`);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** Rows as aligned columns under a heading. */

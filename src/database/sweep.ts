@@ -22,6 +22,7 @@ export interface Backlog {
   readonly artifacts: number;
   readonly grants: number;
   readonly families: number;
+  readonly events: number;
 }
 
 /** Sweeps every minute, until stopped. */
@@ -70,8 +71,8 @@ export async function backlog(parts: SweepParts): Promise<Backlog> {
       return Number(row?.count ?? 0);
     }),
   );
-  const [artifacts = 0, grants = 0, families = 0] = counts;
-  return { artifacts, grants, families };
+  const [artifacts = 0, grants = 0, families = 0, events = 0] = counts;
+  return { artifacts, grants, families, events };
 }
 
 function expiries({ now, retention }: SweepParts): { table: Prisma.Sql; expired: Prisma.Sql }[] {
@@ -81,6 +82,11 @@ function expiries({ now, retention }: SweepParts): { table: Prisma.Sql; expired:
     { table: Prisma.sql`artifact`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`"grant"`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`refresh_family`, expired: Prisma.sql`absolute_expires_at < ${explained}` },
+    // An event goes with the family that it explains; others after the retention.
+    {
+      table: Prisma.sql`audit_event`,
+      expired: Prisma.sql`at < ${explained} AND NOT EXISTS (SELECT FROM refresh_family f WHERE f.id = family_id)`,
+    },
   ];
 }
 

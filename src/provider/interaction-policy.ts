@@ -32,6 +32,23 @@ export function createInteractionPolicy(prisma: PrismaClient) {
     ),
     0,
   );
+  policy.get('login')?.checks.add(
+    new Check(
+      'signed_out',
+      'the sign-in is over',
+      'login_required',
+      async ({ oidc: { session, account } }) => {
+        if (session?.accountId === undefined) return Check.NO_NEED_TO_PROMPT;
+        if (!account) return Check.REQUEST_PROMPT; // locked, or gone
+        const { accountId: id, loginTs = 0 } = session;
+        const row = await answered(() =>
+          prisma.account.findUnique({ where: { id }, select: { signedOutAt: true } }),
+        );
+        const signedOut = row?.signedOutAt ? row.signedOutAt.getTime() / 1000 : 0;
+        return loginTs <= signedOut ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT;
+      },
+    ),
+  );
   // The engine asks the context whether consent was prompted for; see assumeConsentPrompt. Here only the request counts.
   const consent = policy.get('consent');
   consent?.checks.remove('consent_prompt');

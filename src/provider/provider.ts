@@ -233,7 +233,9 @@ export function configuration({
       PushedAuthorizationRequest: PUSHED_REQUEST_TTL,
       RefreshToken: (_ctx, token, client) =>
         policy.remaining(client, token.iiat ?? epoch(storage.now()), epoch(storage.now())),
-      Session: config.ttl.session,
+      // Of somebody who has not signed in there is nothing to remember for long.
+      Session: (_ctx, session) =>
+        session.accountId === undefined ? INTERACTION_TTL : config.ttl.session,
     },
   };
 

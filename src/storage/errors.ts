@@ -40,6 +40,9 @@ export async function answered<T>(query: () => PromiseLike<T>): Promise<T> {
     if (error instanceof errors.OIDCProviderError) throw error;
     if (error instanceof Prisma.PrismaClientValidationError) throw error;
     if (error instanceof Prisma.PrismaClientKnownRequestError && isAnswer(error.code)) throw error;
+    if (isBadData(error)) {
+      throw new errors.InvalidRequest('the request holds a character that cannot be stored');
+    }
     throw new StorageUnavailable(error);
   }
 }
@@ -63,6 +66,13 @@ export function isGone(error: unknown): boolean {
 /** Whether an error is a unique key that is taken. */
 export function isTaken(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
+}
+
+// PostgreSQL's class 22, data exceptions: a NUL character, for one.
+function isBadData(error: unknown): boolean {
+  const meta = (error as { meta?: { driverAdapterError?: { cause?: { originalCode?: string } } } })
+    .meta;
+  return meta?.driverAdapterError?.cause?.originalCode?.startsWith('22') ?? false;
 }
 
 // P2002: unique, P2003: foreign key, P2025: not found. Everything else is no answer to the question.

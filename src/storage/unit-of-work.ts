@@ -92,6 +92,7 @@ export class UnitOfWork {
   /** The refresh-token family that this request starts. */
   start: Start | undefined;
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
+  readonly #found = new Set<string>();
   readonly #saves = new Map<string, Save>();
   readonly #consumed = new Map<string, Reference>();
   readonly #destroyed = new Map<string, { model: string; id: string }>();
@@ -115,6 +116,7 @@ export class UnitOfWork {
     if (!saved && !this.#reads.has(key)) this.#reads.set(key, answered(query));
     const payload = saved?.payload ?? (await this.#reads.get(key));
     if (payload === undefined) return undefined;
+    if (!saved) this.#found.add(key);
     if (payload.grantId !== undefined && this.#revokedGrants.has(payload.grantId)) return undefined;
     // A copy: the engine changes what it is given.
     const copy = structuredClone(payload);
@@ -196,12 +198,18 @@ export class UnitOfWork {
         await revokeGrant(database, grantId, { reason, now, origin });
       }
       for (const save of saves) {
+        await this.#assertStillThere(database, save);
         if (save.model === 'Grant') await saveGrant(database, save);
         else await saveArtifact(database, this.storage.keyring, save, familyId);
       }
       if (start) await startFamily(database, start, now, origin);
       for (const { model, id } of this.#destroyed.values()) {
-        await database.artifact.deleteMany({ where: { id: artifactId(model, id) } });
+        const { count } = await database.artifact.deleteMany({
+          where: { id: artifactId(model, id) },
+        });
+        // A session takes another id when a person has signed in; one that was ended meanwhile must not come back.
+        const isReplaced = model === 'Session' && saves.some((save) => save.model === 'Session');
+        if (count === 0 && isReplaced && this.#found.has(keyOf(model, id))) throw sessionEnded();
       }
       for (const reference of consumed) await this.#consume(database, reference);
       for (const [id, { reason, alone }] of this.#endedFamilies) {
@@ -228,6 +236,22 @@ export class UnitOfWork {
     }
   }
 
+  /** What this request has read and changes must not have ended meanwhile: writing it would bring it back. */
+  async #assertStillThere(database: Prisma.TransactionClient, save: Save): Promise<void> {
+    if (!this.#found.has(keyOf(save.model, save.id))) return;
+    if (save.model === 'Session') {
+      const id = artifactId(save.model, save.id);
+      const rows = await database.$queryRaw<unknown[]>`
+        SELECT 1 FROM artifact WHERE id = ${id} FOR NO KEY UPDATE`;
+      if (rows.length === 0) throw sessionEnded();
+    }
+    if (save.model === 'Grant') {
+      const rows = await database.$queryRaw<unknown[]>`
+        SELECT 1 FROM "grant" WHERE id = ${save.id} FOR NO KEY UPDATE`;
+      if (rows.length === 0) throw new LostRace('the grant was revoked meanwhile');
+    }
+  }
+
   async #consume(
     database: Prisma.TransactionClient,
     { model, id, grantId }: Reference,
@@ -243,6 +267,10 @@ export class UnitOfWork {
     }
     throw new LostRace(`${model} was already used`, grantId);
   }
+}
+
+function sessionEnded(): errors.SessionNotFound {
+  return new errors.SessionNotFound('session ended meanwhile');
 }
 
 export function epoch(date: Date): number {
