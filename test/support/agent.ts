@@ -77,6 +77,18 @@ export class Agent {
     throw new Error(`too many redirects at ${target.href}`);
   }
 
+  /** Sends a form and does not follow the answer. @returns where it leads */
+  async post(url: URL, form: Record<string, string>): Promise<URL> {
+    const response = await fetch(this.#route(url), {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { accept: 'text/html', cookie: this.#cookieHeader(url) },
+      body: new URLSearchParams(form),
+    });
+    this.#keep(response, url);
+    return new URL(response.headers.get('location') ?? '', url);
+  }
+
   /** Submits the form that has this field or button, with what is filled in. */
   submit(page: Page, filled: Record<string, string>, action?: RegExp): Promise<Page> {
     const forms = page.html.querySelectorAll('form');
