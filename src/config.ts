@@ -27,9 +27,14 @@ const boolean = z
 const issuer = z
   .url({ protocol: /^https?$/ })
   .refine((value) => {
-    const url = new URL(value);
+    const url = URL.parse(value);
     return (
-      !url.search && !url.hash && !url.username && !value.endsWith('?') && !value.endsWith('#')
+      url !== null &&
+      !url.search &&
+      !url.hash &&
+      !url.username &&
+      !value.endsWith('?') &&
+      !value.endsWith('#')
     );
   })
   .transform((value) => value.replace(/\/+$/, ''));

@@ -1,0 +1,369 @@
+// The command line as real processes, on a database of their own, and beside a running server.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connect } from '../src/database/open.ts';
+import type { PrismaClient } from '../src/generated/client.ts';
+import { type TestDatabase, createDatabase } from './support/database.ts';
+import { type ProviderProcess, freePort, run, startProcess } from './support/process.ts';
+import { secret } from './support/provider.ts';
+import { newFamily, post, refreshAt } from './support/token-endpoint.ts';
+
+let database: TestDatabase;
+let environment: Record<string, string>;
+let server: ProviderProcess;
+let prisma: PrismaClient;
+let folder: string;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  environment = {
+    DATABASE_URL: database.url,
+    SYMBOLON_SECRET: secret,
+    SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
+    LOG_LEVEL: 'warn',
+  };
+  server = await startProcess({
+    ...environment,
+    SYMBOLON_ISSUER: `http://localhost:${await freePort()}`,
+  });
+  prisma = connect(database.url);
+  folder = await mkdtemp(join(tmpdir(), 'symbolon-cli-'));
+});
+afterAll(async () => {
+  await server.end();
+  await prisma.$disconnect();
+  await database.drop();
+  await rm(folder, { recursive: true });
+});
+
+const symbolon = (args: string, input?: string) =>
+  run(['src/cli.ts', ...args.split(' ')], environment, input);
+async function json<T = Record<string, unknown>>(args: string, input?: string): Promise<T> {
+  const { code, stdout, stderr } = await symbolon(`${args} --json`, input);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout) as T; // nothing else is on standard output
+}
+async function metadata(content: unknown): Promise<string> {
+  const file = join(folder, `${Math.random()}.json`);
+  await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));
+  return file;
+}
+const granted = 'authorization_code refresh_token password';
+
+test('every command has help', { timeout: 120_000 }, async () => {
+  for (const command of [
+    '',
+    'serve',
+    'migrate',
+    'sweep',
+    'user add',
+    'user list',
+    'user show',
+    'user password',
+    'user lock',
+    'user unlock',
+    'user sign-out',
+    'client add',
+    'client list',
+    'client show',
+    'client update',
+    'client remove',
+    'family list',
+    'family show',
+    'family explain',
+    'family revoke',
+  ]) {
+    const { code, stdout } = await symbolon(`${command} --help`.trim());
+    expect({ command, code }).toEqual({ command, code: 0 });
+    expect(stdout).toContain('Usage: symbolon');
+  }
+});
+
+describe('user', () => {
+  test('add, show, list; no password is ever shown', async () => {
+    const added = await json(
+      'user add Ada@Example.com --name Ada --admin --password-stdin',
+      'correct horse battery\n',
+    );
+    expect(added).toMatchObject({ email: 'ada@example.com', name: 'Ada', admin: true });
+    const shown = await symbolon('user show ada@example.com');
+    expect(shown.stdout).toContain('ada@example.com');
+    expect(shown.stdout).not.toContain('argon2');
+    expect(await json<unknown[]>('user list')).toHaveLength(1);
+    expect((await symbolon('user list')).stdout).toMatch(/E-MAIL[\s\S]+ada@example\.com/);
+  });
+
+  test.each([
+    [
+      'user add ada@example.com --password-stdin',
+      'correct horse battery',
+      'email: There is an account',
+    ],
+    [
+      'user add nobody --password-stdin',
+      'correct horse battery',
+      'email: This is not an e-mail address',
+    ],
+    ['user add bob@example.com --password-stdin', 'short', 'password: A password has at least 8'],
+    ['user add bob@example.com --password-stdin', '', 'No password came'],
+    ['user add bob@example.com', '', 'give it on standard input with --password-stdin'],
+    ['user show bob@example.com', '', 'There is no account'],
+  ])('%s (%s) is refused', async (args, input, message) => {
+    const { code, stderr, stdout } = await symbolon(args, input);
+    expect(code).toBe(1);
+    expect(stderr).toContain(message);
+    expect(stdout).toBe('');
+    expect(await prisma.account.count()).toBe(1);
+  });
+});
+
+describe('client', () => {
+  test('a secret that is not given is made, shown once, and works', async () => {
+    const made = await json<{ client_secret: string }>(
+      `client add web --redirect-uri http://localhost:4000/callback --grant ${granted} --name Notes`,
+    );
+    expect(made.client_secret).toMatch(/^[\w-]{43}$/);
+    const credentials = { client_id: 'web', client_secret: made.client_secret };
+    expect(
+      await newFamily(server.url, { ...credentials }).catch((error: unknown) => String(error)),
+    ).toMatch(/^\w/);
+    for (const args of [
+      'client show web',
+      'client show web --json',
+      'client list',
+      'client list --json',
+    ]) {
+      expect((await symbolon(args)).stdout).not.toContain(made.client_secret);
+    }
+    expect(
+      (await refreshAt(server.url, 'x', { client_id: 'web', client_secret: 'wrong' })).body.error,
+    ).toBe('invalid_client');
+  });
+
+  test('a given secret, a public client, metadata from a file', async () => {
+    await json(
+      'client add given --redirect-uri https://a.example/cb --secret-stdin',
+      'a secret of mine, long enough\n',
+    );
+    expect(
+      (
+        await refreshAt(server.url, 'x', {
+          client_id: 'given',
+          client_secret: 'a secret of mine, long enough',
+        })
+      ).body.error,
+    ).toBe('invalid_grant');
+    const spa = await json(
+      'client add spa --public --redirect-uri https://a.example/cb https://b.example/cb',
+    );
+    expect(spa).toMatchObject({
+      token_endpoint_auth_method: 'none',
+      redirect_uris: ['https://a.example/cb', 'https://b.example/cb'],
+    });
+    expect(spa).not.toHaveProperty('client_secret');
+    const file = await metadata({ refresh_token_idle_ttl: 100, client_uri: 'https://a.example' });
+    expect(
+      await json(`client add file --redirect-uri https://a.example/cb --metadata ${file}`),
+    ).toMatchObject({ refresh_token_idle_ttl: 100 });
+    await json('client add tv --grant device_code refresh_token');
+    await json('client add job --grant client_credentials');
+  });
+
+  test.each([
+    [
+      'client add web --redirect-uri https://a.example/cb',
+      undefined,
+      'client_id: there is a client "web" already',
+    ],
+    ['client add bad', undefined, 'redirect_uris'],
+    ['client add bad --redirect-uri not-a-uri', undefined, 'redirect_uris'],
+    ['client add bad --redirect-uri https://a.example/cb#x', undefined, 'redirect_uris'],
+    ['client add bad --redirect-uri https://a.example/cb --grant magic', undefined, 'grant_types'],
+    [
+      'client add bad --redirect-uri https://a.example/cb',
+      { redirect_uri: 'x' },
+      'redirect_uri: not known',
+    ],
+    [
+      'client add bad --redirect-uri https://a.example/cb',
+      { refresh_token_idle_ttl: -1 },
+      'refresh_token_idle_ttl must be a number of seconds',
+    ],
+    [
+      'client add bad --redirect-uri https://a.example/cb',
+      { refresh_token_rotation: 'sometimes' },
+      'refresh_token_rotation must be',
+    ],
+    [
+      'client add bad --public --redirect-uri https://a.example/cb',
+      { refresh_token_on_reuse: 'refuse' },
+      'refresh_token_on_reuse may be "refuse" only',
+    ],
+    [
+      'client add bad --redirect-uri https://a.example/cb',
+      { client_secret: 'x' },
+      'client_secret: is not taken from the metadata file',
+    ],
+    ['client add bad --redirect-uri https://a.example/cb', '[]', 'does not hold a JSON object'],
+    [
+      'client add bad --redirect-uri https://a.example/cb --metadata /nowhere.json',
+      undefined,
+      'cannot be read',
+    ],
+    [
+      'client add bad --public --secret-stdin --redirect-uri https://a.example/cb',
+      undefined,
+      'exclude each other',
+    ],
+    ['client show bad', undefined, 'There is no client "bad"'],
+    ['client remove bad', undefined, 'There is no client "bad"'],
+  ])('%s with %o is refused', async (args, content, message) => {
+    const before = await prisma.client.count();
+    const { code, stderr, stdout } = await symbolon(
+      content === undefined ? args : `${args} --metadata ${await metadata(content)}`,
+    );
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(await prisma.client.count()).toBe(before);
+  });
+
+  test('is changed, and what is set to null is removed', async () => {
+    await json(
+      `client update file --metadata ${await metadata({ client_name: 'Renamed', refresh_token_idle_ttl: null })}`,
+    );
+    const shown = await json('client show file');
+    expect(shown).toMatchObject({ client_name: 'Renamed' });
+    expect(shown).not.toHaveProperty('refresh_token_idle_ttl');
+    const refused = await symbolon(
+      `client update file --metadata ${await metadata({ redirect_uris: [] })}`,
+    );
+    expect(refused.code).toBe(1);
+    expect(await json('client show file')).toMatchObject({
+      redirect_uris: ['https://a.example/cb'],
+    });
+  });
+});
+
+describe('family', () => {
+  const client = { client_id: 'notes', client_secret: 'a secret that is long enough to be one' };
+  beforeAll(async () => {
+    await json(
+      `client add notes --redirect-uri https://notes.example/cb --grant ${granted} --secret-stdin`,
+      client.client_secret,
+    );
+  });
+
+  test('list, show, explain, revoke', async () => {
+    const first = await newFamily(server.url, client);
+    const second = (await refreshAt(server.url, first, client)).body.refresh_token ?? '';
+    const id = first.split('.')[0] ?? '';
+    const [listed] = await json<Record<string, unknown>[]>(
+      'family list --user ada@example.com --client notes',
+    );
+    expect(listed).toMatchObject({
+      id,
+      client_id: 'notes',
+      user: 'ada@example.com',
+      state: 'active',
+      rotations: 1,
+    });
+    expect(await json<unknown[]>('family list --client web')).not.toContainEqual(
+      expect.objectContaining({ id }),
+    );
+
+    const story = (await symbolon(`family show ${id}`)).stdout;
+    expect(story).toContain('Issued to notes for ada@example.com');
+    expect(story).toContain('Renewed once');
+    expect(story).toContain('Alive');
+    const explained = await symbolon('family explain', `${second}\n`);
+    expect(explained.stdout).toContain('The token is the current one');
+    expect(explained.stdout).not.toContain(second.split('.')[1]);
+    expect((await symbolon('family explain', first)).stdout).toContain('within the retry window');
+
+    expect(await json(`family revoke ${id}`)).toMatchObject({ id, revoked: true });
+    expect((await refreshAt(server.url, second, client)).body.error).toBe('invalid_grant');
+    const told = (await symbolon(`family show ${second}`)).stdout; // a whole token is taken for its family
+    expect(told).toContain('because an administrator revoked it');
+    expect(told).toContain('revoked_by_admin');
+    expect((await symbolon(`family revoke ${id}`)).stderr).toContain('ended already');
+    expect((await symbolon('family show nobody')).code).toBe(1);
+    expect((await symbolon('family explain', 'not a token')).code).toBe(1);
+  });
+
+  test('revoke all of a person, a client or a grant', async () => {
+    for (const by of ['--user ada@example.com', '--client notes', '--grant'] as const) {
+      const token = await newFamily(server.url, client);
+      const row = await prisma.refreshFamily.findUniqueOrThrow({
+        where: { id: token.split('.')[0] ?? '' },
+      });
+      await json(`family revoke ${by === '--grant' ? `--grant ${row.grantId ?? ''}` : by}`);
+      expect((await refreshAt(server.url, token, client)).body.error).toBe('invalid_grant');
+    }
+    expect((await symbolon('family revoke')).stderr).toContain('Name one');
+  });
+
+  test.each([
+    ['user password ada@example.com --password-stdin', 'correct horse battery', 'password_changed'],
+    ['user sign-out ada@example.com', '', 'revoked_by_admin'],
+    ['user lock ada@example.com', '', 'account_locked'],
+  ])('%s ends families', async (args, input, reason) => {
+    const token = await newFamily(server.url, client);
+    expect(await json(args, input)).toMatchObject({ ended: 1 });
+    expect((await refreshAt(server.url, token, client)).body.error).toBe('invalid_grant');
+    const row = await prisma.refreshFamily.findUniqueOrThrow({
+      where: { id: token.split('.')[0] ?? '' },
+    });
+    expect(row.endReason).toBe(reason);
+    if (reason !== 'account_locked') return;
+    const form = {
+      grant_type: 'password',
+      username: 'ada@example.com',
+      password: 'correct horse battery',
+      scope: 'openid',
+    };
+    expect((await post(`${server.url}/token`, form, client)).body.error).toBe('invalid_grant');
+    await json('user unlock ada@example.com');
+  });
+
+  test('removing a client ends its families', async () => {
+    const token = await newFamily(server.url, client);
+    await json('client remove notes');
+    expect((await refreshAt(server.url, token, client)).body.error).toBe('invalid_client');
+    const row = await prisma.refreshFamily.findUniqueOrThrow({
+      where: { id: token.split('.')[0] ?? '' },
+    });
+    expect(row).toMatchObject({ endReason: 'client_removed', grantId: null });
+  });
+});
+
+test('migrate and sweep say what they did', async () => {
+  expect(await json('migrate')).toEqual({ applied: [] });
+  expect(await json('sweep --backlog')).toMatchObject({ artifacts: 0 });
+  expect(await json('sweep')).toEqual({ deleted: 0 });
+});
+
+test(
+  'works beside a running server on the embedded database, and leaves it running',
+  { timeout: 120_000 },
+  async () => {
+    const data = { SYMBOLON_DATA_DIR: join(folder, 'embedded'), PORT: String(await freePort()) };
+    const beside = await startProcess(data);
+    expect(beside.output()).toContain('/setup?token=');
+    const added = await run(
+      ['src/cli.ts', 'user', 'add', 'ada@example.com', '--password-stdin'],
+      data,
+      'correct horse battery',
+    );
+    expect(added).toMatchObject({ code: 0 });
+    expect((await fetch(`${beside.url}/.well-known/openid-configuration`)).status).toBe(200);
+    expect(
+      await (await fetch(`${beside.url}/`, { headers: { accept: 'text/html' } })).text(),
+    ).not.toContain('no account yet');
+    expect(await beside.end()).toBe(0);
+    const again = await startProcess(data);
+    expect(again.output()).not.toContain('/setup?token=');
+    expect(await again.end()).toBe(0);
+  },
+);

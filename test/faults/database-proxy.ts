@@ -1,0 +1,100 @@
+// Stands between a provider and PostgreSQL, and breaks the connection where a test wants it: before a COMMIT has
+// reached the server, after it was carried out and before its answer is back, or altogether.
+import { once } from 'node:events';
+import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
+
+/** On which side of the COMMIT the connection is held. */
+export type Moment = 'before' | 'after';
+
+export interface DatabaseProxy {
+  /** The database, through the proxy. */
+  readonly url: string;
+  /** Holds the next COMMIT. @returns once one is held: what breaks its connection */
+  holdCommit(moment: Moment): Promise<() => void>;
+  /** No connection is taken any more, and those that are there break. */
+  refuse(): Promise<void>;
+  /** Nothing comes through any more, and nobody is told. */
+  swallow(): void;
+  /** All is well again; connections that were swallowed break. */
+  mend(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {
+  const upstream = new URL(databaseUrl);
+  const sockets = new Set<Socket>();
+  let armed: { moment: Moment; held: (cut: () => void) => void } | undefined;
+  let swallowing = false;
+  let server: Server | undefined;
+
+  const carry = (client: Socket): void => {
+    const target = connect(Number(upstream.port), upstream.hostname);
+    let holding = false;
+    const cut = () => {
+      client.destroy();
+      target.destroy();
+    };
+    for (const socket of [client, target]) {
+      sockets.add(socket);
+      socket.on('error', cut).on('close', () => {
+        sockets.delete(socket);
+        cut();
+      });
+    }
+    client.on('data', (chunk) => {
+      if (swallowing) return;
+      if (armed && chunk.includes('COMMIT')) {
+        const { moment, held } = armed;
+        if (moment === 'before') {
+          armed = undefined;
+          held(cut);
+          return;
+        }
+        holding = true;
+      }
+      target.write(chunk);
+    });
+    target.on('data', (chunk) => {
+      if (swallowing) return;
+      if (holding) {
+        armed?.held(cut); // the server has answered: it has committed
+        armed = undefined;
+        return;
+      }
+      client.write(chunk);
+    });
+  };
+
+  const listen = async (port: number): Promise<number> => {
+    server = createServer(carry).listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const close = async (): Promise<void> => {
+    const closed = server?.listening ? once(server, 'close') : undefined;
+    server?.close();
+    for (const socket of sockets) socket.destroy();
+    await closed;
+  };
+
+  const port = await listen(0);
+  const url = new URL(databaseUrl);
+  url.host = `127.0.0.1:${port}`;
+  return {
+    url: url.href,
+    holdCommit: (moment) =>
+      new Promise((held) => {
+        armed = { moment, held };
+      }),
+    refuse: close,
+    swallow() {
+      swallowing = true;
+    },
+    async mend() {
+      swallowing = false;
+      for (const socket of sockets) socket.destroy();
+      if (!server?.listening) await listen(port);
+    },
+    close,
+  };
+}

@@ -1,0 +1,77 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { calculateJwkThumbprint } from 'jose';
+import { describe, expect, test } from 'vitest';
+import { connect } from '../../src/database/open.ts';
+import { Keyring, SealError, keptSecret } from '../../src/keys/keyring.ts';
+import { loadSigningKeys } from '../../src/keys/signing-keys.ts';
+import { createDatabase } from '../support/database.ts';
+import { run } from '../support/process.ts';
+
+const ONE = 'one secret that is long enough to be one';
+const TWO = 'two secrets are better than a single one';
+
+describe('sealing', () => {
+  const keyring = new Keyring([ONE]);
+
+  test('opens what was sealed, in its own place only', () => {
+    const sealed = keyring.seal('here', 'text');
+    expect(keyring.unseal('here', sealed)).toBe('text');
+    expect(() => keyring.unseal('there', sealed)).toThrow(SealError);
+    expect(Buffer.from(keyring.seal('here', 'text')).equals(Buffer.from(sealed))).toBe(false);
+  });
+
+  test('notices every changed byte, and a cut', () => {
+    const sealed = keyring.seal('here', 'text');
+    for (let index = 0; index < sealed.length; index++) {
+      const altered = sealed.slice();
+      altered[index] = (altered[index] ?? 0) ^ 1;
+      expect(() => keyring.unseal('here', altered)).toThrow(SealError);
+    }
+    expect(() => keyring.unseal('here', sealed.subarray(0, -1))).toThrow(SealError);
+  });
+
+  test('a former secret still opens; without it the error says what to do', () => {
+    const sealed = keyring.seal('here', 'text');
+    expect(new Keyring([TWO, ONE]).unseal('here', sealed)).toBe('text');
+    expect(() => new Keyring([TWO]).unseal('here', sealed)).toThrow('Add the former secret');
+  });
+});
+
+test('keys for one purpose are not those for another, nor under another secret', () => {
+  const keyring = new Keyring([ONE, TWO]);
+  const macs = (['refresh', 'lookup', 'form', 'setup', 'cookie', 'dpop', 'seal'] as const).flatMap(
+    (purpose) => keyring.macs(purpose, 'text').map((mac) => mac.toString('hex')),
+  );
+  expect(new Set(macs).size).toBe(14);
+});
+
+test('the kept secret is made once, by however many processes, for the owner’s eyes', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'symbolon-secret-'));
+  const script = `import('./src/keys/keyring.ts').then(({ keptSecret }) => console.log(keptSecret(process.argv[1])))`;
+  const results = await Promise.all(
+    [1, 2, 3, 4].map(() => run(['-e', script, join(folder, 'data')], {})),
+  );
+  expect(new Set(results.map(({ stdout }) => stdout)).size).toBe(1);
+  const file = join(folder, 'data', 'secret');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(statSync(join(folder, 'data')).mode & 0o777).toBe(0o700);
+  expect(keptSecret(join(folder, 'data'))).toBe(readFileSync(file, 'utf8').trim());
+  expect(Buffer.byteLength(keptSecret(join(folder, 'data')))).toBeGreaterThanOrEqual(32);
+  rmSync(folder, { recursive: true });
+});
+
+test('signing keys are made once, and not readable in the database', async () => {
+  const database = await createDatabase();
+  const prisma = connect(database.url);
+  const keyring = new Keyring([ONE]);
+  const sets = await Promise.all([1, 2, 3].map(() => loadSigningKeys(prisma, keyring)));
+  expect(new Set(sets.map((set) => JSON.stringify(set))).size).toBe(1);
+  expect(sets[0]?.map(({ alg }) => alg).sort()).toEqual(['ES256', 'RS256']);
+  for (const key of sets[0] ?? []) expect(key.kid).toBe(await calculateJwkThumbprint(key));
+  for (const { publicJwk } of await prisma.signingKey.findMany())
+    expect(publicJwk).not.toHaveProperty('d');
+  await prisma.$disconnect();
+  await database.drop();
+});
