@@ -46,13 +46,19 @@ export async function authorizationRequest(
     nonce,
     ...parameters,
   });
-  const finish = (callback: URL): Promise<Tokens> =>
-    client.authorizationCodeGrant(party.configuration, callback, {
-      pkceCodeVerifier: verifier,
-      expectedState: state,
-      expectedNonce: nonce,
-      idTokenExpected: true,
-    });
+  const finish = (callback: URL, options?: client.DPoPOptions): Promise<Tokens> =>
+    client.authorizationCodeGrant(
+      party.configuration,
+      callback,
+      {
+        pkceCodeVerifier: verifier,
+        expectedState: state,
+        expectedNonce: nonce,
+        idTokenExpected: true,
+      },
+      undefined,
+      options,
+    );
   return { url, finish };
 }
 

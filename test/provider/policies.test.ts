@@ -1,0 +1,402 @@
+// What a client may have its own rule for, how tokens are bound, and the grants that are off unless switched on.
+import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { SignJWT, exportJWK } from 'jose';
+import * as client from 'openid-client';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { sweep, backlog } from '../../src/database/sweep.ts';
+import { Agent } from '../support/agent.ts';
+import {
+  type TestProvider,
+  person,
+  publicClient,
+  startProvider,
+  webClient,
+} from '../support/provider.ts';
+import {
+  authorizationRequest,
+  discover,
+  errorOf,
+  refresh,
+  refreshTokenOf,
+  signIn,
+} from '../support/relying-party.ts';
+import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const password = { grant_types: [...webClient.grant_types, 'password'] };
+
+let provider: TestProvider;
+const add = async (id: string, metadata: object = {}) => {
+  const added = { ...webClient, ...password, ...metadata, client_id: id };
+  await provider.addClient(added);
+  return { client_id: id, client_secret: webClient.client_secret };
+};
+const row = (token: string) =>
+  provider.storage.prisma.refreshFamily.findUniqueOrThrow({
+    where: { id: token.split('.')[0] ?? '' },
+  });
+const reasons = async (token: string) =>
+  (
+    await provider.storage.prisma.auditEvent.findMany({
+      where: { familyId: token.split('.')[0] ?? '', type: 'refresh.refused' },
+    })
+  ).map(({ detail }) => (detail as { reason: string }).reason);
+const successor = async (token: string, as: { client_id: string; client_secret?: string }) => {
+  const { status, body } = await refreshAt(provider.issuer, token, as);
+  expect(status).toBe(200);
+  return body.refresh_token ?? '';
+};
+
+beforeAll(async () => {
+  provider = await startProvider({
+    environment: {
+      SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
+      SYMBOLON_ENABLE_JWT_BEARER_GRANT: 'true',
+    },
+  });
+});
+beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }));
+afterEach(() => void vi.useRealTimers());
+afterAll(() => provider.close());
+
+describe('rotation', () => {
+  test('never: the same token goes on, its idle life is renewed, a revocation ends it', async () => {
+    const as = await add('never', {
+      refresh_token_rotation: 'never',
+      refresh_token_idle_ttl: 1000,
+    });
+    const token = await newFamily(provider.issuer, as);
+    for (let use = 0; use < 3; use++) {
+      vi.setSystemTime(Date.now() + 900_000);
+      expect(await successor(token, as)).toBe(token);
+    }
+    expect(await row(token)).toMatchObject({ generation: 0 });
+    await post(`${provider.issuer}/revoke`, { token }, as);
+    expect((await refreshAt(provider.issuer, token, as)).body.error).toBe('invalid_grant');
+  });
+
+  test('always: also a bound one', async () => {
+    const as = await add('always', { refresh_token_rotation: 'always' });
+    const token = await newFamily(provider.issuer, as);
+    expect(await successor(token, as)).not.toBe(token);
+  });
+});
+
+describe('reuse', () => {
+  const used = async (as: { client_id: string; client_secret: string }) => {
+    const first = await newFamily(provider.issuer, as);
+    const third = await successor(await successor(first, as), as);
+    expect((await refreshAt(provider.issuer, first, as)).body.error).toBe('invalid_grant');
+    return { first, third };
+  };
+
+  test('revoke_family leaves the grant and what else hangs on it', async () => {
+    const id = 'by-family';
+    const as = await add(id, { refresh_token_on_reuse: 'revoke_family' });
+    const party = await discover(provider.issuer, { ...webClient, client_id: id });
+    const agent = new Agent(provider.issuer);
+    const one = await signIn(party, agent);
+    const two = await signIn(party, agent); // the same browser, the same grant
+    expect((await row(refreshTokenOf(one))).grantId).toBe((await row(refreshTokenOf(two))).grantId);
+    const later = await successor(await successor(refreshTokenOf(one), as), as);
+    expect((await refreshAt(provider.issuer, refreshTokenOf(one), as)).body.error).toBe(
+      'invalid_grant',
+    );
+    expect(await row(later)).toMatchObject({ endReason: 'reuse' });
+    await expect(
+      client.fetchUserInfo(party.configuration, one.access_token, provider.accountId),
+    ).rejects.toThrow();
+    await client.fetchUserInfo(party.configuration, two.access_token, provider.accountId);
+    await successor(refreshTokenOf(two), as);
+  });
+
+  test('refuse ends nothing, and the reason is kept', async () => {
+    const as = await add('refusing', { refresh_token_on_reuse: 'refuse' });
+    const { first, third } = await used(as);
+    expect(await reasons(first)).toEqual(['reuse']);
+    await successor(third, as);
+  });
+
+  test('revoke_grant is the default', async () => {
+    const as = await add('by-grant');
+    const { third } = await used(as);
+    expect(await row(third)).toMatchObject({ endReason: 'reuse', grantId: null });
+    expect(await reasons(third)).toEqual(['reuse']);
+  });
+});
+
+describe('limits and lifetimes', () => {
+  test('the oldest family ends for one too many, also when several start at once', async () => {
+    const as = await add('limited', { refresh_token_max_families: 2 });
+    const tokens = [];
+    for (let start = 0; start < 3; start++) {
+      vi.setSystemTime(Date.now() + 1000);
+      tokens.push(await newFamily(provider.issuer, as));
+    }
+    expect(await row(tokens[0] ?? '')).toMatchObject({ endReason: 'limit' });
+    await Promise.all(Array.from({ length: 6 }, () => newFamily(provider.issuer, as)));
+    expect(
+      await provider.storage.prisma.refreshFamily.count({
+        where: { clientId: 'limited', endedAt: null },
+      }),
+    ).toBe(2);
+  });
+
+  test('refresh_token_expires_in is told to who asks for it', async () => {
+    const as = await add('telling', {
+      refresh_token_expires_in: true,
+      refresh_token_idle_ttl: 500,
+      refresh_token_absolute_ttl: 800,
+    });
+    const token = await newFamily(provider.issuer, as);
+    vi.setSystemTime(Date.now() + 400_000);
+    const { body } = await refreshAt(provider.issuer, token, as);
+    expect((body as { refresh_token_expires_in?: number }).refresh_token_expires_in).toBe(400);
+    const silent = await add('silent');
+    expect(
+      (await refreshAt(provider.issuer, await newFamily(provider.issuer, silent), silent)).body,
+    ).not.toHaveProperty('refresh_token_expires_in');
+  });
+
+  test.each([
+    ['idle_expired', 1001, {}],
+    ['absolute_expired', 1001, { refresh_token_idle_ttl: 5000, refresh_token_absolute_ttl: 1000 }],
+    ['rotated_beyond_window', 61, {}],
+  ])('the reason of a refusal: %s', async (reason, seconds, metadata) => {
+    const as = await add(`because-${reason}`, {
+      refresh_token_idle_ttl: 1000,
+      refresh_token_retry_window: 60,
+      ...metadata,
+    });
+    const token = await newFamily(provider.issuer, as);
+    await successor(token, as);
+    vi.setSystemTime(Date.now() + seconds * 1000);
+    for (let again = 0; again < 3; again++) await refreshAt(provider.issuer, token, as);
+    expect(await reasons(token)).toContain(reason);
+    expect((await reasons(token)).filter((told) => told === reason)).toHaveLength(1);
+  });
+
+  test('offline access may end with the session', async () => {
+    const id = 'session-bound';
+    await provider.addClient({
+      ...webClient,
+      client_id: id,
+      offline_access_ends_with_session: true,
+    });
+    const party = await discover(provider.issuer, { ...webClient, client_id: id });
+    const agent = new Agent(provider.issuer);
+    const token = refreshTokenOf(await refresh(party, refreshTokenOf(await signIn(party, agent))));
+    await agent.submit(await agent.open(`${provider.issuer}/logout`), { logout: 'yes' });
+    expect(await errorOf(refresh(party, token))).toEqual({ status: 400, error: 'invalid_grant' });
+    expect(await row(token)).toMatchObject({ endReason: 'revoked_by_user' });
+  });
+});
+
+describe('DPoP', () => {
+  test('a public client’s family is bound to its key: what does not prove it spends nothing', async () => {
+    const party = await discover(provider.issuer, publicClient);
+    const keys = await client.randomDPoPKeyPair();
+    const DPoP = client.getDPoPHandle(party.configuration, keys);
+    const stranger = client.getDPoPHandle(party.configuration, await client.randomDPoPKeyPair());
+    const request = await authorizationRequest(party);
+    const callback = await new Agent(provider.issuer).authorize(request.url);
+    const tokens = await request.finish(callback, { DPoP });
+    const token = refreshTokenOf(tokens);
+    expect(tokens.token_type).toBe('dpop');
+
+    expect((await errorOf(client.refreshTokenGrant(party.configuration, token))).error).toBe(
+      'invalid_grant',
+    );
+    expect(
+      (
+        await errorOf(
+          client.refreshTokenGrant(party.configuration, token, undefined, { DPoP: stranger }),
+        )
+      ).error,
+    ).toBe('invalid_grant');
+    expect(await row(token)).toMatchObject({ generation: 0, endedAt: null });
+    expect(await reasons(token)).toEqual(['binding_mismatch']);
+    const next = await client.refreshTokenGrant(party.configuration, token, undefined, { DPoP });
+    const again = await client.refreshTokenGrant(party.configuration, token, undefined, { DPoP });
+    expect(again.refresh_token).toBe(next.refresh_token);
+    expect((await errorOf(client.refreshTokenGrant(party.configuration, token))).error).toBe(
+      'invalid_grant',
+    ); // the window needs the key too
+    expect(await row(token)).toMatchObject({ generation: 1, endedAt: null });
+
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const proof = (claims: object) =>
+      exportJWK(publicKey).then((jwk) =>
+        new SignJWT({ jti: randomUUID(), htm: 'POST', htu: `${provider.issuer}/token`, ...claims })
+          .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk })
+          .setIssuedAt()
+          .sign(createPrivateKey(privateKey.export({ format: 'pem', type: 'pkcs8' }))),
+      );
+    const refused = await fetch(`${provider.issuer}/token`, {
+      method: 'POST',
+      headers: { dpop: await proof({ nonce: 'expired' }) },
+      body: new URLSearchParams({
+        client_id: 'spa',
+        grant_type: 'refresh_token',
+        refresh_token: refreshTokenOf(next),
+      }),
+    });
+    expect(await refused.json()).toMatchObject({ error: 'use_dpop_nonce' });
+    expect(await row(token)).toMatchObject({ generation: 1, endedAt: null });
+  });
+
+  test('a confidential client may present a new key at each refresh; unless_sender_constrained leaves a bound token alone', async () => {
+    const party = await discover(provider.issuer);
+    const DPoP = async () =>
+      client.getDPoPHandle(party.configuration, await client.randomDPoPKeyPair());
+    const token = refreshTokenOf(await signIn(party, new Agent(provider.issuer)));
+    const next = await client.refreshTokenGrant(party.configuration, token, undefined, {
+      DPoP: await DPoP(),
+    });
+    await client.refreshTokenGrant(party.configuration, refreshTokenOf(next), undefined, {
+      DPoP: await DPoP(),
+    });
+
+    const spa = {
+      ...publicClient,
+      client_id: 'spa-bound',
+      refresh_token_rotation: 'unless_sender_constrained',
+    };
+    await provider.addClient(spa);
+    const bound = await discover(provider.issuer, spa);
+    const handle = client.getDPoPHandle(bound.configuration, await client.randomDPoPKeyPair());
+    const request = await authorizationRequest(bound);
+    const first = await request.finish(await new Agent(provider.issuer).authorize(request.url), {
+      DPoP: handle,
+    });
+    const second = await client.refreshTokenGrant(
+      bound.configuration,
+      refreshTokenOf(first),
+      undefined,
+      { DPoP: handle },
+    );
+    expect(second.refresh_token).toBe(first.refresh_token);
+    const unbound = refreshTokenOf(await signIn(bound, new Agent(provider.issuer)));
+    expect((await refresh(bound, unbound)).refresh_token).not.toBe(unbound);
+  });
+});
+
+describe('grants that are off unless switched on', () => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const assertion = (change: object = {}) =>
+    new SignJWT({ sub: person.email, jti: randomUUID(), ...change })
+      .setProtectedHeader({ alg: 'RS256' })
+      .setIssuer('asserting')
+      .setAudience(provider.issuer)
+      .setExpirationTime('2 minutes')
+      .sign(rsa.privateKey);
+  const ask = (
+    form: Record<string, string>,
+    as = { client_id: 'asserting', client_secret: webClient.client_secret },
+  ) => post(`${provider.issuer}/token`, { scope: 'openid offline_access', ...form }, as);
+
+  test('jwt-bearer gives a refresh token with offline_access, for a proper assertion, once', async () => {
+    const jwks = { keys: [await exportJWK(rsa.publicKey)] };
+    await provider.addClient({
+      ...webClient,
+      client_id: 'asserting',
+      jwks,
+      grant_types: [...webClient.grant_types, JWT_BEARER],
+    });
+    const good = await assertion();
+    const { status, body } = await ask({ grant_type: JWT_BEARER, assertion: good });
+    expect(status).toBe(200);
+    await successor(body.refresh_token ?? '', {
+      client_id: 'asserting',
+      client_secret: webClient.client_secret,
+    });
+    expect((await ask({ grant_type: JWT_BEARER, assertion: good })).body.error).toBe(
+      'invalid_grant',
+    );
+    expect(
+      (await ask({ grant_type: JWT_BEARER, assertion: await assertion(), scope: 'openid' })).body,
+    ).not.toHaveProperty('refresh_token');
+    const bad = [
+      await assertion({ sub: 'nobody@example.com' }),
+      await new SignJWT({ sub: person.email, jti: 'x' })
+        .setProtectedHeader({ alg: 'RS256' })
+        .setIssuer('other')
+        .setAudience(provider.issuer)
+        .setExpirationTime('2 minutes')
+        .sign(rsa.privateKey),
+      await new SignJWT({ sub: person.email, jti: 'x' })
+        .setProtectedHeader({ alg: 'RS256' })
+        .setIssuer('asserting')
+        .setAudience('https://other.example')
+        .setExpirationTime('2 minutes')
+        .sign(rsa.privateKey),
+      await new SignJWT({ sub: person.email, jti: 'x' })
+        .setProtectedHeader({ alg: 'RS256' })
+        .setIssuer('asserting')
+        .setAudience(provider.issuer)
+        .setExpirationTime('2 hours')
+        .sign(rsa.privateKey),
+      await new SignJWT({ sub: person.email, jti: 'x' })
+        .setProtectedHeader({ alg: 'RS256' })
+        .setIssuer('asserting')
+        .setAudience(provider.issuer)
+        .setExpirationTime('2 minutes')
+        .sign(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey),
+      'not.a.jwt',
+    ];
+    for (const wrong of bad)
+      expect((await ask({ grant_type: JWT_BEARER, assertion: wrong })).body.error).toBe(
+        'invalid_grant',
+      );
+  });
+
+  test('password: not without the client’s registration, nor the server’s setting', async () => {
+    const form = { grant_type: 'password', username: person.email, password: person.password };
+    expect(
+      (await ask(form, { client_id: 'web', client_secret: webClient.client_secret })).status,
+    ).toBe(400);
+    const as = await add('migrating');
+    expect((await ask({ ...form, scope: 'openid' }, as)).body).not.toHaveProperty('refresh_token');
+    expect((await ask({ ...form, password: 'wrong' }, as)).body.error).toBe('invalid_grant');
+    const off = await startProvider();
+    expect((await post(`${off.issuer}/token`, form)).body.error).toBe('unsupported_grant_type');
+    await off.close();
+  });
+
+  test('client credentials never give a refresh token', async () => {
+    await provider.addClient({
+      ...webClient,
+      client_id: 'job',
+      grant_types: ['client_credentials'],
+      response_types: [],
+      redirect_uris: [],
+    });
+    const { status, body } = await ask(
+      { grant_type: 'client_credentials', scope: '' },
+      { client_id: 'job', client_secret: webClient.client_secret },
+    );
+    expect(status).toBe(200);
+    expect(body).not.toHaveProperty('refresh_token');
+  });
+});
+
+test('the sweep takes what has expired, and families when they need no explaining any more', async () => {
+  const as = await add('swept', { refresh_token_absolute_ttl: 1000 });
+  const token = await newFamily(provider.issuer, as);
+  await post(`${provider.issuer}/revoke`, { token }, as);
+  const { prisma, now } = provider.storage;
+  const parts = { prisma, now, retention: 5000 };
+  vi.setSystemTime(Date.now() + 3_000_000);
+  await sweep(parts);
+  expect(await row(token)).toMatchObject({ endReason: 'revoked_by_client' }); // still explained
+  expect(
+    await prisma.artifact.count({ where: { expiresAt: { lt: new Date(Date.now() - 60_000) } } }),
+  ).toBe(0);
+  vi.setSystemTime(Date.now() + 4_000_000);
+  expect((await backlog(parts)).families).toBeGreaterThan(0);
+  await sweep(parts);
+  expect(
+    await prisma.refreshFamily.findUnique({ where: { id: token.split('.')[0] ?? '' } }),
+  ).toBeNull();
+  expect(await backlog(parts)).toEqual({ artifacts: 0, grants: 0, families: 0, events: 0 });
+});
