@@ -81,7 +81,7 @@ describe('views', () => {
         {},
         { get: (_target, property) => (property === 'body' ? '' : data), ownKeys: () => [] },
       );
-      renderer.page(ctx as never, file.replace('.eta', ''), spread(file, it));
+      renderer.page(ctx, file.replace('.eta', ''), spread(file, it));
       expect(String(ctx.body)).not.toContain('<script>alert');
       expect(String(ctx.body)).not.toContain('"><script');
     });

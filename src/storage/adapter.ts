@@ -169,8 +169,9 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     const idleExpiresAt = new Date(now.getTime() + this.#policy.idleTtl(client) * 1000);
     switch (verdict) {
       case 'rotate': {
-        const [successor] = successors(keyring, token, family.generation + 1);
-        unit.presented = { verdict, family, presented: token, successor, idleExpiresAt };
+        const [successor, ...otherSuccessors] = successors(keyring, token, family.generation + 1);
+        const secrets = { presented: token, successor, otherSuccessors };
+        unit.presented = { verdict, family, ...secrets, idleExpiresAt };
         return payload;
       }
       case 'retry': {
@@ -179,7 +180,8 @@ class RefreshTokenAdapter extends ArtifactAdapter {
         );
         // Without one it was derived under a secret that this process no longer has.
         if (successor === undefined) throw new errors.InvalidGrant('rotated_beyond_window');
-        unit.presented = { verdict, family, presented: token, successor, idleExpiresAt };
+        const secrets = { presented: token, successor, otherSuccessors: [] };
+        unit.presented = { verdict, family, ...secrets, idleExpiresAt };
         return payload;
       }
       case 'reuse':

@@ -2,7 +2,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
-import { LostRace } from './errors.ts';
+import { LostRace, StorageUnavailable } from './errors.ts';
 import { type RefreshToken, isSecret } from './refresh-token.ts';
 import { type Origin, endFamilyAlone } from './revocation.ts';
 
@@ -25,6 +25,8 @@ export interface Rotation {
   readonly family: FamilyWithGrant;
   readonly presented: RefreshToken;
   readonly successor: string;
+  /** What processes that have SYMBOLON_SECRET in another order derive as its successor. */
+  readonly otherSuccessors: readonly string[];
   /** When the family is idle for too long, now that it is used. */
   readonly idleExpiresAt: Date;
   next?: AdapterPayload;
@@ -124,10 +126,12 @@ export async function touchFamily(
  */
 export async function rotateFamily(
   database: Prisma.TransactionClient,
-  { verdict, family: { id, generation }, presented, successor, idleExpiresAt, next }: Rotation,
+  rotation: Rotation,
   now: Date,
   origin: Origin,
 ): Promise<void> {
+  const { verdict, presented, successor, otherSuccessors, idleExpiresAt, next } = rotation;
+  const { id, generation } = rotation.family;
   const used = usedBy(origin, now);
   const presentedHash = sha256(presented.secret);
   if (verdict === 'retry') {
@@ -153,11 +157,14 @@ export async function rotateFamily(
   });
   if (count === 1) return;
   const found = await database.refreshFamily.findUnique({ where: { id } });
-  const twinWasFirst =
-    found?.endedAt === null &&
-    found.generation === generation + 1 &&
-    isSecret(successor, found.currentHash);
-  if (!twinWasFirst) throw new LostRace(OVERTAKEN);
+  if (found?.endedAt !== null || found.generation !== generation + 1) throw new LostRace(OVERTAKEN);
+  if (isSecret(successor, found.currentHash)) return;
+  // While SYMBOLON_SECRET is being changed, process by process, the twin's successor may be another than ours:
+  // the client is to ask again, and is given that one.
+  if (otherSuccessors.some((secret) => isSecret(secret, found.currentHash))) {
+    throw new StorageUnavailable(new Error('another process derived another successor'));
+  }
+  throw new LostRace(OVERTAKEN);
 }
 
 const OVERTAKEN = 'the refresh token was used up, or its family ended, meanwhile';

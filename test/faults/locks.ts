@@ -42,6 +42,7 @@ export const familyIdOf = (token: string): string => token.split('.')[0] ?? '';
 
 /** The server's processes that wait for a lock in this connection's database. */
 export async function waiting(client: pg.Client): Promise<number[]> {
+  await client.query('SELECT pg_stat_clear_snapshot()'); // a transaction sees the activity of its first look
   const { rows } = await client.query<{ pid: number }>(
     "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
   );

@@ -26,8 +26,7 @@ async function wholeWay(
   authentication: client.ClientAuth,
   headers: Record<string, string> = {},
 ) {
-  const { client_secret: _secret, ...bare } = webClient;
-  await provider.addClient({ ...bare, ...metadata });
+  await provider.addClient({ ...webClient, client_secret: undefined, ...metadata });
   const configuration = await client.discovery(
     new URL(provider.issuer),
     metadata.client_id,
@@ -36,7 +35,7 @@ async function wholeWay(
     { execute: [client.allowInsecureRequests] },
   );
   configuration[client.customFetch] = (url, options) =>
-    fetch(url, { ...options, headers: { ...options.headers, ...headers } } as RequestInit);
+    fetch(url, { ...options, headers: { ...options.headers, ...headers } });
   const party = { configuration, redirectUri: webClient.redirect_uris[0] ?? '' };
   const { url, finish } = await authorizationRequest(party);
   const first = refreshTokenOf(await finish(await new Agent(provider.issuer).authorize(url)));
@@ -95,7 +94,7 @@ test('private_key_jwt, and an assertion works once', async () => {
     const body = new URLSearchParams(options.body as unknown as string);
     if (assertion !== undefined) body.set('client_assertion', assertion);
     assertion ??= body.get('client_assertion') ?? '';
-    return fetch(url, { ...options, body } as RequestInit);
+    return fetch(url, { ...options, body });
   };
   const next = await client.refreshTokenGrant(configuration, token);
   const replayed = await errorOf(client.refreshTokenGrant(configuration, refreshTokenOf(next)));
@@ -122,7 +121,7 @@ describe('mutual TLS, behind a proxy', () => {
     );
     for (const wrong of [headers(cert, 'FAILED'), headers(certificates.other), {}]) {
       configuration[client.customFetch] = (url, options) =>
-        fetch(url, { ...options, headers: { ...options.headers, ...wrong } } as RequestInit);
+        fetch(url, { ...options, headers: { ...options.headers, ...wrong } });
       expect((await errorOf(client.refreshTokenGrant(configuration, token))).error).toBe(
         'invalid_client',
       );
@@ -153,7 +152,7 @@ describe('mutual TLS, behind a proxy', () => {
       fetch(url, {
         ...options,
         headers: { ...options.headers, ...headers(certificates.stranger) },
-      } as RequestInit);
+      });
     expect((await errorOf(client.refreshTokenGrant(configuration, token))).error).toBe(
       'invalid_client',
     );
@@ -172,7 +171,7 @@ describe('mutual TLS, behind a proxy', () => {
     );
     for (const wrong of [headers(certificates.thief), {}]) {
       configuration[client.customFetch] = (url, options) =>
-        fetch(url, { ...options, headers: { ...options.headers, ...wrong } } as RequestInit);
+        fetch(url, { ...options, headers: { ...options.headers, ...wrong } });
       expect((await errorOf(client.refreshTokenGrant(configuration, token))).error).toBe(
         'invalid_grant',
       );

@@ -1,0 +1,335 @@
+// While the database cannot answer, a client is told to try again, a person sees a page that says so, and nothing is
+// spent; afterwards the same requests succeed by themselves. A real process, and a proxy in front of PostgreSQL.
+import type pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { addAccount } from '../../src/accounts/accounts.ts';
+import { connect } from '../../src/database/open.ts';
+import type { PrismaClient } from '../../src/generated/client.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
+import { insertClient } from '../../src/storage/clients.ts';
+import { Agent } from '../support/agent.ts';
+import { type TestDatabase, createDatabase } from '../support/database.ts';
+import { type ProviderProcess, startProcess } from '../support/process.ts';
+import { person, secret, webClient } from '../support/provider.ts';
+import { type Answer, newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { type DatabaseProxy, startDatabaseProxy } from './database-proxy.ts';
+import { connection, familyIdOf, hold, holdFamily, queued, until, waiting } from './locks.ts';
+
+const web = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
+const redirectUri = webClient.redirect_uris[0] ?? '';
+
+let database: TestDatabase;
+let prisma: PrismaClient; // past the proxy
+let proxy: DatabaseProxy;
+let provider: ProviderProcess;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  proxy = await startDatabaseProxy(database.url);
+  provider = await startProcess({
+    DATABASE_URL: proxy.url,
+    SYMBOLON_SECRET: secret,
+    SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
+    LOG_LEVEL: 'warn',
+  });
+  prisma = connect(database.url);
+  await addAccount(prisma, person, { admin: false });
+  await insertClient(prisma, new Keyring([secret]), web);
+});
+afterAll(async () => {
+  await provider.end();
+  await proxy.close();
+  await prisma.$disconnect();
+  await database.drop();
+});
+afterEach(() => proxy.mend());
+
+describe('a database that takes no connections', () => {
+  test('503 to clients and to people; then the same token refreshes', async () => {
+    const token = await newFamily(provider.url);
+    await whileDatabaseIsClosed(async () => {
+      for (let attempt = 0; attempt < 3; attempt++) isUnavailable(await refresh(token));
+      await allPagesSaySo();
+      // What needs no database is there.
+      for (const path of ['/jwks', '/.well-known/openid-configuration'])
+        expect((await fetch(provider.url + path)).status).toBe(200);
+    });
+    await goesOn(token, 1);
+  });
+
+  test('nor the server itself', async () => {
+    const token = await newFamily(provider.url);
+    await proxy.refuse();
+    for (let attempt = 0; attempt < 3; attempt++) isUnavailable(await refresh(token));
+    await allPagesSaySo();
+    await proxy.mend();
+    await goesOn(token, 1);
+  });
+
+  test('a code that could not be exchanged can be exchanged afterwards, once', async () => {
+    const code = await authorizationCode();
+    await whileDatabaseIsClosed(async () => {
+      isUnavailable(await exchange(code));
+    });
+    const { status, body } = await exchange(code);
+    expect(status).toBe(200);
+    await goesOn(body.refresh_token ?? '', 1);
+    expect((await exchange(code)).body.error).toBe('invalid_grant');
+  });
+
+  test('a person in the middle of signing in goes on afterwards', async () => {
+    const agent = new Agent(provider.url);
+    const page = await agent.open(authorizationUrl());
+    const credentials = { email: person.email, password: person.password };
+    await whileDatabaseIsClosed(async () => {
+      const refusal = await agent.submit(page, credentials, /sign-in$/);
+      expect(refusal.status).toBe(503);
+      expect(refusal.html.text).toContain('Nothing was changed');
+    });
+    const consent = await agent.submit(page, credentials, /sign-in$/);
+    const { away } = await agent.submit(consent, {}, /consent$/);
+    expect((await exchange(away?.searchParams.get('code') ?? '')).status).toBe(200);
+  });
+});
+
+describe('a connection that breaks in the middle of a request', () => {
+  test('before the commit arrives: nothing is spent', async () => {
+    const token = await newFamily(provider.url);
+    const held = proxy.holdCommit('before');
+    const answer = refresh(token);
+    const cut = await held;
+    cut();
+    isUnavailable(await answer);
+    await goesOn(token, 1);
+  });
+
+  test('after the commit was carried out: the retry gives the very successor', async () => {
+    const token = await newFamily(provider.url);
+    const held = proxy.holdCommit('after');
+    const answer = refresh(token);
+    const cut = await held;
+    const { currentHash } = await family(token);
+    cut();
+    isUnavailable(await answer);
+    expect(await family(token)).toMatchObject({ generation: 1, currentHash, endedAt: null });
+    const retry = await refresh(token);
+    expect(retry.status).toBe(200);
+    expect(await family(token)).toMatchObject({ generation: 1, currentHash });
+    await goesOn(retry.body.refresh_token ?? '', 2);
+  });
+
+  test('while the commit waits, its backend is terminated: nothing is spent', async () => {
+    const token = await newFamily(provider.url);
+    const row = await holdFamily(database.url, token);
+    const answer = refresh(token);
+    await queued(row.holder, 1);
+    await terminate(row.holder);
+    isUnavailable(await answer);
+    await row.release();
+    await goesOn(token, 1);
+  });
+
+  // Every question that a request asks the database, one table after the other: whichever is not answered, the
+  // client hears 503, or the request has not needed that table.
+  const requests: Record<string, () => Promise<() => Promise<Result>>> = {
+    refresh: async () => {
+      const token = await newFamily(provider.url);
+      return () => refresh(token);
+    },
+    'code exchange': async () => {
+      const code = await authorizationCode();
+      return () => exchange(code);
+    },
+    'password grant': () => Promise.resolve(() => post(`${provider.url}/token`, passwordForm, web)),
+    userinfo: async () => {
+      const { body } = await post(`${provider.url}/token`, passwordForm, web);
+      return () => get('/userinfo', { authorization: `Bearer ${body.access_token ?? ''}` });
+    },
+    introspection: async () => {
+      const token = await newFamily(provider.url);
+      return () => post(`${provider.url}/introspect`, { token }, web);
+    },
+    revocation: async () => {
+      const token = await newFamily(provider.url);
+      return () => post(`${provider.url}/revoke`, { token }, web);
+    },
+    'pushed request': () =>
+      Promise.resolve(() =>
+        post(`${provider.url}/par`, { client_id: 'web', ...authorizationParameters }, web),
+      ),
+    'home page': () => Promise.resolve(() => get('/')),
+    authorization: () => Promise.resolve(() => new Agent(provider.url).open(authorizationUrl())),
+    'silent authorization': async () => {
+      const agent = await signedIn();
+      return () => agent.open(authorizationUrl());
+    },
+    'sign-in page': async () => {
+      const agent = new Agent(provider.url);
+      const { url } = await agent.open(authorizationUrl());
+      return () => agent.open(url);
+    },
+    'sign-in': async () => {
+      const agent = new Agent(provider.url);
+      const page = await agent.open(authorizationUrl());
+      return () =>
+        agent.submit(page, { email: person.email, password: person.password }, /sign-in$/);
+    },
+    'sign-out page': async () => {
+      const agent = await signedIn();
+      return () => agent.open('/logout');
+    },
+    'sign-out': async () => {
+      const agent = await signedIn();
+      const page = await agent.open('/logout');
+      return () => agent.submit(page, { logout: 'yes' });
+    },
+    'device page': () => Promise.resolve(() => new Agent(provider.url).open('/device')),
+  };
+  for (const [name, prepare] of Object.entries(requests)) {
+    test(`${name}: whichever table does not answer, it is 503`, async () => {
+      const hit: string[] = [];
+      for (const table of ['client', 'account', '"grant"', 'artifact', 'refresh_family']) {
+        const request = await prepare();
+        const row = await hold(database.url, `LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+        let result: Result | undefined;
+        const answered = request().then((answer) => (result = answer));
+        let terminated = false;
+        await until(async () => {
+          if (await terminate(row.holder)) terminated = true;
+          return result !== undefined;
+        }, `${name} is answered`);
+        await row.release();
+        if (!terminated) continue;
+        hit.push(table);
+        const { status } = await answered;
+        expect(status, `${name} without ${table}`).toBe(503);
+      }
+      expect(hit).not.toEqual([]);
+    });
+  }
+});
+
+describe('a database that is silent', () => {
+  // One test, so that the time-outs pass once, for all of them.
+  test('503 once the time is over, and nothing is spent', { timeout: 30_000 }, async () => {
+    const [locked, swallowed] = [await newFamily(provider.url), await newFamily(provider.url)];
+    const row = await holdFamily(database.url, locked);
+    const started = Date.now();
+    const blocked = refresh(locked); // at its commit
+    await queued(row.holder, 1);
+    const read = await hold(database.url, 'LOCK TABLE client IN ACCESS EXCLUSIVE MODE');
+    const asked = refresh(swallowed); // at its first question
+    await queued(read.holder, 2);
+    // The first one's answers still come; from here on nothing comes through at all.
+    const other = await startDatabaseProxy(database.url);
+    try {
+      const answers = await Promise.all([blocked, asked]);
+      answers.forEach(isUnavailable);
+      expect(Date.now() - started).toBeLessThan(12_000);
+    } finally {
+      await other.close();
+    }
+    await read.release();
+    await row.release();
+    await goesOn(locked, 1);
+    await goesOn(swallowed, 1);
+  });
+});
+
+interface Result {
+  readonly status: number;
+}
+
+const authorizationParameters = {
+  response_type: 'code',
+  redirect_uri: redirectUri,
+  scope: 'openid offline_access',
+};
+const passwordForm = {
+  grant_type: 'password',
+  username: person.email,
+  password: person.password,
+  scope: 'openid offline_access',
+};
+
+function isUnavailable({ status, headers, body }: Answer): void {
+  expect({ status, error: body.error }).toEqual({ status: 503, error: 'temporarily_unavailable' });
+  expect(headers.get('content-type')).toContain('application/json');
+  expect(headers.get('retry-after')).toBe('1');
+  expect(headers.get('cache-control')).toBe('no-store');
+}
+
+async function allPagesSaySo(): Promise<void> {
+  for (const path of ['/', authorizationUrl().href, '/device', '/logout']) {
+    const { status, headers, html } = await new Agent(provider.url).open(path);
+    expect(status, path).toBe(503);
+    expect(headers.get('content-type')).toContain('text/html');
+    expect(headers.get('retry-after')).toBe('1');
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(html.querySelector('h1')?.text).toBe('Please try again in a moment');
+  }
+}
+
+/** The token is the family's current one, and brings it to this generation. */
+async function goesOn(token: string, generation: number): Promise<void> {
+  expect((await refresh(token)).status).toBe(200);
+  const { grantId, ...found } = await family(token);
+  expect(found).toMatchObject({ generation, endedAt: null });
+  expect(await prisma.grant.count({ where: { id: grantId ?? '' } })).toBe(1);
+}
+
+async function whileDatabaseIsClosed(work: () => Promise<void>): Promise<void> {
+  const url = new URL(database.url);
+  const name = url.pathname.slice(1);
+  url.pathname = '/postgres';
+  const admin = await connection(url.href);
+  await prisma.$disconnect();
+  await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
+  try {
+    await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [
+      name,
+    ]);
+    await work();
+  } finally {
+    await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+  }
+}
+
+/** Ends the backends that wait for a lock. @returns whether there were any */
+async function terminate(client: pg.Client): Promise<boolean> {
+  const pids = await waiting(client);
+  for (const pid of pids) await client.query('SELECT pg_terminate_backend($1)', [pid]);
+  return pids.length > 0;
+}
+
+const refresh = (token: string) => refreshAt(provider.url, token, web);
+
+const family = (token: string) =>
+  prisma.refreshFamily.findUniqueOrThrow({ where: { id: familyIdOf(token) } });
+
+const get = (path: string, headers: Record<string, string> = {}): Promise<Result> =>
+  fetch(provider.url + path, { headers });
+
+const exchange = (code: string) =>
+  post(
+    `${provider.url}/token`,
+    { grant_type: 'authorization_code', code, redirect_uri: redirectUri },
+    web,
+  );
+
+function authorizationUrl(): URL {
+  const url = new URL(`${provider.url}/authorize`);
+  url.search = new URLSearchParams({ client_id: 'web', ...authorizationParameters }).toString();
+  return url;
+}
+
+async function authorizationCode(): Promise<string> {
+  const callback = await new Agent(provider.url).authorize(authorizationUrl());
+  return callback.searchParams.get('code') ?? '';
+}
+
+async function signedIn(): Promise<Agent> {
+  const agent = new Agent(provider.url);
+  await agent.authorize(authorizationUrl());
+  return agent;
+}
