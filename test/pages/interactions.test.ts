@@ -438,6 +438,11 @@ describe('forms of other sites', () => {
     const page = await open(mine);
     const foreign = await open(theirs);
     expect((await mine.open(foreign.url)).status).toBe(400);
+    // Also when a browser is made to send it there.
+    const cookie = mine.cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
+    const forced = await fetch(foreign.url, { headers: { cookie, accept: 'text/html' } });
+    expect(forced.status).toBe(400);
+    expect(await forced.text()).toContain('another tab');
     expect((await mine.open(page.url)).status).toBe(200);
   });
 });
