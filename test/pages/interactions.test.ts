@@ -433,6 +433,19 @@ describe('forms of other sites', () => {
     expect(await grants()).toBe(before);
   });
 
+  test('consent is taken from the consent page only', async () => {
+    const browser = agent();
+    await signIn(party, browser, { scope: 'openid' });
+    const page = await open(browser, { prompt: 'login', scope: 'openid email' });
+    const csrf = page.html.querySelector('input[name=csrf]')?.getAttribute('value') ?? '';
+    const before = await provider.storage.prisma.grant.findMany({ orderBy: { id: 'asc' } });
+    const answer = await browser.open(new URL(`${page.url.pathname}/consent`, page.url), { csrf });
+    expect(answer.status).toBe(400);
+    expect(await provider.storage.prisma.grant.findMany({ orderBy: { id: 'asc' } })).toEqual(
+      before,
+    );
+  });
+
   test('the cookie of one interaction does not open another', async () => {
     const [mine, theirs] = [agent(), agent()];
     const page = await open(mine);
