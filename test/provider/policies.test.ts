@@ -3,6 +3,8 @@ import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { SignJWT, exportJWK } from 'jose';
 import * as client from 'openid-client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { lockAccount, unlockAccount } from '../../src/accounts/changes.ts';
+import { commandLine } from '../../src/storage/revocation.ts';
 import { sweep, backlog } from '../../src/database/sweep.ts';
 import { Agent } from '../support/agent.ts';
 import {
@@ -190,6 +192,20 @@ describe('limits and lifetimes', () => {
     expect(await errorOf(refresh(party, token))).toEqual({ status: 400, error: 'invalid_grant' });
     expect(await row(token)).toMatchObject({ endReason: 'revoked_by_user' });
   });
+});
+
+test('a lock that ends no families still refreshes nothing, until it is undone', async () => {
+  const none = await startProvider({
+    environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true', SYMBOLON_END_FAMILIES_ON: 'none' },
+    clients: [{ ...webClient, ...password }],
+  });
+  const { storage, config, accountId } = none;
+  const token = await newFamily(none.issuer);
+  expect(await lockAccount({ storage, config, origin: commandLine }, accountId)).toBe(0);
+  expect((await refreshAt(none.issuer, token)).body.error).toBe('invalid_grant');
+  await unlockAccount({ storage }, accountId);
+  expect((await refreshAt(none.issuer, token)).status).toBe(200);
+  await none.close();
 });
 
 describe('DPoP', () => {
