@@ -16,6 +16,7 @@ import { ownContinuePage } from './pages/continue.ts';
 import { createRenderer, pagePolicy } from './pages/render.ts';
 import { createSetup } from './pages/setup.ts';
 import { createProvider } from './provider/provider.ts';
+import { answered } from './storage/errors.ts';
 import { type Storage, runUnit } from './storage/unit-of-work.ts';
 
 export interface AppParts {
@@ -41,10 +42,9 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
     storage,
     signingKeys: await loadSigningKeys(prisma, keyring),
     pages: createEnginePages(renderer, async (id) => {
-      const account = await prisma.account.findUnique({
-        where: { id },
-        select: { email: true, name: true },
-      });
+      const account = await answered(() =>
+        prisma.account.findUnique({ where: { id }, select: { email: true, name: true } }),
+      );
       return account ? { email: account.email, name: account.name ?? undefined } : undefined;
     }),
   });

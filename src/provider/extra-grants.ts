@@ -8,6 +8,7 @@ import { authenticate } from '../accounts/accounts.ts';
 import type { Config } from '../config.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
+import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 
 export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -26,7 +27,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
   if (config.jwtBearerGrant) {
     provider.registerGrantType(
       jwtBearer,
-      async (ctx) => {
+      unlessAway(async (ctx) => {
         const { assertion } = ctx.oidc.params as { assertion?: string };
         if (assertion === undefined)
           throw new errors.InvalidRequest('missing required parameter(s) (assertion)');
@@ -36,14 +37,14 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         });
         if (!account) throw new errors.InvalidGrant('the assertion’s subject is nobody here');
         await issue(ctx, account, jwtBearer, []);
-      },
+      }),
       ['assertion', 'scope'],
     );
   }
   if (config.passwordGrant) {
     provider.registerGrantType(
       password,
-      async (ctx) => {
+      unlessAway(async (ctx) => {
         const { username, password: given } = ctx.oidc.params as {
           username?: string;
           password?: string;
@@ -55,7 +56,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         if (!account)
           throw new errors.InvalidGrant('the e-mail address or the password is not right');
         await issue(ctx, account, password, ['pwd']);
-      },
+      }),
       ['username', 'password', 'scope'],
     );
   }
@@ -131,6 +132,11 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     }
     return sub;
   }
+}
+
+/** Tells the engine of a database that cannot answer in the engine's own words: 503. */
+function unlessAway(handler: (ctx: KoaContextWithOIDC) => Promise<void>) {
+  return (ctx: KoaContextWithOIDC) => unlessUnavailable(() => handler(ctx));
 }
 
 type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
