@@ -168,7 +168,12 @@ describe('behind a TLS proxy', () => {
 
   test('URLs are https when the proxy is trusted, and cookies are for https only', async () => {
     const proxied = await startProvider({
-      environment: { SYMBOLON_TRUST_PROXY: 'true', SYMBOLON_ISSUER: issuer(443) },
+      environment: {
+        SYMBOLON_TRUST_PROXY: 'true',
+        SYMBOLON_ISSUER: issuer(443),
+        SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
+      },
+      clients: [{ ...webClient, grant_types: [...webClient.grant_types, 'password'] }],
     });
     const at = `http://localhost:${proxied.config.port}`;
     const forwarded = {
@@ -188,7 +193,22 @@ describe('behind a TLS proxy', () => {
     for (const cookie of headers['set-cookie'] as string[])
       expect(cookie).toMatch(/; secure; httponly/i);
     // The address that the proxy itself saw, not one that a client made up before it.
-    await get(`${at}/logout`, forwarded);
+    const answer = await fetch(`${at}/token`, {
+      method: 'POST',
+      headers: {
+        ...forwarded,
+        authorization: `Basic ${Buffer.from(`web:${encodeURIComponent(webClient.client_secret)}`).toString('base64')}`,
+      },
+      body: new URLSearchParams({
+        grant_type: 'password',
+        username: person.email,
+        password: person.password,
+        scope: 'openid offline_access',
+      }),
+    });
+    expect(answer.status).toBe(200);
+    const family = await proxied.storage.prisma.refreshFamily.findFirst();
+    expect(family?.lastUsedIp).toBe('203.0.113.7');
     for (const protocol of ['javascript', 'ftp'])
       expect((await discovery(at, { 'x-forwarded-proto': protocol }))['token_endpoint']).toMatch(
         /^http:\/\//,
