@@ -1,5 +1,5 @@
 // Starts the provider: settings, database, application, listening; and stops it gracefully.
-import { type Server, createServer } from 'node:http';
+import { type Server, type ServerResponse, createServer } from 'node:http';
 import { hasAccounts } from './accounts/accounts.ts';
 import { createApp } from './app.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
@@ -21,11 +21,16 @@ export async function serve(config: Config): Promise<Running> {
   const log = createLog(config.logLevel);
   const { storage, close } = await openStorage(config);
   const server = createServer();
+  const inFlight = new Set<ServerResponse>();
   try {
     const { koa } = await createApp({ config, storage, log });
     koa.silent = true; // what goes wrong is logged by the application itself
     const handle = koa.callback();
-    server.on('request', (request, response) => void handle(request, response));
+    server.on('request', (request, response) => {
+      inFlight.add(response);
+      response.once('close', () => inFlight.delete(response));
+      void handle(request, response);
+    });
     await listen(server, config);
   } catch (error) {
     await close();
@@ -51,7 +56,7 @@ export async function serve(config: Config): Promise<Running> {
     stop: () =>
       (stopping ??= (async () => {
         log.info('stopping');
-        await closeServer(server);
+        await closeServer(server, inFlight);
         await sweeping.stop();
         await close();
         log.info('stopped');
@@ -81,7 +86,9 @@ function listen(server: Server, { port, host }: Config): Promise<void> {
   });
 }
 
-async function closeServer(server: Server): Promise<void> {
+/** A proxy that keeps connections is told with the answers in flight to go elsewhere. */
+async function closeServer(server: Server, inFlight: Iterable<ServerResponse>): Promise<void> {
+  for (const response of inFlight) response.shouldKeepAlive = false;
   const closed = new Promise<void>((resolve) =>
     server.close(() => {
       resolve();

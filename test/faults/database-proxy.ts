@@ -91,8 +91,8 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       swallowing = true;
     },
     async mend() {
+      if (swallowing) for (const socket of sockets) socket.destroy();
       swallowing = false;
-      for (const socket of sockets) socket.destroy();
       if (!server?.listening) await listen(port);
     },
     close,

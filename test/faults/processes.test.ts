@@ -1,7 +1,7 @@
 // Real processes on one PostgreSQL: they behave as one, and nothing that was acknowledged is lost when they are
-// killed or the database is.
-import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+// killed. What is done by the hundred is done in one process by races.test.ts.
+import { Agent as HttpAgent, request } from 'node:http';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { connect } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
@@ -11,11 +11,12 @@ import { Agent } from '../support/agent.ts';
 import { type TestDatabase, createDatabase } from '../support/database.ts';
 import { type ProviderProcess, freePort, startProcess } from '../support/process.ts';
 import { person, secret, webClient } from '../support/provider.ts';
-import { type Answer, newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { type Moment, startDatabaseProxy } from './database-proxy.ts';
+import { familyIdOf, holdFamily, queued, rounds, until } from './locks.ts';
 
-const LONG = process.env['TEST_LONG'] !== undefined;
-const ROUNDS = LONG ? 500 : 25; // of each number of simultaneous requests
-const KILLS = LONG ? 200 : 20;
+const ROUNDS = rounds(10); // of each number of simultaneous requests
+const KILLS = rounds(20);
 
 const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
 
@@ -26,7 +27,7 @@ let processes: ProviderProcess[];
 
 const at = (index: number): string => processes[index % processes.length]?.url ?? '';
 const familyOf = (token: string) =>
-  prisma.refreshFamily.findUniqueOrThrow({ where: { id: token.split('.')[0] ?? '' } });
+  prisma.refreshFamily.findUniqueOrThrow({ where: { id: familyIdOf(token) } });
 
 beforeAll(async () => {
   database = await createDatabase('template0'); // empty: the processes migrate it
@@ -63,27 +64,10 @@ describe('three processes that started together on an empty database', () => {
   });
 
   test('a sign-in begun at one is finished at another', async () => {
-    // A reverse proxy in front of both: every request goes to the next process.
+    // A reverse proxy in front of them: every request goes to the next process.
     let turn = 0;
-    const agent = new Agent(environment['SYMBOLON_ISSUER'] ?? '', (url) => {
-      const target = new URL(url);
-      target.host = new URL(at(turn++)).host;
-      return target;
-    });
-    const url = new URL(`${environment['SYMBOLON_ISSUER'] ?? ''}/authorize`);
-    url.search = new URLSearchParams({
-      client_id: 'web',
-      response_type: 'code',
-      redirect_uri: client.redirect_uris[0] ?? '',
-      scope: 'openid offline_access',
-    }).toString();
-    const callback = await agent.authorize(url);
-    const form = {
-      grant_type: 'authorization_code',
-      code: callback.searchParams.get('code') ?? '',
-      redirect_uri: client.redirect_uris[0] ?? '',
-    };
-    expect((await post(`${at(turn)}/token`, form)).status).toBe(200);
+    const agent = agentOn(() => at(turn++));
+    expect((await exchangeAt(at(turn), await codeOf(agent))).status).toBe(200);
     expect(turn).toBeGreaterThan(4);
   });
 });
@@ -138,118 +122,214 @@ describe('simultaneous refreshes of one token, spread over the processes', () =>
 
 describe('killed processes', () => {
   test(
-    'kill -9 at any moment of a refresh loses nothing that was acknowledged',
+    'kill -9 at random moments of refreshing loses nothing that was acknowledged',
     { timeout: 600_000 },
     async () => {
       let token = await newFamily(at(0));
+      let acknowledged = 0;
       for (let kill = 0; kill < KILLS; kill++) {
         const victim = await startProcess(environment);
+        const moment = Math.random() * 50; // milliseconds after its first answer
+        let timer: NodeJS.Timeout | undefined;
         // Refreshes go on until the process is dead; what came back is what the client holds.
-        const killed = (async () => {
-          for (let use = 0; ; use++) {
-            if (use === kill % 7) setImmediate(() => victim.child.kill('SIGKILL'));
-            const answer = await refreshAt(victim.url, token).catch(() => undefined);
-            if (answer?.status !== 200) return answer;
-            token = answer.body.refresh_token ?? '';
-          }
-        })();
-        expect(await killed).toBeUndefined(); // the connection broke; it was never told invalid_grant
+        for (;;) {
+          const answer = await refreshAt(victim.url, token).catch(() => undefined);
+          if (!answer) break; // the connection broke
+          expect(answer.status, `killed after ${moment} ms`).toBe(200);
+          token = answer.body.refresh_token ?? '';
+          acknowledged++;
+          timer ??= setTimeout(() => victim.child.kill('SIGKILL'), moment);
+        }
+        clearTimeout(timer);
         await victim.end('SIGKILL');
         const answer = await refreshAt(at(kill), token);
-        expect(answer.status).toBe(200);
+        expect(answer.status, `killed after ${moment} ms`).toBe(200);
         token = answer.body.refresh_token ?? '';
       }
-      expect(await familyOf(token)).toMatchObject({ endedAt: null });
+      const { generation, endedAt } = await familyOf(token);
+      expect(endedAt).toBeNull();
+      expect(acknowledged).toBeGreaterThanOrEqual(KILLS);
+      // Every rotation was acknowledged, or its retry was: none was skipped.
+      expect(generation).toBeGreaterThanOrEqual(acknowledged);
+      expect(generation).toBeLessThanOrEqual(acknowledged + KILLS);
     },
   );
 
-  test('SIGTERM finishes a request in flight', async () => {
+  for (const [moment, generation] of [
+    ['before', 0],
+    ['after', 1],
+  ] as const satisfies [Moment, number][]) {
+    test(`kill -9 right ${moment} the commit: a retry elsewhere gives the successor`, async () => {
+      const token = await newFamily(at(0));
+      const proxy = await startDatabaseProxy(database.url);
+      const victim = await startProcess({ ...environment, DATABASE_URL: proxy.url });
+      const held = proxy.holdCommit(moment);
+      const answer = refreshAt(victim.url, token).catch(() => undefined);
+      await held;
+      await victim.end('SIGKILL');
+      expect(await answer).toBeUndefined();
+      await proxy.close();
+      expect(await familyOf(token)).toMatchObject({ generation, endedAt: null });
+      const [one, other] = await Promise.all([refreshAt(at(0), token), refreshAt(at(1), token)]);
+      expect([one.status, other.status]).toEqual([200, 200]);
+      expect(one.body.refresh_token).toBe(other.body.refresh_token);
+      expect(await familyOf(token)).toMatchObject({ generation: 1, endedAt: null });
+      expect((await refreshAt(at(2), one.body.refresh_token ?? '')).status).toBe(200);
+    });
+  }
+});
+
+describe('SIGTERM', () => {
+  test('finishes a request in flight, takes no other, and exits with 0', async () => {
     const leaving = await startProcess(environment);
     const token = await newFamily(at(0));
-    const holder = new pg.Client({ connectionString: database.url });
-    await holder.connect();
-    await holder.query('BEGIN');
-    await holder.query('SELECT 1 FROM refresh_family WHERE id = $1 FOR UPDATE', [
-      token.split('.')[0],
-    ]);
+    const row = await holdFamily(database.url, token);
     const inFlight = refreshAt(leaving.url, token);
-    await lockWait(holder);
+    await queued(row.holder, 1);
     const ended = leaving.end('SIGTERM');
-    await refused(leaving.url);
-    await holder.query('COMMIT');
-    await holder.end();
-    const answer: Answer = await inFlight;
+    await refusing(leaving.url);
+    await row.release();
+    const answer = await inFlight;
     expect(answer.status).toBe(200);
     expect(await ended).toBe(0);
     expect((await refreshAt(at(0), answer.body.refresh_token ?? '')).status).toBe(200);
   });
+
+  test('a kept connection is told to close with its answer, so that a proxy goes elsewhere', async () => {
+    const leaving = await startProcess(environment);
+    const token = await newFamily(at(0));
+    const row = await holdFamily(database.url, token);
+    const agent = new HttpAgent({ keepAlive: true, maxSockets: 1 });
+    const inFlight = refreshThrough(agent, leaving.url, token);
+    await queued(row.holder, 1);
+    const ended = leaving.end('SIGTERM');
+    await refusing(leaving.url);
+    await row.release();
+    const { status, connection } = await inFlight;
+    agent.destroy();
+    expect(await ended).toBe(0);
+    expect({ status, connection }).toEqual({ status: 200, connection: 'close' });
+  });
 });
 
 describe('a changed SYMBOLON_SECRET', () => {
-  test('between a rotation and its retry gives the same successor, and clients still authenticate', async () => {
-    const token = await newFamily(at(0));
-    const successor = (await refreshAt(at(0), token)).body.refresh_token;
-    const changed = await startProcess({
+  let changed: ProviderProcess;
+  beforeAll(async () => {
+    changed = await startProcess({
       ...environment,
       SYMBOLON_SECRET: `the next secret - just as long as it has to be,${secret}`,
     });
-    expect((await refreshAt(changed.url, token)).body.refresh_token).toBe(successor);
-    expect(await changed.end()).toBe(0);
   });
-});
+  afterAll(() => changed.end());
 
-describe('while the database cannot answer', () => {
-  let admin: pg.Client;
-  beforeEach(async () => {
-    const url = new URL(database.url);
-    url.pathname = '/symbolon';
-    admin = new pg.Client({ connectionString: url.href });
-    await admin.connect();
-    return () => admin.end();
-  });
-
-  test('the client gets 503 and Retry-After, nothing is spent, and it recovers by itself', async () => {
+  test('between a rotation and its retry gives the same successor', async () => {
     const token = await newFamily(at(0));
-    const name = new URL(database.url).pathname.slice(1);
-    await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
-    await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [
-      name,
-    ]);
-    for (const { url } of processes) {
-      const answer = await refreshAt(url, token);
-      expect(answer).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } });
-      expect(answer.headers.get('retry-after')).toBe('1');
-      expect(answer.headers.get('cache-control')).toBe('no-store');
-      const page = await fetch(`${url}/`, { headers: { accept: 'text/html' } });
-      expect(page.status).toBe(503);
-      expect(await page.text()).toContain('Please try again in a moment');
-    }
-    await admin.query(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
-    const answer = await refreshAt(at(0), token);
-    expect(answer.status).toBe(200);
-    expect((await familyOf(token)).generation).toBe(1);
+    const successor = (await refreshAt(at(0), token)).body.refresh_token ?? '';
+    expect((await refreshAt(changed.url, token)).body.refresh_token).toBe(successor);
+    const next = await refreshAt(changed.url, successor); // derived under the new one
+    expect(next.status).toBe(200);
+    expect((await refreshAt(changed.url, successor)).body.refresh_token).toBe(
+      next.body.refresh_token,
+    );
+    expect(await familyOf(token)).toMatchObject({ generation: 2, endedAt: null });
+  });
+
+  test('between sign-in and the next request leaves the person signed in', async () => {
+    let process = at(0);
+    const agent = agentOn(() => process);
+    await codeOf(agent);
+    process = changed.url;
+    const page = await agent.open(authorizationUrl({ prompt: 'none' }));
+    const code = page.away?.searchParams.get('code') ?? '';
+    expect((await exchangeAt(changed.url, code)).status).toBe(200);
+  });
+
+  test('in the middle of signing in loses neither the interaction nor the code', async () => {
+    let process = at(0);
+    const agent = agentOn(() => process);
+    const page = await agent.open(authorizationUrl());
+    expect(page.html.querySelector('form[action$="/sign-in"]')).not.toBeNull();
+    process = changed.url;
+    let next = await agent.submit(page, { email: person.email, password: person.password });
+    if (!next.away) next = await agent.submit(next, {}, /consent$/);
+    const code = next.away?.searchParams.get('code') ?? '';
+    expect((await exchangeAt(changed.url, code)).status).toBe(200);
+    process = at(0);
+    const former = await codeOf(agentOn(() => process));
+    expect((await exchangeAt(changed.url, former)).status).toBe(200);
+  });
+
+  test('keeps the signing keys and what was signed', async () => {
+    const keys = await Promise.all(
+      [at(0), changed.url].map(async (url) => (await fetch(`${url}/jwks`)).text()),
+    );
+    expect(keys[0]).toBe(keys[1]);
   });
 });
 
-/** Waits until another session waits for a lock that this one holds. */
-async function lockWait(holder: pg.Client): Promise<void> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
-    const { rows } = await holder.query<{ waiting: boolean }>(
-      'SELECT exists(SELECT FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))) AS waiting',
+/** A browser whose requests go where they are sent, as through a reverse proxy. */
+function agentOn(target: () => string): Agent {
+  return new Agent(environment['SYMBOLON_ISSUER'] ?? '', (url) => {
+    const routed = new URL(url);
+    routed.host = new URL(target()).host;
+    return routed;
+  });
+}
+
+const redirectUri = client.redirect_uris[0] ?? '';
+
+function authorizationUrl(more: Record<string, string> = {}): URL {
+  const url = new URL(`${environment['SYMBOLON_ISSUER'] ?? ''}/authorize`);
+  url.search = new URLSearchParams({
+    client_id: 'web',
+    response_type: 'code',
+    redirect_uri: redirectUri,
+    scope: 'openid offline_access',
+    ...more,
+  }).toString();
+  return url;
+}
+
+const codeOf = async (agent: Agent): Promise<string> =>
+  (await agent.authorize(authorizationUrl())).searchParams.get('code') ?? '';
+
+const exchangeAt = (url: string, code: string) =>
+  post(`${url}/token`, { grant_type: 'authorization_code', code, redirect_uri: redirectUri });
+
+/** A refresh through an agent that keeps its connection. */
+function refreshThrough(
+  agent: HttpAgent,
+  url: string,
+  token: string,
+): Promise<{ status: number | undefined; connection: string | undefined }> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      `${url}/token`,
+      {
+        agent,
+        method: 'POST',
+        auth: `web:${encodeURIComponent(client.client_secret)}`,
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      },
+      (response) => {
+        response.resume().on('end', () => {
+          resolve({ status: response.statusCode, connection: response.headers.connection });
+        });
+      },
     );
-    if (rows[0]?.waiting) return;
-  }
-  throw new Error('nothing came to wait');
+    sent.on('error', reject);
+    sent.end(new URLSearchParams({ grant_type: 'refresh_token', refresh_token: token }).toString());
+  });
 }
 
 /** Waits until a process takes no more connections. */
-async function refused(url: string): Promise<void> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
-    const taken = await fetch(`${url}/jwks`, { headers: { connection: 'close' } }).then(
-      () => true,
-      () => false,
-    );
-    if (!taken) return;
-  }
-  throw new Error(`${url} still takes connections`);
+function refusing(url: string): Promise<void> {
+  return until(
+    () =>
+      fetch(`${url}/jwks`, { headers: { connection: 'close' } }).then(
+        () => false,
+        () => true,
+      ),
+    `${url} takes no more connections`,
+  );
 }

@@ -1,5 +1,6 @@
 // While the database cannot answer, a client is told to try again, a person sees a page that says so, and nothing is
 // spent; afterwards the same requests succeed by themselves. A real process, and a proxy in front of PostgreSQL.
+import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
@@ -15,7 +16,14 @@ import { type Answer, newFamily, post, refreshAt } from '../support/token-endpoi
 import { type DatabaseProxy, startDatabaseProxy } from './database-proxy.ts';
 import { connection, familyIdOf, hold, holdFamily, queued, until, waiting } from './locks.ts';
 
-const web = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
+const BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+
+const key = await generateKeyPair('ES256');
+const web = {
+  ...webClient,
+  grant_types: [...webClient.grant_types, 'password', BEARER],
+  jwks: { keys: [await exportJWK(key.publicKey)] },
+};
 const redirectUri = webClient.redirect_uris[0] ?? '';
 
 let database: TestDatabase;
@@ -30,6 +38,7 @@ beforeAll(async () => {
     DATABASE_URL: proxy.url,
     SYMBOLON_SECRET: secret,
     SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
+    SYMBOLON_ENABLE_JWT_BEARER_GRANT: 'true',
     LOG_LEVEL: 'warn',
   });
   prisma = connect(database.url);
@@ -86,8 +95,8 @@ describe('a database that takes no connections', () => {
       expect(refusal.status).toBe(503);
       expect(refusal.html.text).toContain('Nothing was changed');
     });
-    const consent = await agent.submit(page, credentials, /sign-in$/);
-    const { away } = await agent.submit(consent, {}, /consent$/);
+    const next = await agent.submit(page, credentials, /sign-in$/);
+    const { away } = next.away ? next : await agent.submit(next, {}, /consent$/);
     expect((await exchange(away?.searchParams.get('code') ?? '')).status).toBe(200);
   });
 });
@@ -141,6 +150,18 @@ describe('a connection that breaks in the middle of a request', () => {
       return () => exchange(code);
     },
     'password grant': () => Promise.resolve(() => post(`${provider.url}/token`, passwordForm, web)),
+    'jwt-bearer grant': async () => {
+      const assertion = await new SignJWT({ scope: 'openid offline_access' })
+        .setProtectedHeader({ alg: 'ES256' })
+        .setIssuer('web')
+        .setSubject(person.email)
+        .setAudience(provider.url)
+        .setJti(crypto.randomUUID())
+        .setExpirationTime('1m')
+        .sign(key.privateKey);
+      const form = { grant_type: BEARER, assertion, scope: 'openid offline_access' };
+      return () => post(`${provider.url}/token`, form, web);
+    },
     userinfo: async () => {
       const { body } = await post(`${provider.url}/token`, passwordForm, web);
       return () => get('/userinfo', { authorization: `Bearer ${body.access_token ?? ''}` });
@@ -187,24 +208,35 @@ describe('a connection that breaks in the middle of a request', () => {
   };
   for (const [name, prepare] of Object.entries(requests)) {
     test(`${name}: whichever table does not answer, it is 503`, async () => {
-      const hit: string[] = [];
-      for (const table of ['client', 'account', '"grant"', 'artifact', 'refresh_family']) {
+      const [asked, wrong]: [string[], string[]] = [[], []];
+      for (const table of [
+        'client',
+        'account',
+        '"grant"',
+        'artifact',
+        'refresh_family',
+        'audit_event',
+      ]) {
         const request = await prepare();
         const row = await hold(database.url, `LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-        let result: Result | undefined;
-        const answered = request().then((answer) => (result = answer));
-        let terminated = false;
+        const results: Result[] = [];
+        const answered = request().then((result) => results.push(result));
+        let terminated = 0;
         await until(async () => {
-          if (await terminate(row.holder)) terminated = true;
-          return result !== undefined;
+          terminated += await terminate(row.holder);
+          return results.length > 0;
         }, `${name} is answered`);
         await row.release();
-        if (!terminated) continue;
-        hit.push(table);
-        const { status } = await answered;
-        expect(status, `${name} without ${table}`).toBe(503);
+        await answered;
+        const [{ status, away }] = results as [Result];
+        if (terminated === 0) continue;
+        asked.push(table);
+        // RFC 6749 §4.1.2.1: a relying party hears it by a redirect.
+        const said = away?.searchParams.get('error') ?? status;
+        if (said !== 503 && said !== 'temporarily_unavailable') wrong.push(`${table}: ${said}`);
       }
-      expect(hit).not.toEqual([]);
+      expect(asked).not.toEqual([]);
+      expect(wrong).toEqual([]);
     });
   }
 });
@@ -212,32 +244,55 @@ describe('a connection that breaks in the middle of a request', () => {
 describe('a database that is silent', () => {
   // One test, so that the time-outs pass once, for all of them.
   test('503 once the time is over, and nothing is spent', { timeout: 30_000 }, async () => {
-    const [locked, swallowed] = [await newFamily(provider.url), await newFamily(provider.url)];
-    const row = await holdFamily(database.url, locked);
-    const started = Date.now();
-    const blocked = refresh(locked); // at its commit
-    await queued(row.holder, 1);
-    const read = await hold(database.url, 'LOCK TABLE client IN ACCESS EXCLUSIVE MODE');
-    const asked = refresh(swallowed); // at its first question
-    await queued(read.holder, 2);
-    // The first one's answers still come; from here on nothing comes through at all.
-    const other = await startDatabaseProxy(database.url);
+    const line = await startDatabaseProxy(database.url);
+    const far = await startProcess({
+      DATABASE_URL: line.url,
+      SYMBOLON_ISSUER: provider.url,
+      SYMBOLON_SECRET: secret,
+      SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
+      SYMBOLON_ENABLE_JWT_BEARER_GRANT: 'true',
+      LOG_LEVEL: 'warn',
+    });
     try {
-      const answers = await Promise.all([blocked, asked]);
-      answers.forEach(isUnavailable);
-      expect(Date.now() - started).toBeLessThan(12_000);
+      const tokens = [];
+      for (const { url } of [provider, provider, far, far]) tokens.push(await newFamily(url));
+      const [atCommit = '', atRead = '', unheard = '', unheardToo = ''] = tokens;
+      const timed = async (answer: Promise<Answer>) => {
+        const started = Date.now();
+        isUnavailable(await answer);
+        expect(Date.now() - started).toBeLessThan(12_000);
+      };
+      const answers = [];
+
+      // The server hears and cannot go on: at the commit's UPDATE, and at the very first question.
+      const row = await holdFamily(database.url, atCommit);
+      answers.push(timed(refresh(atCommit)));
+      await queued(row.holder, 1);
+      const table = await hold(database.url, 'LOCK TABLE client IN ACCESS EXCLUSIVE MODE');
+      answers.push(timed(refresh(atRead)));
+      await queued(table.holder, 2);
+      // The server does not hear: what is sent to it disappears on the way.
+      line.swallow();
+      answers.push(timed(refreshAt(far.url, unheard, web)));
+      answers.push(timed(refreshAt(far.url, unheardToo, web)));
+
+      await Promise.all(answers);
+      await row.release();
+      await table.release();
+      await line.mend();
+      await until(async () => (await fetch(far.url)).ok, 'the other process is back');
+      for (const token of tokens) await goesOn(token, 1);
+      expect((await refreshAt(far.url, await newFamily(far.url), web)).status).toBe(200);
     } finally {
-      await other.close();
+      await far.end();
+      await line.close();
     }
-    await read.release();
-    await row.release();
-    await goesOn(locked, 1);
-    await goesOn(swallowed, 1);
   });
 });
 
 interface Result {
   readonly status: number;
+  readonly away?: URL;
 }
 
 const authorizationParameters = {
@@ -295,11 +350,11 @@ async function whileDatabaseIsClosed(work: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Ends the backends that wait for a lock. @returns whether there were any */
-async function terminate(client: pg.Client): Promise<boolean> {
+/** Ends the backends that wait for a lock. @returns how many there were */
+async function terminate(client: pg.Client): Promise<number> {
   const pids = await waiting(client);
   for (const pid of pids) await client.query('SELECT pg_terminate_backend($1)', [pid]);
-  return pids.length > 0;
+  return pids.length;
 }
 
 const refresh = (token: string) => refreshAt(provider.url, token, web);
@@ -307,8 +362,9 @@ const refresh = (token: string) => refreshAt(provider.url, token, web);
 const family = (token: string) =>
   prisma.refreshFamily.findUniqueOrThrow({ where: { id: familyIdOf(token) } });
 
-const get = (path: string, headers: Record<string, string> = {}): Promise<Result> =>
-  fetch(provider.url + path, { headers });
+const get = async (path: string, headers: Record<string, string> = {}): Promise<Result> => ({
+  status: (await fetch(provider.url + path, { headers })).status,
+});
 
 const exchange = (code: string) =>
   post(
