@@ -112,20 +112,23 @@ function announce(config: Config, setup: string | undefined): void {
   );
 }
 
-/** `symbolon serve`: runs until a signal comes. */
+/** `symbolon serve`: runs until a signal comes, also one that comes while it is starting. */
 export async function main(): Promise<void> {
-  const running = await serve(loadConfig());
+  const starting = serve(loadConfig());
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
-      void running.stop().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          console.error(error);
-          process.exit(1);
-        },
-      );
+      void starting
+        .then((running) => running.stop())
+        .then(
+          () => process.exit(0),
+          (error: unknown) => {
+            explainExit(error);
+            process.exit(1);
+          },
+        );
     });
   }
+  await starting;
 }
 
 /** Tells a person why the command ended, without a stack for what they can mend themselves. */

@@ -3,7 +3,8 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { startEmbedded } from '../../src/database/embedded.ts';
@@ -382,19 +383,29 @@ test.runIf(isLinux && isRoot)(
   },
 );
 
-test.runIf(isLinux && isRoot)('runs as a user who is not root', async () => {
-  const folder = await temporaryFolder();
-  await chmod(folder, 0o755);
-  const data = join(folder, 'data');
-  await mkdir(data);
-  await chown(data, 65534, 65534);
-  const child = start(['use', data], { uid: 65534, gid: 65534 });
-  const url = await firstLine(child);
-  await query(url, 'CREATE TABLE kept AS SELECT 1 AS n');
-  kill(child);
-  const next = start(['use', data], { uid: 65534, gid: 65534 });
-  expect(await firstLine(next)).toBe(url);
-  expect(await kept(url)).toEqual([{ n: 1 }]);
-  expect(await finish(next)).toBe(0);
-  expect(await runs(data)).toBe(false);
-});
+// Another user must be able to enter this checkout, to run what is in it.
+test.runIf(isLinux && isRoot && isOpenToAll(process.cwd()))(
+  'runs as a user who is not root',
+  async () => {
+    const folder = await temporaryFolder();
+    await chmod(folder, 0o755);
+    const data = join(folder, 'data');
+    await mkdir(data);
+    await chown(data, 65534, 65534);
+    const child = start(['use', data], { uid: 65534, gid: 65534 });
+    const url = await firstLine(child);
+    await query(url, 'CREATE TABLE kept AS SELECT 1 AS n');
+    kill(child);
+    const next = start(['use', data], { uid: 65534, gid: 65534 });
+    expect(await firstLine(next)).toBe(url);
+    expect(await kept(url)).toEqual([{ n: 1 }]);
+    expect(await finish(next)).toBe(0);
+    expect(await runs(data)).toBe(false);
+  },
+);
+
+function isOpenToAll(folder: string): boolean {
+  const parent = dirname(folder);
+  const opens = (statSync(folder).mode & 0o005) === 0o005;
+  return opens && (parent === folder || isOpenToAll(parent));
+}

@@ -5,6 +5,7 @@ import pg from 'pg';
 
 export async function createPlainAdapter(url: string) {
   const pool = new pg.Pool({ connectionString: url, max: 10 });
+  pool.on('error', () => undefined); // the database may be dropped before the last connection has closed
   await pool.query(
     'CREATE TABLE plain (model text, id text, grant_id text, payload jsonb, consumed bigint, PRIMARY KEY (model, id))',
   );
