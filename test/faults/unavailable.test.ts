@@ -260,7 +260,7 @@ describe('a database that is silent', () => {
       const timed = async (answer: Promise<Answer>) => {
         const started = Date.now();
         isUnavailable(await answer);
-        expect(Date.now() - started).toBeLessThan(12_000);
+        expect(Date.now() - started).toBeLessThan(15_000);
       };
       const answers = [];
 
