@@ -9,12 +9,14 @@ import type { Config } from './config.ts';
 import { loadSigningKeys } from './keys/signing-keys.ts';
 import { answerErrors, logRequests } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
+import { createApprovals } from './pages/approvals.ts';
 import { createEnginePages } from './pages/engine-pages.ts';
 import { errorPage } from './pages/error-page.ts';
 import { createInteractions } from './pages/interactions.ts';
 import { ownContinuePage } from './pages/continue.ts';
 import { createRenderer, pagePolicy } from './pages/render.ts';
 import { createSetup } from './pages/setup.ts';
+import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
 import { createProvider } from './provider/provider.ts';
 import { answered } from './storage/errors.ts';
 import { type Storage, runUnit } from './storage/unit-of-work.ts';
@@ -28,6 +30,7 @@ export interface AppParts {
 export interface App {
   readonly koa: Koa;
   readonly provider: Provider;
+  readonly outgoing: Outgoing;
 }
 
 /** Puts the application together; nothing listens yet. */
@@ -37,9 +40,11 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   const base = issuer.pathname.replace(/\/$/, '');
   const renderer = createRenderer(base);
 
+  const outgoing = createOutgoing({ config, storage, log });
   const provider = createProvider({
     config,
     storage,
+    outgoing,
     signingKeys: await loadSigningKeys(prisma, keyring),
     pages: createEnginePages(renderer, async (id) => {
       const account = await answered(() =>
@@ -66,7 +71,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   koa.use(mount(base || '/', pages()));
   koa.use(ownContinuePage(renderer, base));
   koa.use(mount(base || '/', provider));
-  return { koa, provider };
+  return { koa, provider, outgoing };
 
   function pages(): Koa {
     const app = new Koa();
@@ -90,6 +95,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
       home,
       createSetup({ config, storage, renderer }),
       createInteractions({ config, storage, provider, renderer }),
+      ...(config.ciba ? [createApprovals({ config, storage, provider, renderer })] : []),
     ]) {
       app.use(router.routes());
     }

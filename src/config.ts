@@ -127,9 +127,25 @@ export const settings = {
     help: 'How long the refresh token just used is answered with the same successor again, so that a lost response signs nobody out; for public clients whose token is not bound to a key. A client may have its own: `refresh_token_retry_window`.',
   },
   SYMBOLON_REFRESH_TOKEN_BOUND_RETRY_WINDOW: {
-    schema: integer(0, 86_400).default(60),
+    schema: integer(0, 86_400).default(3600),
     wants: 'a number of seconds from 0 (off) to 86400',
     help: 'The same for clients that authenticate and for tokens bound to a key: there the token alone is worth nothing to a thief. A client may have its own: `refresh_token_retry_window`.',
+  },
+  SYMBOLON_REFRESH_TOKEN_ROTATION: {
+    schema: z.enum(['always', 'unless_sender_constrained', 'never']).default('always'),
+    wants: '`always`, `unless_sender_constrained` or `never`',
+    help: 'Whether a use replaces the refresh token. A client may have its own: `refresh_token_rotation`.',
+  },
+  SYMBOLON_REFRESH_TOKEN_ON_REUSE: {
+    schema: z.enum(['revoke_grant', 'revoke_family']).default('revoke_grant'),
+    wants: '`revoke_grant` or `revoke_family`',
+    help: 'What a used-up refresh token ends: its grant with everything issued from it, or its family alone. A client may have its own: `refresh_token_on_reuse`.',
+  },
+  SYMBOLON_REFRESH_TOKEN_MAX_FAMILIES: {
+    schema: integer(1, 10_000).optional(),
+    wants: 'a number from 1 to 10000',
+    help: 'How many living families a person may have with one client; the oldest ends for the next. A client may have its own: `refresh_token_max_families`.',
+    fallback: 'no limit',
   },
   SYMBOLON_REFRESH_TOKEN_RETENTION: {
     schema: seconds(7_776_000, 0),
@@ -154,6 +170,16 @@ export const settings = {
     schema: boolean.default(false),
     wants: '`true` or `false`',
     help: 'Whether clients registered with the grant `password` may use it. RFC 9700 §2.4: it MUST NOT be used. For migrations only.',
+  },
+  SYMBOLON_ENABLE_CIBA: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether clients registered with the grant `urn:openid:params:grant-type:ciba` may ask people who are not at their browser (OpenID CIBA, poll and ping); people answer at `/approve`.',
+  },
+  SYMBOLON_ALLOW_PRIVATE_ADDRESSES: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether the provider’s own requests (`jwks_uri`, back-channel logout, CIBA notifications) may go to loopback and private addresses. Only where every client is trusted.',
   },
   SYMBOLON_TLS_CLIENT_CERT_HEADER: {
     schema: z
@@ -203,10 +229,18 @@ export interface Config {
     readonly refreshTokenBoundRetryWindow: number;
     readonly refreshTokenRetention: number;
   };
+  /** What a client without a rule of its own gets. */
+  readonly refreshToken: {
+    readonly rotation: 'always' | 'unless_sender_constrained' | 'never';
+    readonly onReuse: 'revoke_grant' | 'revoke_family';
+    readonly maxFamilies: number | undefined;
+  };
   /** What ends all families of a person. */
   readonly endFamiliesOn: readonly string[];
   readonly jwtBearerGrant: boolean;
   readonly passwordGrant: boolean;
+  readonly ciba: boolean;
+  readonly allowPrivateAddresses: boolean;
   /** The headers of the TLS proxy; lower case. */
   readonly tlsClient:
     { readonly certificate: string; readonly verify: string | undefined } | undefined;
@@ -287,9 +321,16 @@ export function readConfig(environment: Environment): Config {
       refreshTokenBoundRetryWindow: value.SYMBOLON_REFRESH_TOKEN_BOUND_RETRY_WINDOW,
       refreshTokenRetention: value.SYMBOLON_REFRESH_TOKEN_RETENTION,
     },
+    refreshToken: {
+      rotation: value.SYMBOLON_REFRESH_TOKEN_ROTATION,
+      onReuse: value.SYMBOLON_REFRESH_TOKEN_ON_REUSE,
+      maxFamilies: value.SYMBOLON_REFRESH_TOKEN_MAX_FAMILIES,
+    },
     endFamiliesOn: value.SYMBOLON_END_FAMILIES_ON,
     jwtBearerGrant: value.SYMBOLON_ENABLE_JWT_BEARER_GRANT,
     passwordGrant: value.SYMBOLON_ENABLE_PASSWORD_GRANT,
+    ciba: value.SYMBOLON_ENABLE_CIBA,
+    allowPrivateAddresses: value.SYMBOLON_ALLOW_PRIVATE_ADDRESSES,
     tlsClient:
       value.SYMBOLON_TLS_CLIENT_CERT_HEADER === undefined
         ? undefined

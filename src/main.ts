@@ -22,8 +22,9 @@ export async function serve(config: Config): Promise<Running> {
   const { storage, close } = await openStorage(config);
   const server = createServer();
   const inFlight = new Set<ServerResponse>();
+  let delivering: { stop(): Promise<void> };
   try {
-    const { koa } = await createApp({ config, storage, log });
+    const { koa, outgoing } = await createApp({ config, storage, log });
     koa.silent = true; // what goes wrong is logged by the application itself
     const handle = koa.callback();
     server.on('request', (request, response) => {
@@ -32,6 +33,7 @@ export async function serve(config: Config): Promise<Running> {
       void handle(request, response);
     });
     await listen(server, config);
+    delivering = outgoing.start();
   } catch (error) {
     await close();
     throw error;
@@ -57,7 +59,7 @@ export async function serve(config: Config): Promise<Running> {
       (stopping ??= (async () => {
         log.info('stopping');
         await closeServer(server, inFlight);
-        await sweeping.stop();
+        await Promise.all([sweeping.stop(), delivering.stop()]);
         await close();
         log.info('stopped');
       })()),

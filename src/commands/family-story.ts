@@ -1,7 +1,7 @@
 // The story of a refresh-token family, told as a person would: issued when and from where, how often renewed,
 // last used, ended when and why.
 import type { AuditEvent, RefreshFamily } from '../generated/client.ts';
-import type { RefusalReason } from '../storage/refusal.ts';
+import { type RefusalReason, lifeEnd } from '../storage/refusal.ts';
 import { expiresAt } from '../storage/refresh-token.ts';
 
 /** Every reason for which a refresh is refused or a family ended, in words. */
@@ -20,7 +20,7 @@ export const reasonsInWords: Record<RefusalReason, string> = {
   client_removed: 'the application was removed',
   limit: 'the person connected a newer device, and the application allows only so many',
   binding_mismatch:
-    'whoever presented the token could not prove to hold the key that it is bound to',
+    'whoever presented the token was another application, or could not prove to hold the key that it is bound to',
   unknown: 'there is no such token',
 };
 
@@ -31,21 +31,19 @@ export const verdictsInWords = {
   reuse: 'The token is used up: presenting it ends the family.',
   ended: 'The token’s family has ended: it is refused.',
   expired: 'The token’s family has expired: it is refused.',
+  locked:
+    'The person’s account is locked: the token is refused, and works again once it is unlocked.',
 } as const;
 
 /** A family with the facts that a program wants. */
 export function familyFacts(row: RefreshFamily, email: string | undefined, now: Date) {
-  const ends = expiresAt(row);
+  const end = lifeEnd(row, now);
   return {
     id: row.id,
     client_id: row.clientId,
     user: email ?? null,
     sub: row.accountId,
-    state: row.endedAt
-      ? `ended: ${row.endReason ?? 'unknown'}`
-      : ends <= now
-        ? `expired: ${expiryReason(row, now)}`
-        : 'active',
+    state: end === undefined ? 'active' : `${row.endedAt ? 'ended' : 'expired'}: ${end}`,
     scope: (row.payload as { scope?: string }).scope ?? null,
     rotations: row.generation,
     started_at: row.createdAt,
@@ -53,7 +51,7 @@ export function familyFacts(row: RefreshFamily, email: string | undefined, now: 
     last_used_at: row.lastUsedAt,
     last_used_ip: row.lastUsedIp,
     last_used_user_agent: row.lastUsedUserAgent,
-    expires_at: ends,
+    expires_at: expiresAt(row),
     absolute_expires_at: row.absoluteExpiresAt,
     consent_expires_at: row.consentExpiresAt,
     ended_at: row.endedAt,
@@ -86,24 +84,20 @@ export function familyStory(
     lines.push(`Refused on ${day(at)}${from({ ip, userAgent })}: ${words(detail)}.`);
   }
   const ends = expiresAt(row);
+  const reason = lifeEnd(row, now);
   if (row.endedAt) {
     const end = events.find(({ type }) => type === 'family.ended');
     lines.push(
-      `Ended on ${day(row.endedAt)}${from(end)}, because ${reasonsInWords[row.endReason as RefusalReason]}.`,
+      `Ended on ${day(row.endedAt)}${from(end)}, because ${reasonsInWords[reason ?? 'unknown']}.`,
     );
-  } else if (ends <= now) {
-    lines.push(`Expired on ${day(ends)}, because ${reasonsInWords[expiryReason(row, now)]}.`);
+  } else if (reason !== undefined) {
+    lines.push(`Expired on ${day(ends)}, because ${reasonsInWords[reason]}.`);
   } else {
     lines.push(
       `Alive; it ends on ${day(ends)} unless it is used before, and on ${day(row.absoluteExpiresAt)} at the latest.`,
     );
   }
   return lines.join('\n');
-}
-
-function expiryReason(row: RefreshFamily, now: Date): RefusalReason {
-  if (row.consentExpiresAt && row.consentExpiresAt <= now) return 'consent_expired';
-  return row.absoluteExpiresAt <= now ? 'absolute_expired' : 'idle_expired';
 }
 
 function words(detail: unknown): string {

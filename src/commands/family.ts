@@ -78,7 +78,10 @@ export function addFamilyCommands(symbolon: Command): void {
         const { jkt, 'x5t#S256': x5t } = row.payload as Record<string, unknown>;
         const isBound = jkt !== undefined || x5t !== undefined;
         const window = refreshPolicy(config).retryWindow(metadata, isBound);
-        const verdict = judge(row, token.secret, now(), window);
+        const judged = judge(row, token.secret, now(), window);
+        const account = await prisma.account.findUnique({ where: { id: row.accountId } });
+        const waits = account?.lockedAt && (judged === 'rotate' || judged === 'retry');
+        const verdict = waits ? 'locked' : judged;
         const { facts, story } = await told(prisma, row, now());
         print(json, { verdict, ...facts }, `${verdictsInWords[verdict]}\n\n${story}`);
       });

@@ -16,11 +16,9 @@ export type ShowError = (
 export function logRequests(log: Log, provider: Provider) {
   const refused = (ctx: KoaContextWithOIDC, error: errors.OIDCProviderError) => {
     const client = ctx.oidc.client?.clientId;
-    const { error: code, error_detail: reason } = error;
-    log.info(
-      { request: ctx.state['requestId'], route: ctx.oidc.route, client, error: code, reason },
-      'refused',
-    );
+    const { error: code, error_detail: detail } = error;
+    const { requestId: request, reason = detail } = ctx.state;
+    log.info({ request, route: ctx.oidc.route, client, error: code, reason }, 'refused');
   };
   for (const name of [
     'authorization',

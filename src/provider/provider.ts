@@ -15,8 +15,10 @@ import { isFirstUse } from '../storage/replay.ts';
 import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
 import { claims, scopesSupported } from './claims.ts';
 import { assumeConsentPrompt, createInteractionPolicy } from './interaction-policy.ts';
+import { ciba } from './ciba.ts';
 import { registerExtraGrants } from './extra-grants.ts';
 import { mutualTls } from './mutual-tls.ts';
+import type { Outgoing } from './outgoing.ts';
 import { refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
 import {
   clientMetadata,
@@ -53,6 +55,7 @@ export interface ProviderParts {
   readonly storage: Storage;
   readonly signingKeys: readonly JWK[];
   readonly pages: EnginePages;
+  readonly outgoing: Outgoing;
 }
 
 const INTERACTION_TTL = 3600;
@@ -79,6 +82,13 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     value: [...IN_PAYLOAD, 'consentExpiresAt'],
   });
 
+  // RFC 7662 §2.2: introspection tells what else is known, here how often the token was renewed.
+  Object.defineProperty(provider.RefreshToken.prototype, 'extra', {
+    get(this: { rotations?: number }) {
+      return { rotations: this.rotations ?? 0 };
+    },
+  });
+
   // A refusal that is told by a redirect has a status of success.
   const refuse = () => {
     currentUnit().refused = true;
@@ -96,6 +106,7 @@ export function configuration({
   storage,
   signingKeys,
   pages,
+  outgoing,
 }: ProviderParts): Configuration {
   const { prisma, keyring } = storage;
   const policy = refreshPolicy(config);
@@ -113,6 +124,7 @@ export function configuration({
     routes: {
       authorization: '/authorize',
       code_verification: '/device',
+      backchannel_authentication: '/backchannel_authentication',
       device_authorization: '/device_authorization',
       end_session: '/logout',
       introspection: '/introspect',
@@ -124,7 +136,17 @@ export function configuration({
     },
     scopes: scopesSupported,
     claims,
-    responseTypes: ['code'],
+    // What a client may register; by default it gets `code` alone. The others are for old applications: tokens in the
+    // front channel leak (RFC 9700 §2.1.2), and none of them gives a refresh token without a code.
+    responseTypes: [
+      'code',
+      'code id_token',
+      'code token',
+      'code id_token token',
+      'id_token',
+      'id_token token',
+    ],
+    fetch: outgoing.fetch,
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' },
     clientAuthMethods: [
       ...(config.tlsClient ? (['tls_client_auth', 'self_signed_tls_client_auth'] as const) : []),
@@ -181,6 +203,7 @@ export function configuration({
         },
       },
       clientCredentials: { enabled: true },
+      ciba: ciba(config, storage),
       resourceIndicators: { enabled: false },
       rpInitiatedLogout: {
         enabled: true,
@@ -226,6 +249,8 @@ export function configuration({
       AuthorizationCode: CODE_TTL,
       ClientCredentials: config.ttl.accessToken,
       DeviceCode: DEVICE_CODE_TTL,
+      BackchannelAuthenticationRequest: ({ oidc }) =>
+        Math.min(DEVICE_CODE_TTL, Number(oidc.params?.['requested_expiry'] ?? DEVICE_CODE_TTL)),
       // Whatever hangs on a grant is shorter; starting a refresh-token family extends it.
       Grant: Math.max(config.ttl.session, config.ttl.refreshTokenAbsolute),
       IdToken: config.ttl.idToken,

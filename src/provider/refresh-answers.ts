@@ -2,6 +2,7 @@
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { expiresAt } from '../storage/refresh-token.ts';
+import type { RefusalReason } from '../storage/refusal.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { tellsExpiry } from './refresh-policy.ts';
 
@@ -20,20 +21,21 @@ export async function tellRefreshTokenExpiry(ctx: Context, next: Next): Promise<
   answer.refresh_token_expires_in = Math.floor(left / 1000);
 }
 
-// The engine's own reasons (the private detail of its errors) for a token that is bound to another key.
-const bindings = [
-  'failed jkt verification',
-  'failed x5t#S256 verification',
-  'mutual TLS client certificate not provided',
-  'DPoP proof JWT Replay detected',
-];
+// The engine's own reasons (the private detail of its errors) for refusing a living token.
+const reasons: Record<string, RefusalReason> = {
+  'failed jkt verification': 'binding_mismatch',
+  'failed x5t#S256 verification': 'binding_mismatch',
+  'mutual TLS client certificate not provided': 'binding_mismatch',
+  'DPoP proof JWT Replay detected': 'binding_mismatch',
+  'refresh token invalid (referenced account not found)': 'account_locked',
+};
 
-/** Notes refusals of a living token that its presenter could not prove to be its own. */
+/** Notes why a refresh is refused: for the audit in the unit of work, for the log on the request. */
 export function refuseWithReason(provider: Provider): void {
-  provider.on('grant.error', (_ctx, error) => {
+  provider.on('grant.error', (ctx, error) => {
     const unit = currentUnit();
-    if (unit.presented && bindings.includes(error.error_detail ?? '')) {
-      unit.refusal = { family: unit.presented.family, reason: 'binding_mismatch' };
-    }
+    const reason = reasons[error.error_detail ?? ''];
+    if (unit.presented && reason) unit.refusal = { family: unit.presented.family, reason };
+    if (unit.refusal) ctx.state['reason'] = unit.refusal.reason;
   });
 }

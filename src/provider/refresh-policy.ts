@@ -12,7 +12,7 @@ export const clientMetadata = {
     schema: z.enum(['always', 'unless_sender_constrained', 'never']),
     wants: '"always", "unless_sender_constrained" or "never"',
     help: 'Whether a use replaces the token. `unless_sender_constrained` leaves a token alone that is bound to a key or whose client authenticates with one (FAPI 2.0).',
-    fallback: '`always`',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_ROTATION`',
   },
   refresh_token_retry_window: {
     schema: z.number().int().min(0).max(86_400),
@@ -25,7 +25,7 @@ export const clientMetadata = {
     schema: z.enum(['revoke_family', 'revoke_grant', 'refuse']),
     wants: '"revoke_family", "revoke_grant" or "refuse"',
     help: 'What a used-up token ends: its family, its grant with everything issued from it, or nothing (only for clients that authenticate).',
-    fallback: '`revoke_grant`',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_ON_REUSE`',
   },
   refresh_token_idle_ttl: {
     schema: seconds,
@@ -43,7 +43,7 @@ export const clientMetadata = {
     schema: z.number().int().min(1).max(10_000),
     wants: 'a number from 1 to 10000',
     help: 'How many living families a person may have with this client; the oldest ends for the next.',
-    fallback: 'no limit',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_MAX_FAMILIES`',
   },
   refresh_token_expires_in: {
     schema: z.boolean(),
@@ -98,7 +98,10 @@ export interface RefreshPolicy extends FamilyPolicy {
   readonly remaining: (metadata: object, firstIssuedAt: number, now: number) => number;
 }
 
-export function refreshPolicy({ ttl: defaults }: Config): RefreshPolicy {
+export function refreshPolicy({
+  ttl: defaults,
+  refreshToken,
+}: Pick<Config, 'ttl' | 'refreshToken'>): RefreshPolicy {
   const of = (metadata: object) => metadata as Metadata;
   const idleTtl = (metadata: object) =>
     of(metadata).refresh_token_idle_ttl ?? defaults.refreshTokenIdle;
@@ -113,10 +116,10 @@ export function refreshPolicy({ ttl: defaults }: Config): RefreshPolicy {
       (isBound || authenticates(metadata)
         ? defaults.refreshTokenBoundRetryWindow
         : defaults.refreshTokenRetryWindow),
-    onReuse: (metadata) => of(metadata).refresh_token_on_reuse ?? 'revoke_grant',
-    maxFamilies: (metadata) => of(metadata).refresh_token_max_families,
+    onReuse: (metadata) => of(metadata).refresh_token_on_reuse ?? refreshToken.onReuse,
+    maxFamilies: (metadata) => of(metadata).refresh_token_max_families ?? refreshToken.maxFamilies,
     rotates: (metadata, token) => {
-      const rotation = of(metadata).refresh_token_rotation ?? 'always';
+      const rotation = of(metadata).refresh_token_rotation ?? refreshToken.rotation;
       if (rotation !== 'unless_sender_constrained') return rotation === 'always';
       return !token.isSenderConstrained() && !authenticatesWithKey(metadata);
     },

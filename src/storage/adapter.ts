@@ -22,7 +22,7 @@ import {
   parseRefreshToken,
   successors,
 } from './refresh-token.ts';
-import { refusalReason } from './refusal.ts';
+import { type Refusal, refusalReason } from './refusal.ts';
 import type { EndReason } from './revocation.ts';
 import { type UnitOfWork, currentUnit, epoch } from './unit-of-work.ts';
 
@@ -128,7 +128,10 @@ class RefreshTokenAdapter extends ArtifactAdapter {
 
   override async find(value: string): Promise<AdapterPayload | undefined> {
     const token = parseRefreshToken(value);
-    if (!token) return undefined;
+    if (!token) {
+      if (isRefreshing()) throw new errors.InvalidGrant('unknown');
+      return undefined;
+    }
     const unit = currentUnit();
     return unit.read('RefreshToken', value, () => this.#judged(unit, token, value));
   }
@@ -141,11 +144,13 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     const { prisma, keyring } = unit.storage;
     const now = unit.storage.now();
     const { oidc } = engineContext();
-    const refreshing = oidc.route === 'token';
+    const { client } = oidc;
     const family = await findFamily(prisma, token.familyId);
     if (!family) {
-      if (refreshing) throw new errors.InvalidGrant('unknown');
-      return undefined;
+      if (!isRefreshing()) return undefined;
+      const { clientId = '' } = client ?? {};
+      const never = { id: token.familyId, accountId: null, clientId };
+      throw refused(unit, { family: never, reason: 'unknown' });
     }
     if (family.grant) unit.remember('Grant', family.grant.id, payloadOf(family.grant));
     const payload: AdapterPayload = {
@@ -154,8 +159,7 @@ class RefreshTokenAdapter extends ArtifactAdapter {
       exp: epoch(expiresAt(family)),
     };
 
-    const client = oidc.client;
-    if (!refreshing || !client) {
+    if (!isRefreshing() || !client) {
       // Only the token endpoint honours the retry window, and only it can find a replay. A former secret is not
       // active at introspection; at revocation it ends its family (RFC 7009 §2.1).
       const alive = !['ended', 'expired'].includes(judge(family, token.secret, now, 0));
@@ -164,6 +168,10 @@ class RefreshTokenAdapter extends ArtifactAdapter {
         : undefined;
     }
 
+    if (family.clientId !== client.clientId) {
+      unit.refusal = { family, reason: 'binding_mismatch' };
+      return payload; // which the engine refuses by itself
+    }
     const isBound = payload.jkt !== undefined || payload['x5t#S256'] !== undefined;
     const verdict = judge(family, token.secret, now, this.#policy.retryWindow(client, isBound));
     const idleExpiresAt = new Date(now.getTime() + this.#policy.idleTtl(client) * 1000);
@@ -179,7 +187,8 @@ class RefreshTokenAdapter extends ArtifactAdapter {
           isSecret(secret, family.currentHash),
         );
         // Without one it was derived under a secret that this process no longer has.
-        if (successor === undefined) throw new errors.InvalidGrant('rotated_beyond_window');
+        if (successor === undefined)
+          throw refused(unit, { family, reason: 'rotated_beyond_window' });
         const secrets = { presented: token, successor, otherSuccessors: [] };
         unit.presented = { verdict, family, ...secrets, idleExpiresAt };
         return payload;
@@ -187,12 +196,10 @@ class RefreshTokenAdapter extends ArtifactAdapter {
       case 'reuse':
       case 'ended':
       case 'expired': {
-        // The family of another client is none of this one's business: the engine refuses that by itself.
-        if (family.clientId !== client.clientId) return payload;
-        const reason = refusalReason(family, token.secret, now);
-        unit.refusal = { family, reason };
+        const refusal = { family, reason: refusalReason(family, token.secret, now) };
         const isReplay = verdict === 'reuse' && this.#policy.onReuse(client) !== 'refuse';
-        if (!isReplay) throw new errors.InvalidGrant(reason);
+        if (!isReplay) throw refused(unit, refusal);
+        unit.refusal = refusal;
         unit.endsAlone = this.#policy.onReuse(client) === 'revoke_family';
         return { ...payload, consumed: epoch(family.rotatedAt ?? family.createdAt) };
       }
@@ -250,6 +257,15 @@ function engineContext(): KoaContextWithOIDC {
   const ctx = Provider.ctx;
   if (!ctx) throw new Error('a refresh token was used outside a request of the engine');
   return ctx;
+}
+
+function isRefreshing(): boolean {
+  return Provider.ctx?.oidc.route === 'token';
+}
+
+function refused(unit: UnitOfWork, refusal: Refusal): errors.InvalidGrant {
+  unit.refusal = refusal;
+  return new errors.InvalidGrant(refusal.reason);
 }
 
 function endReason(): EndReason {

@@ -43,6 +43,22 @@ export async function findArtifactByLookup(
   return row ? open(keyring, row) : undefined;
 }
 
+/** What waits for a person, the oldest first. */
+export async function findArtifactsOf(
+  prisma: PrismaClient,
+  keyring: Keyring,
+  model: string,
+  accountId: string,
+  now: Date,
+): Promise<AdapterPayload[]> {
+  const rows = await prisma.artifact.findMany({
+    where: { model, accountId, consumedAt: null, expiresAt: { gt: now } },
+    orderBy: { expiresAt: 'asc' },
+    take: 50,
+  });
+  return rows.map((row) => open(keyring, row));
+}
+
 /** Writes an artifact, new or changed; an access token with the family that it was issued with. */
 export async function saveArtifact(
   database: Prisma.TransactionClient,

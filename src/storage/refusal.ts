@@ -1,6 +1,5 @@
 // Why a refresh was refused. The client is told invalid_grant, as the specification wants; the reason goes to the
 // log and, for a known family, to the audit with address and user agent.
-import type { RefreshFamily } from '../generated/client.ts';
 import type { Prisma } from '../generated/client.ts';
 import { type FamilyState, isSecret } from './refresh-token.ts';
 import type { EndReason, Origin } from './revocation.ts';
@@ -16,20 +15,24 @@ export type RefusalReason =
   | 'unknown';
 
 export interface Refusal {
-  readonly family: Pick<RefreshFamily, 'id' | 'accountId' | 'clientId'>;
+  readonly family: { id: string; accountId: string | null; clientId: string };
   readonly reason: RefusalReason;
 }
 
-/** Why a secret that may not be used now may not. */
-export function refusalReason(
-  family: FamilyState & { consentExpiresAt: Date | null; endReason: string | null },
-  secret: string,
-  now: Date,
-): RefusalReason {
+type State = FamilyState & { readonly endReason: string | null };
+
+/** Why a family is not alive any more; undefined while it is. */
+export function lifeEnd(family: State, now: Date): RefusalReason | undefined {
   if (family.endedAt !== null) return family.endReason as EndReason;
   if (family.consentExpiresAt !== null && family.consentExpiresAt <= now) return 'consent_expired';
   if (family.absoluteExpiresAt <= now) return 'absolute_expired';
-  if (family.idleExpiresAt <= now) return 'idle_expired';
+  return family.idleExpiresAt <= now ? 'idle_expired' : undefined;
+}
+
+/** Why a secret that may not be used now may not. */
+export function refusalReason(family: State, secret: string, now: Date): RefusalReason {
+  const end = lifeEnd(family, now);
+  if (end !== undefined) return end;
   const wasBefore = family.previousHash !== null && isSecret(secret, family.previousHash);
   return wasBefore ? 'rotated_beyond_window' : 'reuse';
 }

@@ -7,17 +7,19 @@ import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { artifactId, saveArtifact } from './artifacts.ts';
+import { type Message, saveDeliveries } from './deliveries.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
 import { saveGrant } from './grants.ts';
 import {
   type Rotation,
   type Start,
   awaitTurn,
+  findFamily,
   rotateFamily,
   startFamily,
   touchFamily,
 } from './families.ts';
-import { type Refusal, recordRefusal } from './refusal.ts';
+import { type Refusal, lifeEnd, recordRefusal } from './refusal.ts';
 import {
   type EndReason,
   type Origin,
@@ -91,6 +93,8 @@ export class UnitOfWork {
   endsAlone = false;
   /** The refresh-token family that this request starts. */
   start: Start | undefined;
+  readonly #messages: Message[] = [];
+  readonly #afterCommit: (() => void)[] = [];
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
   readonly #found = new Set<string>();
   readonly #saves = new Map<string, Save>();
@@ -158,6 +162,16 @@ export class UnitOfWork {
     this.#revokedGrants.set(grantId, reason);
   }
 
+  /**
+   * Has a message delivered to a relying party, once the unit is committed.
+   *
+   * @param send told that it is, so that it is sent now rather than soon
+   */
+  deliver(message: Message, send: () => void): void {
+    this.#messages.push(message);
+    this.#afterCommit.push(send);
+  }
+
   /** @param alone whether its grant stays, for other families that hang on it */
   endFamily(familyId: string, reason: EndReason, alone = false): void {
     this.#endedFamilies.set(familyId, { reason, alone });
@@ -178,10 +192,12 @@ export class UnitOfWork {
     const touched = refused || this.rotation ? undefined : this.presented;
     const start = refused ? undefined : this.start;
     const refusal = refused ? this.refusal : undefined;
+    const messages = refused ? [] : this.#messages;
     const now = this.storage.now();
     const size =
       saves.length +
       consumed.length +
+      messages.length +
       this.#destroyed.size +
       this.#revokedGrants.size +
       this.#endedFamilies.size +
@@ -218,22 +234,38 @@ export class UnitOfWork {
       if (rotation) await rotateFamily(database, rotation, now, origin);
       if (touched) await touchFamily(database, touched, now, origin);
       if (refusal) await recordRefusal(database, refusal, now, origin);
+      await saveDeliveries(database, this.storage.keyring, messages, now);
     };
 
     try {
       await answered(() => prisma.$transaction(write));
     } catch (error) {
-      if (isGone(error)) throw new LostRace('the grant was revoked meanwhile');
-      if (error instanceof LostRace && error.spentGrantId !== undefined) {
-        const grantId = error.spentGrantId;
-        await answered(() =>
-          prisma.$transaction((database) =>
-            revokeGrant(database, grantId, { reason: 'reuse', now, origin }),
-          ),
-        );
-      }
-      throw error;
+      const lost = isGone(error) ? new LostRace('the grant was revoked meanwhile') : error;
+      if (lost instanceof LostRace) await this.#record(lost, now);
+      throw lost;
     }
+    if (messages.length > 0) for (const act of this.#afterCommit) act();
+  }
+
+  /** What follows from a lost race: a code that was spent twice ends its grant, a refused refresh has a reason. */
+  async #record({ spentGrantId }: LostRace, now: Date): Promise<void> {
+    const { prisma } = this.storage;
+    const { origin, presented } = this;
+    if (spentGrantId !== undefined) {
+      await answered(() =>
+        prisma.$transaction((database) =>
+          revokeGrant(database, spentGrantId, { reason: 'reuse', now, origin }),
+        ),
+      );
+    }
+    if (!presented) return;
+    await answered(async () => {
+      const family = await findFamily(prisma, presented.family.id);
+      if (!family) return;
+      // It lives on: whoever else has the token has used it, and its successor, while this request was on its way.
+      const reason = lifeEnd(family, now) ?? 'rotated_beyond_window';
+      await recordRefusal(prisma, { family, reason }, now, origin);
+    });
   }
 
   /** What this request has read and changes must not have ended meanwhile: writing it would bring it back. */

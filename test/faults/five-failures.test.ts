@@ -10,6 +10,7 @@ import { addAccount } from '../../src/accounts/accounts.ts';
 import { readConfig } from '../../src/config.ts';
 import { connect } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
+import { createOutgoing } from '../../src/provider/outgoing.ts';
 import { loadSigningKeys } from '../../src/keys/signing-keys.ts';
 import { answerErrors } from '../../src/operations/http.ts';
 import { createLog } from '../../src/operations/log.ts';
@@ -231,6 +232,7 @@ async function serve(kind: 'symbolon' | 'plain', databaseUrl: string): Promise<S
     storage,
     signingKeys: await loadSigningKeys(prisma, keyring),
     pages: noPages,
+    outgoing: createOutgoing({ config, storage, log: createLog('silent') }),
   };
   const settings = configuration(parts);
   settings.features = {

@@ -15,7 +15,7 @@ import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
 import { type Moment, startDatabaseProxy } from './database-proxy.ts';
 import { familyIdOf, holdFamily, queued, rounds, until } from './locks.ts';
 
-const ROUNDS = rounds(10); // of each number of simultaneous requests
+const ROUNDS = rounds(50); // of each number of simultaneous requests
 const KILLS = rounds(20);
 
 const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };

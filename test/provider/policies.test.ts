@@ -2,6 +2,7 @@
 import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { SignJWT, exportJWK } from 'jose';
 import * as client from 'openid-client';
+import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { lockAccount, unlockAccount } from '../../src/accounts/changes.ts';
 import { commandLine } from '../../src/storage/revocation.ts';
@@ -23,6 +24,7 @@ import {
   signIn,
 } from '../support/relying-party.ts';
 import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { queued } from '../faults/locks.ts';
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 const password = { grant_types: [...webClient.grant_types, 'password'] };
@@ -127,6 +129,140 @@ describe('reuse', () => {
   });
 });
 
+describe('why a refresh is refused is kept, with address and user agent', () => {
+  const refusals = (token: string) =>
+    provider.storage.prisma.auditEvent.findMany({
+      where: { familyId: token.split('.')[0] ?? '', type: 'refresh.refused' },
+    });
+
+  test('another application’s token: binding_mismatch, and the family goes on', async () => {
+    const owner = await add('owner');
+    const thief = await add('thief');
+    const token = await newFamily(provider.issuer, owner);
+    expect((await refreshAt(provider.issuer, token, thief)).body.error).toBe('invalid_grant');
+    expect(await refusals(token)).toMatchObject([
+      {
+        detail: { reason: 'binding_mismatch' },
+        clientId: 'owner',
+        ip: expect.stringMatching(/127\.0\.0\.1|::1/) as string,
+        userAgent: 'node',
+      },
+    ]);
+    const next = await successor(token, owner);
+    // Nor does what is used up end it, in another application's hands.
+    await successor(next, owner);
+    expect((await refreshAt(provider.issuer, token, thief)).body.error).toBe('invalid_grant');
+    expect(await row(token)).toMatchObject({ endedAt: null });
+  });
+
+  test('a token that never was: unknown', async () => {
+    const as = await add('guessing');
+    const token = `${'A'.repeat(22)}.${'A'.repeat(43)}`;
+    for (let again = 0; again < 2; again++) {
+      expect((await refreshAt(provider.issuer, token, as)).body.error).toBe('invalid_grant');
+    }
+    expect(await refusals(token)).toMatchObject([
+      { detail: { reason: 'unknown' }, clientId: 'guessing', accountId: null },
+    ]);
+    expect((await refreshAt(provider.issuer, 'no token at all', as)).body.error).toBe(
+      'invalid_grant',
+    );
+  });
+
+  test('a race that is lost to the end of the family has the end’s reason', async () => {
+    const as = await add('racing');
+    const token = await newFamily(provider.issuer, as);
+    const familyId = token.split('.')[0] ?? '';
+    const holder = new pg.Client(provider.databaseUrl);
+    await holder.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT 1 FROM refresh_family WHERE id = $1 FOR UPDATE', [familyId]);
+    const refreshing = refreshAt(provider.issuer, token, as); // read before, to be written after
+    await queued(holder, 1);
+    await holder.query(
+      "UPDATE refresh_family SET ended_at = now(), end_reason = 'revoked_by_admin' WHERE id = $1",
+      [familyId],
+    );
+    await holder.query('COMMIT');
+    await holder.end();
+    expect((await refreshing).body.error).toBe('invalid_grant');
+    expect(await reasons(token)).toEqual(['revoked_by_admin']);
+  });
+});
+
+describe('the retry window’s default', () => {
+  const publicPassword = {
+    ...publicClient,
+    client_id: 'public-window',
+    grant_types: [...publicClient.grant_types, 'password'],
+  };
+  const lasts = async (seconds: number, retry: () => Promise<number>) => {
+    vi.setSystemTime(Date.now() + (seconds - 1) * 1000);
+    expect(await retry()).toBe(200);
+    vi.setSystemTime(Date.now() + 1000);
+    expect(await retry()).toBe(400);
+  };
+
+  test('a minute for a public client’s unbound token', async () => {
+    await provider.addClient(publicPassword);
+    const token = await newFamily(provider.issuer, publicPassword);
+    await successor(token, publicPassword);
+    await lasts(60, async () => (await refreshAt(provider.issuer, token, publicPassword)).status);
+  });
+
+  test('an hour for a client that authenticates', async () => {
+    const as = await add('hour');
+    const token = await newFamily(provider.issuer, as);
+    await successor(token, as);
+    await lasts(3600, async () => (await refreshAt(provider.issuer, token, as)).status);
+  });
+
+  test('an hour for a bound token', async () => {
+    const party = await discover(provider.issuer, publicClient);
+    const DPoP = client.getDPoPHandle(party.configuration, await client.randomDPoPKeyPair());
+    const request = await authorizationRequest(party);
+    const callback = await new Agent(provider.issuer).authorize(request.url);
+    const token = refreshTokenOf(await request.finish(callback, { DPoP }));
+    const retry = () =>
+      client.refreshTokenGrant(party.configuration, token, undefined, { DPoP }).then(
+        () => 200,
+        (error: unknown) => (error as client.ResponseBodyError).status,
+      );
+    await retry();
+    await lasts(3600, retry);
+  });
+});
+
+test('the server’s defaults, for clients that have no rule of their own', async () => {
+  const strict = await startProvider({
+    environment: {
+      SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
+      SYMBOLON_REFRESH_TOKEN_ROTATION: 'never',
+      SYMBOLON_REFRESH_TOKEN_ON_REUSE: 'revoke_family',
+      SYMBOLON_REFRESH_TOKEN_MAX_FAMILIES: '1',
+    },
+    clients: [
+      { ...webClient, ...password },
+      { ...webClient, ...password, client_id: 'own', refresh_token_rotation: 'always' },
+    ],
+  });
+  const { prisma } = strict.storage;
+  const one = await newFamily(strict.issuer);
+  expect((await refreshAt(strict.issuer, one)).body.refresh_token).toBe(one);
+  await newFamily(strict.issuer);
+  expect((await refreshAt(strict.issuer, one)).body.error).toBe('invalid_grant');
+  const as = { client_id: 'own', client_secret: webClient.client_secret };
+  const own = await newFamily(strict.issuer, as);
+  const second = (await refreshAt(strict.issuer, own, as)).body.refresh_token ?? '';
+  expect(second).not.toBe(own);
+  const third = (await refreshAt(strict.issuer, second, as)).body.refresh_token ?? '';
+  expect((await refreshAt(strict.issuer, own, as)).body.error).toBe('invalid_grant');
+  expect(
+    await prisma.refreshFamily.findUniqueOrThrow({ where: { id: third.split('.')[0] ?? '' } }),
+  ).toMatchObject({ endReason: 'reuse', grantId: expect.any(String) as string });
+  await strict.close();
+});
+
 describe('limits and lifetimes', () => {
   test('the oldest family ends for one too many, also when several start at once', async () => {
     const as = await add('limited', { refresh_token_max_families: 2 });
@@ -203,6 +339,9 @@ test('a lock that ends no families still refreshes nothing, until it is undone',
   const token = await newFamily(none.issuer);
   expect(await lockAccount({ storage, config, origin: commandLine }, accountId)).toBe(0);
   expect((await refreshAt(none.issuer, token)).body.error).toBe('invalid_grant');
+  expect(
+    await storage.prisma.auditEvent.findFirst({ where: { type: 'refresh.refused' } }),
+  ).toMatchObject({ detail: { reason: 'account_locked' } });
   await unlockAccount({ storage }, accountId);
   expect((await refreshAt(none.issuer, token)).status).toBe(200);
   await none.close();

@@ -1,25 +1,66 @@
 // Random histories of refresh-token families, through the real server on a real database: refreshes, retries,
-// replays, lost answers, failed and cut commits, revocations, the passing of time, several at once. Always:
+// replays, lost answers, failed and cut commits, revocations, locks, the passing of time, several at once, under
+// several policies. Always:
 // at most one live secret per family, no acknowledged token lost, no ended family lives again.
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { lockAccount, unlockAccount } from '../../src/accounts/changes.ts';
 import { sha256 } from '../../src/keys/keyring.ts';
+import { commandLine } from '../../src/storage/revocation.ts';
 import type { Storage } from '../../src/storage/unit-of-work.ts';
-import { type TestProvider, publicClient, startProvider } from '../support/provider.ts';
+import { type TestProvider, publicClient, startProvider, webClient } from '../support/provider.ts';
 import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
 
-const RUNS = process.env['TEST_LONG'] === undefined ? 60 : 2000;
+const RUNS = process.env['TEST_LONG'] === undefined ? 100 : 2000;
 const IDLE = 1000; // seconds
 const ABSOLUTE = 4000;
-const WINDOW = 60;
 
-const client = {
-  ...publicClient,
-  grant_types: [...publicClient.grant_types, 'password'],
-  refresh_token_idle_ttl: IDLE,
-  refresh_token_absolute_ttl: ABSOLUTE,
-  refresh_token_retry_window: WINDOW,
-};
+/** A client with the policy that the model reckons with. */
+interface Policy {
+  readonly client: { client_id: string; client_secret?: string };
+  readonly window: number; // seconds
+  readonly rotates: boolean;
+  readonly reuseEnds: boolean;
+  readonly isLimited: boolean;
+}
+
+const lives = { refresh_token_idle_ttl: IDLE, refresh_token_absolute_ttl: ABSOLUTE };
+const grants = { grant_types: [...webClient.grant_types, 'password'] };
+const clients = [
+  { ...publicClient, ...grants, ...lives, client_id: 'public', refresh_token_retry_window: 60 },
+  {
+    ...webClient,
+    ...grants,
+    ...lives,
+    client_id: 'refusing',
+    refresh_token_retry_window: 60,
+    refresh_token_on_reuse: 'refuse',
+  },
+  {
+    ...webClient,
+    ...grants,
+    ...lives,
+    client_id: 'strict',
+    refresh_token_retry_window: 0,
+    refresh_token_on_reuse: 'revoke_family',
+  },
+  { ...webClient, ...grants, ...lives, client_id: 'constant', refresh_token_rotation: 'never' },
+  {
+    ...webClient,
+    ...grants,
+    ...lives,
+    client_id: 'limited',
+    refresh_token_retry_window: 60,
+    refresh_token_max_families: 1,
+  },
+];
+const policies: Policy[] = clients.map((client) => ({
+  client,
+  window: (client as { refresh_token_retry_window?: number }).refresh_token_retry_window ?? 0,
+  rotates: client.client_id !== 'constant',
+  reuseEnds: client.client_id !== 'refusing',
+  isLimited: client.client_id === 'limited',
+}));
 
 let provider: TestProvider;
 /** What happens to the next commit: its connection is cut before it, or after it and before its acknowledgement. */
@@ -28,7 +69,7 @@ let fault: 'before' | 'after' | undefined;
 beforeAll(async () => {
   provider = await startProvider({
     environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true' },
-    clients: [client],
+    clients,
     wrap: withFaults,
   });
 });
@@ -38,7 +79,17 @@ afterAll(() => provider.close());
 
 type Step =
   | {
-      do: 'refresh' | 'lost' | 'cut before' | 'cut after' | 'retry' | 'replay' | 'guess' | 'revoke';
+      do:
+        | 'refresh'
+        | 'lost'
+        | 'cut before'
+        | 'cut after'
+        | 'retry'
+        | 'replay'
+        | 'guess'
+        | 'revoke'
+        | 'another'
+        | 'lock';
     }
   | { do: 'together'; count: number }
   | { do: 'race' }
@@ -75,17 +126,22 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       { do: 'replay' },
       { do: 'guess' },
       { do: 'revoke' },
+      { do: 'another' },
+      { do: 'lock' },
       { do: 'race' },
     ),
   },
 );
+
+const steps = fc.array(step, { minLength: 3, maxLength: 14 });
 
 test(
   'whatever happens, families neither fork nor get lost nor come back',
   { timeout: 600_000 },
   async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), async (steps) => {
+      fc.asyncProperty(fc.constantFrom(...policies), steps, async (policy, steps) => {
+        const { client, window, rotates, reuseEnds, isLimited } = policy;
         const first = await newFamily(provider.issuer, client);
         const history = [first]; // every token that was ever answered
         let held = first; // the last one that the client was told
@@ -97,7 +153,7 @@ test(
         const expired = () =>
           Date.now() >= Math.min(usedAt + IDLE * 1000, startedAt + ABSOLUTE * 1000);
         const beyond = () =>
-          pendingSince !== undefined && Date.now() - pendingSince >= WINDOW * 1000;
+          pendingSince !== undefined && Date.now() - pendingSince >= window * 1000;
         const refused = async (token: string) => {
           const { status, body } = await refreshAt(provider.issuer, token, client);
           expect({ status, error: body.error }).toEqual({ status: 400, error: 'invalid_grant' });
@@ -113,7 +169,7 @@ test(
         const present = async () => {
           if (ended || expired() || beyond()) {
             await refused(held);
-            if (!expired() && beyond()) ended = true; // beyond its window it is a replay
+            if (!expired() && beyond()) ended ||= reuseEnds; // beyond its window it is a replay
             return;
           }
           const { status, body } = await refreshAt(provider.issuer, held, client);
@@ -123,7 +179,12 @@ test(
         const unanswered = async () => {
           if (ended || expired() || beyond()) return present();
           await refreshAt(provider.issuer, held, client);
-          pendingSince ??= usedAt = Date.now();
+          spent();
+        };
+        /** The provider has used the token, and the client does not know. */
+        const spent = () => {
+          if (!rotates) usedAt = Date.now();
+          else pendingSince ??= usedAt = Date.now();
         };
 
         for (const next of steps) {
@@ -141,11 +202,12 @@ test(
               fault = next.do === 'cut before' ? 'before' : 'after';
               const { status } = await refreshAt(provider.issuer, held, client);
               expect(status).toBe(503);
-              if (next.do === 'cut after') pendingSince ??= usedAt = Date.now();
+              if (next.do === 'cut after') spent();
               break;
             }
             case 'together': {
-              if (ended || expired() || beyond()) break;
+              // Without a window, who comes after the first one's commit is a replay.
+              if (ended || expired() || beyond() || (rotates && window === 0)) break;
               const answers = await Promise.all(
                 Array.from({ length: next.count }, () => refreshAt(provider.issuer, held, client)),
               );
@@ -169,12 +231,12 @@ test(
               const old = history.at(-3);
               if (old === undefined) break;
               await refused(old);
-              ended = true;
+              ended ||= reuseEnds;
               break;
             }
             case 'guess':
               await refused(`${first.split('.')[0] ?? ''}.${'A'.repeat(43)}`);
-              ended = true;
+              ended ||= reuseEnds;
               break;
             case 'revoke':
               expect(
@@ -182,6 +244,18 @@ test(
               ).toBe(200);
               ended = true;
               break;
+            case 'another': // of the same person with the same client
+              await newFamily(provider.issuer, client);
+              ended ||= isLimited && !expired();
+              break;
+            case 'lock': {
+              const { storage, config, accountId } = provider;
+              await lockAccount({ storage, config, origin: commandLine }, accountId);
+              await refused(held);
+              await unlockAccount({ storage }, accountId);
+              ended = true;
+              break;
+            }
             case 'pass':
               vi.setSystemTime(Date.now() + next.seconds * 1000);
               break;

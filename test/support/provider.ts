@@ -7,6 +7,7 @@ import { type Config, type Environment, readConfig } from '../../src/config.ts';
 import { connect } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createLog } from '../../src/operations/log.ts';
+import type { Outgoing } from '../../src/provider/outgoing.ts';
 import { type ClientMetadata, insertClient } from '../../src/storage/clients.ts';
 import type { Storage } from '../../src/storage/unit-of-work.ts';
 import { createDatabase } from './database.ts';
@@ -40,6 +41,7 @@ export interface TestProvider {
   readonly storage: Storage;
   readonly databaseUrl: string;
   readonly accountId: string;
+  readonly outgoing: Outgoing;
   addClient(metadata: ClientMetadata): Promise<void>;
   close(): Promise<void>;
 }
@@ -71,7 +73,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     now: () => new Date(),
   };
   const storage = options.wrap?.(plain) ?? plain;
-  const { koa } = await createApp({
+  const { koa, outgoing } = await createApp({
     config,
     storage,
     log: createLog(process.env['TEST_LOG'] ?? 'silent'),
@@ -90,6 +92,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     storage: plain,
     databaseUrl: database.url,
     accountId: account.id,
+    outgoing,
     addClient,
     async close() {
       await closed(server);

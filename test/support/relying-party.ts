@@ -59,7 +59,7 @@ export async function authorizationRequest(
       undefined,
       options,
     );
-  return { url, finish };
+  return { url, finish, verifier };
 }
 
 /** Signs a person in and exchanges the code. */

@@ -1,0 +1,184 @@
+// What applications have asked a person who was not at their browser (OpenID CIBA): /approve shows it, and takes the
+// answer. Each form is bound to the person and to the request that it answers.
+import { bodyParser } from '@koa/bodyparser';
+import { randomBytes } from 'node:crypto';
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { type Provider, errors } from 'oidc-provider';
+import { authenticate } from '../accounts/accounts.ts';
+import type { Config } from '../config.ts';
+import { sha256 } from '../keys/keyring.ts';
+import { audit } from '../operations/audit.ts';
+import { refreshPolicy } from '../provider/refresh-policy.ts';
+import { findArtifactsOf } from '../storage/artifacts.ts';
+import { answered } from '../storage/errors.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import { type SignedIn, createBrowserSession } from './browser-session.ts';
+import { presentClient } from './client-view.ts';
+import { formToken, isFormToken } from './form-token.ts';
+import type { Renderer } from './render.ts';
+import { lifetimeInWords, presentScopes } from './scopes-view.ts';
+
+export interface ApprovalParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly provider: Provider;
+  readonly renderer: Renderer;
+}
+
+type Request = InstanceType<Provider['BackchannelAuthenticationRequest']>;
+
+const MODEL = 'BackchannelAuthenticationRequest';
+const FORM_COOKIE = 'symbolon_form';
+
+export function createApprovals(parts: ApprovalParts): Router {
+  const { config, storage, provider, renderer } = parts;
+  const { prisma, keyring } = storage;
+  const sessions = createBrowserSession(parts);
+  const base = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/approve`;
+  const router = new Router({ prefix: '/approve' });
+  const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb' });
+
+  router.get('/', async (ctx) => {
+    const person = await sessions.find(ctx);
+    if (!person) {
+      signInPage(ctx, {});
+      return;
+    }
+    await requestsPage(ctx, person);
+  });
+
+  router.post('/sign-in', parse, async (ctx) => {
+    const { csrf, email = '', password = '' } = formOf(ctx);
+    const browser = ctx.cookies.get(FORM_COOKIE);
+    if (browser === undefined || !isFormToken(keyring, `sign-in ${browser}`, csrf)) {
+      throw notFromHere();
+    }
+    const account = await authenticate(prisma, email, password);
+    if (!account) {
+      await audit(prisma, ctx, { type: 'sign_in.failed', detail: { reason: 'credentials' } });
+      ctx.status = 401;
+      const summary = 'The e-mail address or the password is not right. Please try again.';
+      signInPage(ctx, { email, errors: { summary } });
+      return;
+    }
+    await audit(prisma, ctx, { type: 'sign_in', accountId: account.id });
+    await sessions.start(ctx, account, ['pwd']);
+    back(ctx);
+  });
+
+  router.post('/:id', parse, async (ctx) => {
+    const person = await sessions.find(ctx);
+    if (!person) {
+      back(ctx);
+      return;
+    }
+    const { id } = ctx['params'] as { id: string };
+    const { csrf, answer } = formOf(ctx);
+    if (!isFormToken(keyring, subject(person, id), csrf)) throw notFromHere();
+    const request = (await waiting(person)).find(({ jti }) => idOf(jti) === id);
+    if (!request) {
+      back(ctx); // answered already, or too late: the page tells what still waits
+      return;
+    }
+    const client = await provider.Client.find(request.clientId ?? '');
+    if (answer === 'allow') await allow(ctx, person, request);
+    else await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
+    renderer.page(ctx, 'approved', {
+      client: presentClient(client),
+      allowed: answer === 'allow',
+      more: base,
+    });
+  });
+
+  return router;
+
+  async function allow(ctx: Context, { account, authTime, amr }: SignedIn, request: Request) {
+    const { clientId = '', scope = '' } = request;
+    const grant = new provider.Grant({ accountId: account.id, clientId });
+    grant.addOIDCScope(scope);
+    grant.addOIDCClaims(
+      ['userinfo', 'id_token'].flatMap((member) =>
+        Object.keys((request.claims as Record<string, object> | undefined)?.[member] ?? {}),
+      ),
+    );
+    await grant.save();
+    await audit(prisma, ctx, {
+      type: 'consent',
+      accountId: account.id,
+      clientId,
+      detail: { scope, by: 'ciba' },
+    });
+    await provider.backchannelResult(request, grant, { amr, authTime });
+  }
+
+  async function requestsPage(ctx: Context, person: SignedIn): Promise<void> {
+    const requests = await waiting(person);
+    renderer.page(ctx, 'approve', {
+      account: person.account,
+      requests: await Promise.all(
+        requests.map(async ({ jti, clientId = '', scope = '', params }) => {
+          const client = await provider.Client.find(clientId);
+          const scopes = scope.split(' ');
+          return {
+            action: `${base}/${idOf(jti)}`,
+            csrf: formToken(keyring, subject(person, idOf(jti))),
+            client: presentClient(client),
+            message: (params as { binding_message?: string } | undefined)?.binding_message,
+            scopes: presentScopes(scopes),
+            offline: scopes.includes('offline_access')
+              ? lifetimeInWords(refreshPolicy(config).idleTtl(client ?? {}))
+              : undefined,
+          };
+        }),
+      ),
+    });
+  }
+
+  function signInPage(ctx: Context, data: object): void {
+    const browser = ctx.cookies.get(FORM_COOKIE) ?? randomBytes(16).toString('base64url');
+    ctx.cookies.set(FORM_COOKIE, browser, { sameSite: 'strict', path: base });
+    const csrf = formToken(keyring, `sign-in ${browser}`);
+    renderer.page(ctx, 'sign-in', { action: `${base}/sign-in`, csrf, ...data });
+  }
+
+  /** What waits for this person's answer. */
+  async function waiting({ account }: SignedIn): Promise<Request[]> {
+    const now = storage.now();
+    const found = await answered(() => findArtifactsOf(prisma, keyring, MODEL, account.id, now));
+    const requests = await Promise.all(
+      found.map(({ jti = '' }) => provider.BackchannelAuthenticationRequest.find(jti)),
+    );
+    return requests.filter(
+      (request) => request !== undefined && !request.grantId && !request.error,
+    ) as Request[];
+  }
+
+  function back(ctx: Context): void {
+    ctx.redirect(base);
+    ctx.status = 303;
+  }
+}
+
+/** The fields of a form; one that was sent twice counts as not sent. */
+function formOf(ctx: Context): Record<string, string | undefined> {
+  const fields = Object.entries((ctx.request.body ?? {}) as Record<string, unknown>);
+  return Object.fromEntries(
+    fields.filter((field): field is [string, string] => typeof field[1] === 'string'),
+  );
+}
+
+function notFromHere(): Error {
+  return new errors.InvalidRequest(
+    'The form was not sent from this page. Please reload it and try again.',
+  );
+}
+
+function subject({ account, authTime }: SignedIn, id: string): string {
+  return `approve ${account.id} ${authTime} ${id}`;
+}
+
+// The auth_req_id is the client's; pages show a hash of it.
+function idOf(authReqId: string): string {
+  return Buffer.from(sha256(`approve ${authReqId}`)).toString('base64url');
+}

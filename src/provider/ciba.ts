@@ -1,0 +1,48 @@
+// Asking people who are not at their browser (OpenID Client-Initiated Backchannel Authentication, poll and ping). The
+// person finds the request at /approve (pages/approvals.ts).
+import { type Configuration, errors } from 'oidc-provider';
+import type { Config } from '../config.ts';
+import { answered } from '../storage/errors.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+
+export const cibaGrant = 'urn:openid:params:grant-type:ciba';
+
+type Ciba = NonNullable<NonNullable<Configuration['features']>['ciba']>;
+
+export function ciba(config: Config, { prisma }: Pick<Storage, 'prisma'>): Ciba {
+  return {
+    enabled: config.ciba,
+    deliveryModes: ['poll', 'ping'],
+    /** Who is meant: an e-mail address or a subject. */
+    async processLoginHint(_ctx, hint = '') {
+      const account = await answered(() =>
+        prisma.account.findFirst({
+          where: { OR: [{ id: hint }, { email: hint.trim().toLowerCase() }] },
+          select: { id: true },
+        }),
+      );
+      return account?.id;
+    },
+    processLoginHintToken() {
+      throw new errors.InvalidRequest('login_hint_token is not supported; use login_hint');
+    },
+    verifyUserCode(_ctx, _account, userCode) {
+      if (userCode !== undefined) throw new errors.InvalidRequest('user_code is not supported');
+    },
+    /** CIBA §7.1: short, and readable on both devices. */
+    validateBindingMessage(_ctx, message) {
+      if (message !== undefined && !/^[\p{L}\p{N} .,:;+/!?#_-]{1,40}$/u.test(message)) {
+        throw new errors.InvalidBindingMessage(
+          'the binding_message has 1 to 40 letters, digits, spaces and . , : ; + / ! ? # _ -',
+        );
+      }
+    },
+    validateRequestContext(_ctx, context) {
+      if (context !== undefined) {
+        throw new errors.InvalidRequest('request_context is not supported');
+      }
+    },
+    // The request is kept with this one's commit, and shown to the person at /approve.
+    triggerAuthenticationDevice: () => undefined,
+  };
+}
