@@ -31,6 +31,17 @@ const tv = {
   redirect_uris: [],
 };
 
+const CIBA = 'urn:openid:params:grant-type:ciba';
+const bank = {
+  client_id: 'bank',
+  client_secret: 'the secret of the bank',
+  client_name: 'Riverside Bank',
+  grant_types: [CIBA, 'refresh_token'],
+  response_types: [],
+  redirect_uris: [],
+  backchannel_token_delivery_mode: 'poll',
+};
+
 beforeAll(async () => {
   [browser, callbacks] = await Promise.all([launchBrowser(), startCallbackServer()]);
   const client = {
@@ -40,7 +51,10 @@ beforeAll(async () => {
     policy_uri: `${callbacks.origin}/privacy`,
     tos_uri: `${callbacks.origin}/terms`,
   };
-  provider = await startProvider({ clients: [client, tv] });
+  provider = await startProvider({
+    environment: { SYMBOLON_ENABLE_CIBA: 'true' },
+    clients: [client, tv, bank],
+  });
   party = await discover(provider.issuer, client);
 });
 afterAll(async () => {
@@ -81,6 +95,16 @@ async function startDevice(): Promise<{
     tv,
   );
   return body as never;
+}
+
+/** An application asks the person by CIBA. */
+async function askPerson(): Promise<void> {
+  const { status } = await post(
+    `${provider.issuer}/backchannel_authentication`,
+    { scope: 'openid offline_access', login_hint: person.email, binding_message: 'TIGER-42' },
+    bank,
+  );
+  expect(status).toBe(200);
 }
 
 for (const javaScriptEnabled of [false, true]) {
@@ -235,10 +259,23 @@ describe('every page', () => {
         await page.getByRole('button', { name: 'Continue' }).click();
         await page.getByRole('button', { name: 'No, cancel' }).click();
         await look('The device was not connected');
+        await page.goto(`${provider.issuer}/approve`);
+        await look('Nothing waits for you');
+        await askPerson();
+        await page.goto(`${provider.issuer}/approve`);
+        await look('An application asks for you');
+        await page.getByRole('button', { name: 'Yes, it is me' }).click();
+        await look('Done');
+        await askPerson();
+        await page.getByRole('link', { name: 'Other requests' }).click();
+        await page.getByRole('button', { name: 'No', exact: true }).click();
+        await look('It was not allowed');
         await page.goto(`${provider.issuer}/logout`);
         await look('Do you want to sign out?');
         await page.getByRole('button', { name: 'Sign out', exact: true }).click();
         await look('You are signed out');
+        await page.goto(`${provider.issuer}/approve`);
+        await look('Sign in');
         await context.close();
         expect(found).toEqual([]);
       });
