@@ -236,6 +236,10 @@ describe('client', () => {
     const shown = await json('client show file');
     expect(shown).toMatchObject({ client_name: 'Renamed' });
     expect(shown).not.toHaveProperty('refresh_token_idle_ttl');
+    expect(shown).toMatchObject({ refresh_policy: { refresh_token_idle_ttl: 30 * 86_400 } });
+    expect((await symbolon('client show file')).stdout).toMatch(
+      /refresh_token_rotation +always \(server default\)/,
+    );
     const refused = await symbolon(
       `client update file --metadata ${await metadata({ redirect_uris: [] })}`,
     );

@@ -6,6 +6,7 @@ import { type Provider, errors } from 'oidc-provider';
 import { createApp } from '../app.ts';
 import { audit } from '../operations/audit.ts';
 import { createLog } from '../operations/log.ts';
+import { refreshPolicy } from '../provider/refresh-policy.ts';
 import {
   type ClientMetadata,
   findClient,
@@ -117,18 +118,27 @@ export function addClientCommands(symbolon: Command): void {
 
   client
     .command('show')
-    .description('show the metadata of one application')
+    .description('show the metadata of one application, and the policy of its refresh tokens')
     .argument('<client_id>')
     .option('--json', 'print JSON for a program to read')
     .action((id: string, { json }: { json?: boolean }) =>
-      withStorage(async ({ storage: { prisma } }) => {
+      withStorage(async ({ config, storage: { prisma } }) => {
         const row = await prisma.client.findUnique({ where: { id } });
         if (!row) throw new CommandError(`There is no client "${id}".`);
+        const metadata = row.metadata as object;
+        const policy = Object.entries(refreshPolicy(config).inEffect(metadata));
         const lines = Object.entries(shown(row)).map(([name, value]) => [
           name,
           typeof value === 'string' ? value : JSON.stringify(value),
         ]);
-        print(json, shown(row), table(['', ''], lines).trim());
+        const defaults = policy
+          .filter(([name]) => !(name in metadata))
+          .map(([name, value]) => [name, `${value} (server default)`]);
+        print(
+          json,
+          { ...shown(row), refresh_policy: Object.fromEntries(policy) },
+          table(['', ''], [...lines, ...defaults]).trim(),
+        );
       }),
     );
 

@@ -96,6 +96,8 @@ export interface RefreshPolicy extends FamilyPolicy {
   readonly rotates: (metadata: object, token: { isSenderConstrained(): boolean }) => boolean;
   /** The life of the token about to be saved, in seconds: idle, but never beyond the absolute end. */
   readonly remaining: (metadata: object, firstIssuedAt: number, now: number) => number;
+  /** All that holds for a client, its own or by default, under the metadata's names; times in seconds. */
+  readonly inEffect: (metadata: object) => Record<string, string | number>;
 }
 
 export function refreshPolicy({
@@ -107,7 +109,9 @@ export function refreshPolicy({
     of(metadata).refresh_token_idle_ttl ?? defaults.refreshTokenIdle;
   const absoluteTtl = (metadata: object) =>
     of(metadata).refresh_token_absolute_ttl ?? defaults.refreshTokenAbsolute;
-  return {
+  const rotation = (metadata: object) =>
+    of(metadata).refresh_token_rotation ?? refreshToken.rotation;
+  const policy: Omit<RefreshPolicy, 'inEffect'> = {
     idleTtl,
     absoluteTtl,
     // Worth nothing to a thief alone, a token may be answered again for longer: a phone comes out of its tunnel.
@@ -119,12 +123,23 @@ export function refreshPolicy({
     onReuse: (metadata) => of(metadata).refresh_token_on_reuse ?? refreshToken.onReuse,
     maxFamilies: (metadata) => of(metadata).refresh_token_max_families ?? refreshToken.maxFamilies,
     rotates: (metadata, token) => {
-      const rotation = of(metadata).refresh_token_rotation ?? refreshToken.rotation;
-      if (rotation !== 'unless_sender_constrained') return rotation === 'always';
+      if (rotation(metadata) !== 'unless_sender_constrained')
+        return rotation(metadata) === 'always';
       return !token.isSenderConstrained() && !authenticatesWithKey(metadata);
     },
     remaining: (metadata, firstIssuedAt, now) =>
       Math.max(1, Math.min(idleTtl(metadata), firstIssuedAt + absoluteTtl(metadata) - now)),
+  };
+  return {
+    ...policy,
+    inEffect: (metadata) => ({
+      refresh_token_rotation: rotation(metadata),
+      refresh_token_retry_window: policy.retryWindow(metadata, false),
+      refresh_token_on_reuse: policy.onReuse(metadata),
+      refresh_token_idle_ttl: idleTtl(metadata),
+      refresh_token_absolute_ttl: absoluteTtl(metadata),
+      refresh_token_max_families: policy.maxFamilies(metadata) ?? 'no limit',
+    }),
   };
 }
 
