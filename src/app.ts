@@ -3,22 +3,30 @@ import Router from '@koa/router';
 import helmet from 'helmet';
 import Koa, { type Context, type Next } from 'koa';
 import mount from 'koa-mount';
-import type { Provider } from 'oidc-provider';
 import { hasAccounts } from './accounts/accounts.ts';
 import type { Config } from './config.ts';
-import { loadSigningKeys } from './keys/signing-keys.ts';
-import { answerErrors, logRequests } from './operations/http.ts';
+import { installationSecret } from './keys/installation-secrets.ts';
+import {
+  type KeySchedule,
+  fingerprintKeys,
+  loadSigningKeys,
+  maintainKeys,
+} from './keys/signing-keys.ts';
+import { answerErrors, logRefusals, logRequests } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { createApprovals } from './pages/approvals.ts';
 import { createEnginePages } from './pages/engine-pages.ts';
 import { errorPage } from './pages/error-page.ts';
+import { requestsByForm } from './pages/form-requests.ts';
 import { createInteractions } from './pages/interactions.ts';
 import { ownContinuePage } from './pages/continue.ts';
 import { createRenderer, pagePolicy } from './pages/render.ts';
 import { createSetup } from './pages/setup.ts';
+import { type Engine, createEngine } from './provider/engine.ts';
+import { type KeyRotation, createKeyRotation } from './provider/key-rotation.ts';
 import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
-import { createProvider } from './provider/provider.ts';
 import { answered } from './storage/errors.ts';
+import { LONGEST_RESOURCE_TTL } from './storage/resources.ts';
 import { type Storage, runUnit } from './storage/unit-of-work.ts';
 
 export interface AppParts {
@@ -29,7 +37,8 @@ export interface AppParts {
 
 export interface App {
   readonly koa: Koa;
-  readonly provider: Provider;
+  readonly engine: Engine;
+  readonly keyRotation: KeyRotation;
   readonly outgoing: Outgoing;
 }
 
@@ -41,23 +50,34 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   const renderer = createRenderer(base);
 
   const outgoing = createOutgoing({ config, storage, log });
-  const provider = createProvider({
-    config,
-    storage,
-    outgoing,
-    signingKeys: await loadSigningKeys(prisma, keyring),
-    pages: createEnginePages(renderer, async (id) => {
-      const account = await answered(() =>
-        prisma.account.findUnique({ where: { id }, select: { email: true, name: true } }),
-      );
-      return account ? { email: account.email, name: account.name ?? undefined } : undefined;
-    }),
+  const pages = createEnginePages(renderer, async (id) => {
+    const account = await answered(() =>
+      prisma.account.findUnique({ where: { id }, select: { email: true, name: true } }),
+    );
+    return account ? { email: account.email, name: account.name ?? undefined } : undefined;
   });
-  provider.proxy = config.trustProxy;
+  const schedule = keySchedule(config);
+  const { now } = storage;
+  await maintainKeys(prisma, keyring, now(), schedule);
+  const fingerprint = await fingerprintKeys(prisma, now(), schedule);
+  const engine = createEngine(
+    {
+      config,
+      storage,
+      outgoing,
+      pages,
+      pairwiseSecret: await installationSecret(prisma, keyring, 'pairwise'),
+    },
+    await loadSigningKeys(prisma, keyring, now(), schedule),
+    (provider) => {
+      logRefusals(log, provider);
+    },
+  );
+  const keyRotation = createKeyRotation({ storage, schedule, engine, log }, fingerprint);
 
   // One proxy is trusted: the address is the last that it has seen, not one that a client made up before it.
   const koa = new Koa({ proxy: config.trustProxy, maxIpsCount: 1, keys: keyring.cookieKeys });
-  koa.use(logRequests(log, provider));
+  koa.use(logRequests(log));
   koa.use(securityHeaders());
   koa.use(
     answerErrors(log, (ctx, code, description, error) => {
@@ -68,13 +88,14 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   koa.use(renderer.assets);
   koa.use(authorizationServerMetadata());
   koa.use(oneUnitOfWork());
-  koa.use(mount(base || '/', pages()));
+  koa.use(mount(base || '/', ownPages()));
   koa.use(ownContinuePage(renderer, base));
-  koa.use(mount(base || '/', provider));
-  return { koa, provider, outgoing };
+  koa.use(engine.middleware);
+  return { koa, engine, keyRotation, outgoing };
 
-  function pages(): Koa {
+  function ownPages(): Koa {
     const app = new Koa();
+    app.use(requestsByForm(base).routes());
     const home = new Router();
     home.get('/', async (ctx) => {
       const discovery = `${config.issuer}/.well-known/openid-configuration`;
@@ -94,8 +115,8 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
     for (const router of [
       home,
       createSetup({ config, storage, renderer }),
-      createInteractions({ config, storage, provider, renderer }),
-      ...(config.ciba ? [createApprovals({ config, storage, provider, renderer })] : []),
+      createInteractions({ config, storage, engine, renderer }),
+      ...(config.ciba ? [createApprovals({ config, storage, engine, renderer })] : []),
     ]) {
       app.use(router.routes());
     }
@@ -121,6 +142,12 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
       await next();
     };
   }
+}
+
+/** When signing keys change; one that has signed is kept for whatever it may have signed. */
+export function keySchedule({ ttl, keyRotationDays }: Config): KeySchedule {
+  const longest = Math.max(ttl.accessToken, ttl.idToken, ttl.session, LONGEST_RESOURCE_TTL);
+  return { rotateEvery: keyRotationDays * 86_400_000, keptFor: longest * 1000 };
 }
 
 /** URLs are made with the issuer's host, whatever the request says, and with a protocol that the proxy may name. */

@@ -3,6 +3,8 @@
 import { Command } from 'commander';
 import { addClientCommands } from './commands/client.ts';
 import { addFamilyCommands } from './commands/family.ts';
+import { addKeyCommands } from './commands/key.ts';
+import { addResourceCommands } from './commands/resource.ts';
 import { addUserCommands } from './commands/user.ts';
 import { print, withStorage } from './commands/run.ts';
 import { backlog, sweep } from './database/sweep.ts';
@@ -41,11 +43,11 @@ symbolon
       const parts = sweepParts(config, storage);
       if (only) {
         const waiting = await backlog(parts);
-        const { artifacts, grants, families, events } = waiting;
+        const { artifacts, grants, deliveries, families, events } = waiting;
         print(
           json,
           waiting,
-          `Waiting: ${artifacts} artifacts, ${grants} grants, ${families} families, ${events} events.`,
+          `Waiting: ${artifacts} artifacts, ${grants} grants, ${deliveries} messages, ${families} families, ${events} events.`,
         );
       } else {
         const deleted = await sweep(parts);
@@ -56,5 +58,7 @@ symbolon
 addUserCommands(symbolon);
 addClientCommands(symbolon);
 addFamilyCommands(symbolon);
+addResourceCommands(symbolon);
+addKeyCommands(symbolon);
 
 await symbolon.parseAsync().catch(explainExit);

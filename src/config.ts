@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { type ClaimsConfig, readClaimsFile } from './claims-config.ts';
 
 interface Setting {
   /** What a value must look like, in words: the end of the sentence "it wants …". */
@@ -171,6 +172,52 @@ export const settings = {
     wants: '`true` or `false`',
     help: 'Whether clients registered with the grant `password` may use it. RFC 9700 §2.4: it MUST NOT be used. For migrations only.',
   },
+  SYMBOLON_ENABLE_TOKEN_EXCHANGE: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether clients registered with the grant `urn:ietf:params:oauth:grant-type:token-exchange` may use it (RFC 8693), as their metadata allows.',
+  },
+  SYMBOLON_REGISTRATION: {
+    schema: z.enum(['off', 'token', 'open']).default('off'),
+    wants: '`off`, `token` or `open`',
+    help: 'Who may register clients at `/register` (RFC 7591): nobody, whoever has an initial access token (`symbolon client invite`), or anybody.',
+  },
+  SYMBOLON_ENABLE_CLIENT_ID_METADATA_DOCUMENTS: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether a client may be an https URL at which its metadata is found (OAuth Client ID Metadata Document, draft 02).',
+  },
+  SYMBOLON_ENABLE_ENCRYPTION: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether clients may have ID tokens and other signed answers encrypted for their keys.',
+  },
+  SYMBOLON_AUTHORIZATION_DETAILS_TYPES: {
+    schema: z
+      .string()
+      .regex(/^[\w:./-]+(,[\w:./-]+)*$/)
+      .transform((value) => value.split(','))
+      .optional(),
+    wants: 'names separated by commas',
+    help: 'The types of rich authorization requests that clients may make (RFC 9396); the consent page shows what is asked for.',
+    fallback: 'rich authorization requests are off',
+  },
+  SYMBOLON_REQUIRE_PKCE: {
+    schema: boolean.default(false),
+    wants: '`true` or `false`',
+    help: 'Whether every client must use PKCE (RFC 7636); public clients always must.',
+  },
+  SYMBOLON_KEY_ROTATION_DAYS: {
+    schema: integer(1, 3650).default(90),
+    wants: 'a number of days from 1 to 3650',
+    help: 'How long a key signs before the next one does.',
+  },
+  SYMBOLON_CLAIMS_FILE: {
+    schema: z.string().min(1).optional(),
+    wants: 'the path of a file',
+    help: 'A JSON file with scopes and claims of your own, and with what goes into tokens; see [Claims](clients.md#claims-and-scopes-of-your-own).',
+    fallback: 'the standard claims only',
+  },
   SYMBOLON_ENABLE_CIBA: {
     schema: boolean.default(false),
     wants: '`true` or `false`',
@@ -180,6 +227,30 @@ export const settings = {
     schema: boolean.default(false),
     wants: '`true` or `false`',
     help: 'Whether the provider’s own requests (`jwks_uri`, back-channel logout, CIBA notifications) may go to loopback and private addresses. Only where every client is trusted.',
+  },
+  SYMBOLON_TLS_CERT: {
+    schema: z.string().min(1).optional(),
+    wants: 'the path of a PEM file',
+    help: 'The certificate chain of the provider’s own TLS listener, with `SYMBOLON_TLS_KEY`. Without it a TLS proxy stands in front.',
+    fallback: 'plain http',
+  },
+  SYMBOLON_TLS_KEY: {
+    schema: z.string().min(1).optional(),
+    wants: 'the path of a PEM file',
+    help: 'The private key of `SYMBOLON_TLS_CERT`.',
+    fallback: 'plain http',
+  },
+  SYMBOLON_MTLS_PORT: {
+    schema: integer(1, 65_535).optional(),
+    wants: 'a port number',
+    help: 'A second TLS port that asks for client certificates (RFC 8705 §5). Switches mutual TLS on; discovery tells it in `mtls_endpoint_aliases`. Needs `SYMBOLON_TLS_CERT`.',
+    fallback: 'no such port',
+  },
+  SYMBOLON_TLS_CLIENT_CA: {
+    schema: z.string().min(1).optional(),
+    wants: 'the path of a PEM file',
+    help: 'The authorities whose client certificates count for `tls_client_auth` on `SYMBOLON_MTLS_PORT`.',
+    fallback: 'no certificate counts as verified',
   },
   SYMBOLON_TLS_CLIENT_CERT_HEADER: {
     schema: z
@@ -240,6 +311,23 @@ export interface Config {
   readonly jwtBearerGrant: boolean;
   readonly passwordGrant: boolean;
   readonly ciba: boolean;
+  readonly tokenExchange: boolean;
+  readonly registration: 'off' | 'token' | 'open';
+  readonly clientIdMetadataDocuments: boolean;
+  readonly encryption: boolean;
+  readonly authorizationDetailsTypes: readonly string[];
+  readonly requirePkce: boolean;
+  readonly keyRotationDays: number;
+  readonly claims: ClaimsConfig;
+  /** The provider's own TLS listeners: paths of PEM files. */
+  readonly tls:
+    | {
+        readonly cert: string;
+        readonly key: string;
+        readonly mtlsPort: number | undefined;
+        readonly clientCa: string | undefined;
+      }
+    | undefined;
   readonly allowPrivateAddresses: boolean;
   /** The headers of the TLS proxy; lower case. */
   readonly tlsClient:
@@ -299,6 +387,28 @@ export function readConfig(environment: Environment): Config {
       'SYMBOLON_TRUST_PROXY: got "false", wants `true`, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
     );
   }
+  const { SYMBOLON_TLS_CERT: cert, SYMBOLON_TLS_KEY: key } = value;
+  if ((cert === undefined) !== (key === undefined)) {
+    const [missing, given] =
+      cert === undefined
+        ? ['SYMBOLON_TLS_CERT', 'SYMBOLON_TLS_KEY']
+        : ['SYMBOLON_TLS_KEY', 'SYMBOLON_TLS_CERT'];
+    mistakes.push(`${missing}: got nothing, wants the path of a PEM file, since ${given} is set`);
+  }
+  if (value.SYMBOLON_MTLS_PORT !== undefined && cert === undefined) {
+    mistakes.push(
+      'SYMBOLON_TLS_CERT: got nothing, wants the path of a PEM file, since SYMBOLON_MTLS_PORT is set',
+    );
+  }
+  let claims: ClaimsConfig = { scopes: {}, access_token: [], id_token: [] };
+  try {
+    if (value.SYMBOLON_CLAIMS_FILE !== undefined)
+      claims = readClaimsFile(value.SYMBOLON_CLAIMS_FILE);
+  } catch (error) {
+    mistakes.push(
+      `SYMBOLON_CLAIMS_FILE: got "${value.SYMBOLON_CLAIMS_FILE}", wants a file as docs/clients.md describes it (${(error as Error).message})`,
+    );
+  }
   if (mistakes.length > 0) throw new ConfigError(mistakes);
 
   return {
@@ -330,6 +440,26 @@ export function readConfig(environment: Environment): Config {
     jwtBearerGrant: value.SYMBOLON_ENABLE_JWT_BEARER_GRANT,
     passwordGrant: value.SYMBOLON_ENABLE_PASSWORD_GRANT,
     ciba: value.SYMBOLON_ENABLE_CIBA,
+    tokenExchange: value.SYMBOLON_ENABLE_TOKEN_EXCHANGE,
+    registration: value.SYMBOLON_REGISTRATION,
+    clientIdMetadataDocuments: value.SYMBOLON_ENABLE_CLIENT_ID_METADATA_DOCUMENTS,
+    encryption: value.SYMBOLON_ENABLE_ENCRYPTION,
+    authorizationDetailsTypes: value.SYMBOLON_AUTHORIZATION_DETAILS_TYPES ?? [],
+    requirePkce: value.SYMBOLON_REQUIRE_PKCE,
+    keyRotationDays: value.SYMBOLON_KEY_ROTATION_DAYS,
+    claims,
+    tls:
+      value.SYMBOLON_TLS_CERT === undefined || value.SYMBOLON_TLS_KEY === undefined
+        ? undefined
+        : {
+            cert: resolve(value.SYMBOLON_TLS_CERT),
+            key: resolve(value.SYMBOLON_TLS_KEY),
+            mtlsPort: value.SYMBOLON_MTLS_PORT,
+            clientCa:
+              value.SYMBOLON_TLS_CLIENT_CA === undefined
+                ? undefined
+                : resolve(value.SYMBOLON_TLS_CLIENT_CA),
+          },
     allowPrivateAddresses: value.SYMBOLON_ALLOW_PRIVATE_ADDRESSES,
     tlsClient:
       value.SYMBOLON_TLS_CLIENT_CERT_HEADER === undefined

@@ -1,5 +1,7 @@
 // Starts the provider: settings, database, application, listening; and stops it gracefully.
-import { type Server, type ServerResponse, createServer } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { hasAccounts } from './accounts/accounts.ts';
 import { createApp } from './app.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
@@ -20,21 +22,24 @@ export interface Running {
 export async function serve(config: Config): Promise<Running> {
   const log = createLog(config.logLevel);
   const { storage, close } = await openStorage(config);
-  const server = createServer();
+  const servers = listeners(config);
   const inFlight = new Set<ServerResponse>();
-  let delivering: { stop(): Promise<void> };
+  let background: { stop(): Promise<void> }[];
   try {
-    const { koa, outgoing } = await createApp({ config, storage, log });
+    const { koa, outgoing, keyRotation } = await createApp({ config, storage, log });
     koa.silent = true; // what goes wrong is logged by the application itself
     const handle = koa.callback();
-    server.on('request', (request, response) => {
-      inFlight.add(response);
-      response.once('close', () => inFlight.delete(response));
-      void handle(request, response);
-    });
-    await listen(server, config);
-    delivering = outgoing.start();
+    for (const { server, port } of servers) {
+      server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+        inFlight.add(response);
+        response.once('close', () => inFlight.delete(response));
+        void handle(request, response);
+      });
+      await listen(server, port, config.host);
+    }
+    background = [outgoing.start(), keyRotation.start()];
   } catch (error) {
+    for (const { server } of servers) server.close();
     await close();
     throw error;
   }
@@ -46,7 +51,7 @@ export async function serve(config: Config): Promise<Running> {
     config,
     (await hasAccounts(storage.prisma)) ? undefined : setupLink(config, storage.keyring),
   );
-  if (config.issuer.startsWith('https:') && !config.trustProxy) {
+  if (config.issuer.startsWith('https:') && !config.trustProxy && !config.tls) {
     log.warn(
       'The issuer is https but SYMBOLON_TRUST_PROXY is off: behind a TLS proxy, URLs will be http.',
     );
@@ -58,8 +63,8 @@ export async function serve(config: Config): Promise<Running> {
     stop: () =>
       (stopping ??= (async () => {
         log.info('stopping');
-        await closeServer(server, inFlight);
-        await Promise.all([sweeping.stop(), delivering.stop()]);
+        await Promise.all(servers.map(({ server }) => closeServer(server, inFlight)));
+        await Promise.all([sweeping, ...background].map((work) => work.stop()));
         await close();
         log.info('stopped');
       })()),
@@ -74,7 +79,25 @@ export function sweepParts(
   return { prisma, now, retention: ttl.refreshTokenRetention };
 }
 
-function listen(server: Server, { port, host }: Config): Promise<void> {
+/** One for everybody; with SYMBOLON_MTLS_PORT a second one that asks for certificates (RFC 8705 §5). */
+function listeners({ port, tls }: Config): { server: Server; port: number }[] {
+  if (!tls) return [{ server: createServer(), port }];
+  const own = { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
+  const servers = [{ server: createTlsServer(own), port }];
+  if (tls.mtlsPort !== undefined) {
+    // A certificate that no authority vouches for may still be one that a client has registered.
+    const asking = {
+      ...own,
+      requestCert: true,
+      rejectUnauthorized: false,
+      ca: tls.clientCa === undefined ? [] : readFileSync(tls.clientCa),
+    };
+    servers.push({ server: createTlsServer(asking), port: tls.mtlsPort });
+  }
+  return servers;
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';

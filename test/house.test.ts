@@ -18,6 +18,7 @@ const storeys = [
   ['keys'],
   ['database'],
   ['config.ts', 'generated'],
+  ['claims-config.ts'],
 ];
 const storey = (place: string): number => storeys.findIndex((places) => places.includes(place));
 

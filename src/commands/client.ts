@@ -1,12 +1,14 @@
 // symbolon client: registering relying parties. Metadata is the specification's (OpenID Connect Dynamic Client
 // Registration 1.0 §2) and is validated by the engine before anything is written.
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { type Provider, errors } from 'oidc-provider';
 import { createApp } from '../app.ts';
 import { audit } from '../operations/audit.ts';
 import { createLog } from '../operations/log.ts';
+import { cibaGrant } from '../provider/ciba.ts';
+import { jwtBearer } from '../provider/extra-grants.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
+import { tokenExchange } from '../provider/token-exchange.ts';
 import {
   type ClientMetadata,
   findClient,
@@ -15,11 +17,17 @@ import {
   updateClient,
 } from '../storage/clients.ts';
 import { isTaken } from '../storage/errors.ts';
+import { runUnit } from '../storage/unit-of-work.ts';
 import { commandLine, revokeClient } from '../storage/revocation.ts';
-import { CommandError, date, print, secretFromStdin, table, withStorage } from './run.ts';
+import { CommandError, date, jsonFile, print, secretFromStdin, table, withStorage } from './run.ts';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
-const grantNames: Record<string, string> = { device_code: DEVICE };
+const grantNames: Record<string, string> = {
+  device_code: DEVICE,
+  ciba: cibaGrant,
+  token_exchange: tokenExchange,
+  jwt_bearer: jwtBearer,
+};
 
 interface AddOptions {
   redirectUri?: string[];
@@ -48,7 +56,7 @@ export function addClientCommands(symbolon: Command): void {
     )
     .option(
       '--grant <type...>',
-      'authorization_code, refresh_token, client_credentials, device_code (default: the first two)',
+      'authorization_code, refresh_token, client_credentials, device_code, ciba, token_exchange, jwt_bearer (default: the first two)',
     )
     .option('--name <name>', 'what people see')
     .option('--metadata <file>', 'a JSON file with more client metadata')
@@ -61,7 +69,8 @@ export function addClientCommands(symbolon: Command): void {
       const given = await givenMetadata(id, options);
       const secret = options.secretStdin ? await secretFromStdin('client secret') : undefined;
       await withStorage(async ({ config, storage }) => {
-        const { provider } = await createApp({ config, storage, log: createLog('silent') });
+        const { provider } = (await createApp({ config, storage, log: createLog('silent') }))
+          .engine;
         const needsSecret = (
           provider.Client as unknown as { needsSecret(metadata: object): boolean }
         ).needsSecret(given);
@@ -149,7 +158,7 @@ export function addClientCommands(symbolon: Command): void {
     .requiredOption('--metadata <file>', 'a JSON file with the metadata that changes')
     .option('--json', 'print JSON for a program to read')
     .action(async (id: string, { metadata: file, json }: { metadata: string; json?: boolean }) => {
-      const changes = await metadataFile(file);
+      const changes = await jsonFile('--metadata', file);
       refuseFixed(changes);
       await withStorage(async ({ config, storage }) => {
         const { prisma, keyring } = storage;
@@ -161,7 +170,8 @@ export function addClientCommands(symbolon: Command): void {
             'token_endpoint_auth_method: cannot be changed, since the secret is kept as this method needs it. Remove the client and add it again.',
           );
         }
-        const { provider } = await createApp({ config, storage, log: createLog('silent') });
+        const { provider } = (await createApp({ config, storage, log: createLog('silent') }))
+          .engine;
         await validate(provider, {
           ...metadata,
           client_id: id,
@@ -172,6 +182,35 @@ export function addClientCommands(symbolon: Command): void {
         print(json, metadata, `Changed ${id}.`);
       });
     });
+
+  client
+    .command('invite')
+    .description(
+      'make an initial access token, with which an application registers itself (RFC 7591 §3)',
+    )
+    .option('--expires-in <seconds>', 'how long it may be used', '86400')
+    .option('--json', 'print JSON for a program to read')
+    .action(({ expiresIn, json }: { expiresIn: string; json?: boolean }) =>
+      withStorage(async ({ config, storage }) => {
+        const seconds = Number(expiresIn);
+        if (!Number.isInteger(seconds) || seconds < 1)
+          throw new CommandError('--expires-in: wants a number of seconds');
+        if (config.registration === 'off')
+          throw new CommandError('SYMBOLON_REGISTRATION is off: set it to "token" first.');
+        const { provider } = (await createApp({ config, storage, log: createLog('silent') }))
+          .engine;
+        let token = '';
+        await runUnit(storage, commandLine, async () => {
+          token = await new provider.InitialAccessToken({ expiresIn: seconds }).save();
+        });
+        await audit(storage.prisma, {}, { type: 'client.invited', detail: { seconds } });
+        print(
+          json,
+          { initial_access_token: token, expires_in: seconds },
+          `${token}\n\nIt is shown this once. The application sends it as a bearer token to ${config.issuer}/register.`,
+        );
+      }),
+    );
 
   client
     .command('remove')
@@ -193,7 +232,7 @@ export function addClientCommands(symbolon: Command): void {
 }
 
 async function givenMetadata(id: string, options: AddOptions): Promise<ClientMetadata> {
-  const file = options.metadata === undefined ? {} : await metadataFile(options.metadata);
+  const file = options.metadata === undefined ? {} : await jsonFile('--metadata', options.metadata);
   refuseFixed(file);
   const grants = options.grant?.map((name) => grantNames[name] ?? name);
   const metadata: ClientMetadata = {
@@ -220,20 +259,6 @@ function refuseFixed(metadata: Record<string, unknown>): void {
         `${name}: is not taken from the metadata file; give it on the command line when the client is added.`,
       );
   }
-}
-
-async function metadataFile(path: string): Promise<Record<string, unknown>> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new CommandError(`--metadata: ${path} cannot be read (${(error as Error).message}).`);
-  });
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
-  } catch {
-    // Told below, like any other text that is no JSON object.
-  }
-  throw new CommandError(`--metadata: ${path} does not hold a JSON object.`);
 }
 
 async function validate(provider: Provider, metadata: ClientMetadata): Promise<void> {

@@ -1,4 +1,5 @@
 // What every command needs: the storage of this installation, and printing for people or for programs.
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { PassThrough } from 'node:stream';
 import { type Config, loadConfig } from '../config.ts';
@@ -48,6 +49,21 @@ export function table(heading: readonly string[], rows: readonly (readonly strin
         .trimEnd(),
     )
     .join('\n');
+}
+
+/** The JSON object in a file. @param option the option that named it, for the error */
+export async function jsonFile(option: string, path: string): Promise<Record<string, unknown>> {
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new CommandError(`${option}: ${path} cannot be read (${(error as Error).message}).`);
+  });
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>;
+  } catch {
+    // Told below, like any other text that is no JSON object.
+  }
+  throw new CommandError(`${option}: ${path} does not hold a JSON object.`);
 }
 
 /** One secret from standard input, without the newline at its end. */

@@ -13,13 +13,15 @@ import {
   signOutEverywhere,
   unlockAccount,
 } from '../accounts/changes.ts';
-import type { Account } from '../generated/client.ts';
+import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../claims-config.ts';
+import type { Account, Prisma } from '../generated/client.ts';
 import { commandLine } from '../storage/revocation.ts';
 import { audit } from '../operations/audit.ts';
 import {
   CommandError,
   askSecret,
   date,
+  jsonFile,
   print,
   secretFromStdin,
   table,
@@ -65,6 +67,36 @@ export function addUserCommands(symbolon: Command): void {
           }
         });
       },
+    );
+
+  user
+    .command('claims')
+    .description('show what applications may be told about a person, or change it')
+    .argument('<email>')
+    .option('--set <file>', 'a JSON file with claims; what it sets to null is removed')
+    .option('--json', 'print JSON for a program to read')
+    .action((email: string, { set, json }: { set?: string; json?: boolean }) =>
+      withStorage(async ({ config, storage: { prisma } }) => {
+        const account = await findAccountByEmail(prisma, email);
+        if (!account) throw new CommandError(`There is nobody with the address ${email}.`);
+        let claims = account.claims as Record<string, unknown>;
+        if (set !== undefined) {
+          const changed = { ...claims, ...claimsIn(await jsonFile('--set', set), config.claims) };
+          claims = Object.fromEntries(
+            Object.entries(changed).filter(([, value]) => value !== null),
+          );
+          await prisma.account.update({
+            where: { id: account.id },
+            data: { claims: claims as Prisma.InputJsonObject },
+          });
+          await audit(prisma, {}, { type: 'account.changed', accountId: account.id });
+        }
+        const rows = Object.entries(claims).map(([name, value]) => [
+          name,
+          typeof value === 'string' ? value : JSON.stringify(value),
+        ]);
+        print(json, claims, table(['CLAIM', 'VALUE'], rows));
+      }),
     );
 
   user
@@ -190,4 +222,19 @@ function shown({ id, email, emailVerified, name, admin, lockedAt, createdAt }: A
     locked_at: lockedAt,
     created_at: createdAt,
   };
+}
+
+// Each claim has a type; one that the settings do not know would never be told to anybody.
+function claimsIn(claims: Record<string, unknown>, config: ClaimsConfig): Record<string, unknown> {
+  const types = accountClaimTypes(config);
+  for (const [name, value] of Object.entries(claims)) {
+    const type = types[name];
+    if (!type)
+      throw new CommandError(
+        `${name}: there is no such claim. It is a standard one of OpenID Connect, or one of SYMBOLON_CLAIMS_FILE; name and email have commands of their own.`,
+      );
+    if (value !== null && !claimTypes[type].safeParse(value).success)
+      throw new CommandError(`${name}: wants ${type}, got ${JSON.stringify(value)}`);
+  }
+  return claims;
 }

@@ -21,6 +21,7 @@ export interface SweepParts {
 export interface Backlog {
   readonly artifacts: number;
   readonly grants: number;
+  readonly deliveries: number;
   readonly families: number;
   readonly events: number;
 }
@@ -71,8 +72,8 @@ export async function backlog(parts: SweepParts): Promise<Backlog> {
       return Number(row?.count ?? 0);
     }),
   );
-  const [artifacts = 0, grants = 0, families = 0, events = 0] = counts;
-  return { artifacts, grants, families, events };
+  const [artifacts = 0, grants = 0, deliveries = 0, families = 0, events = 0] = counts;
+  return { artifacts, grants, deliveries, families, events };
 }
 
 function expiries({ now, retention }: SweepParts): { table: Prisma.Sql; expired: Prisma.Sql }[] {
@@ -81,6 +82,7 @@ function expiries({ now, retention }: SweepParts): { table: Prisma.Sql; expired:
   return [
     { table: Prisma.sql`artifact`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`"grant"`, expired: Prisma.sql`expires_at < ${expired}` },
+    { table: Prisma.sql`delivery`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`refresh_family`, expired: Prisma.sql`absolute_expires_at < ${explained}` },
     // An event goes with the family that it explains; others after the retention.
     {

@@ -66,16 +66,24 @@ export class Keyring {
 
   /** Opens what {@link seal} made. @throws {SealError} */
   unseal(context: string, sealed: Uint8Array): string {
-    for (const key of this.macs('seal', context)) {
+    return this.#open(context, sealed).text;
+  }
+
+  /** The same, sealed under the first secret; nothing when it is already. @throws {SealError} */
+  reseal(context: string, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
+    const { text, index } = this.#open(context, sealed);
+    return index === 0 ? undefined : this.seal(context, text);
+  }
+
+  #open(context: string, sealed: Uint8Array): { text: string; index: number } {
+    for (const [index, key] of this.macs('seal', context).entries()) {
       const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV), {
         authTagLength: TAG,
       });
       decipher.setAuthTag(sealed.subarray(IV, IV + TAG));
       try {
-        return Buffer.concat([
-          decipher.update(sealed.subarray(IV + TAG)),
-          decipher.final(),
-        ]).toString('utf8');
+        const body = [decipher.update(sealed.subarray(IV + TAG)), decipher.final()];
+        return { text: Buffer.concat(body).toString('utf8'), index };
       } catch {
         // Sealed under another secret: the next one is tried.
       }

@@ -1,40 +1,198 @@
-// The keys that sign tokens: made at the first start, kept in the database with their private part sealed.
-// RS256 is what a client that registers nothing gets (OIDC Core §15.1), ES256 is for those that ask for it.
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+// The keys that sign tokens, in the database with their private part sealed. Of each algorithm there is always one
+// that signs and one that is published already and will sign next; one that has signed stays published until the last
+// token that it signed has expired: next → current → retired → gone.
+import { createPublicKey, generateKeyPair } from 'node:crypto';
+import { promisify } from 'node:util';
 import { type JWK, calculateJwkThumbprint } from 'jose';
-import type { Prisma, PrismaClient } from '../generated/client.ts';
+import type { Prisma, PrismaClient, SigningKey } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
 
-const MAKING_KEYS = 5_991_002; // an advisory lock: processes that start together make the keys once
+const ROTATING = 5_991_002; // an advisory lock: of several processes one makes and promotes keys
 
-/** The private signing keys, as JWKs with `kid`, `alg` and `use`. */
-export async function loadSigningKeys(prisma: PrismaClient, keyring: Keyring): Promise<JWK[]> {
-  const rows = await prisma.$transaction(async (database) => {
-    await database.$executeRaw`SELECT pg_advisory_xact_lock(${MAKING_KEYS})`;
-    const kept = await database.signingKey.findMany({ orderBy: { createdAt: 'asc' } });
-    if (kept.length > 0) return kept;
-    const made = await Promise.all([
-      makeKey(
-        keyring,
-        'RS256',
-        generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }),
-      ),
-      makeKey(
-        keyring,
-        'ES256',
-        generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }),
-      ),
-    ]);
-    return database.signingKey.createManyAndReturn({ data: made });
+/** RS256 is what a client that registers nothing gets (OIDC Core §15.1); ES256 is recommended. */
+export const signingAlgorithms = ['RS256', 'ES256', 'PS256', 'EdDSA'] as const;
+export type SigningAlgorithm = (typeof signingAlgorithms)[number];
+
+/** How long a key is published before it signs: whoever keeps a copy of the JWKS has it by then. Milliseconds. */
+export const PUBLISHED_BEFORE = 86_400_000;
+
+/** Times in milliseconds. */
+export interface KeySchedule {
+  /** How long a key signs. */
+  readonly rotateEvery: number;
+  /** How long one that has signed stays published: the longest life of what it signed. */
+  readonly keptFor: number;
+}
+
+export type KeyState = 'next' | 'current' | 'retired' | 'gone';
+
+type KeyTimes = Pick<SigningKey, 'kid' | 'alg' | 'createdAt' | 'signsFrom'>;
+
+/** The state of each key, by its `kid`. */
+export function keyStates(
+  keys: readonly KeyTimes[],
+  now: Date,
+  { keptFor }: Pick<KeySchedule, 'keptFor'>,
+): Map<string, KeyState> {
+  const states = new Map<string, KeyState>();
+  for (const alg of new Set(keys.map((key) => key.alg))) {
+    const ofAlg = keys
+      .filter((key) => key.alg === alg)
+      .sort((a, b) => startOf(b) - startOf(a) || (a.kid < b.kid ? -1 : 1));
+    let retiredAt: number | undefined; // since when the key after this one signs
+    for (const key of ofAlg) {
+      const signsFrom = startOf(key);
+      if (signsFrom > now.getTime()) states.set(key.kid, 'next');
+      else if (retiredAt === undefined) states.set(key.kid, 'current');
+      else states.set(key.kid, retiredAt + keptFor > now.getTime() ? 'retired' : 'gone');
+      if (signsFrom <= now.getTime()) retiredAt = signsFrom;
+    }
+  }
+  return states;
+}
+
+export interface KeyPlan {
+  /** Keys that begin to sign. */
+  readonly promote: readonly string[];
+  /** Algorithms that get a new next key; one that has none at all, a current key as well. */
+  readonly make: readonly { alg: SigningAlgorithm; signsNow: boolean }[];
+  readonly remove: readonly string[];
+}
+
+/** What is due now. */
+export function planKeys(keys: readonly KeyTimes[], now: Date, schedule: KeySchedule): KeyPlan {
+  const states = keyStates(keys, now, schedule);
+  // The earliest first: what another process, whose clock is ahead, has promoted already.
+  const ordered = keys.toSorted((a, b) => startOf(a) - startOf(b) || 0);
+  const promote: string[] = [];
+  const make: { alg: SigningAlgorithm; signsNow: boolean }[] = [];
+  for (const alg of signingAlgorithms) {
+    const find = (state: KeyState) =>
+      ordered.find((key) => key.alg === alg && states.get(key.kid) === state);
+    const [current, next] = [find('current'), find('next')];
+    if (!current && next) promote.push(next.kid);
+    if (!current && !next) make.push({ alg, signsNow: true });
+    const isOver = current && startOf(current) + schedule.rotateEvery <= now.getTime();
+    const isKnown = next && next.createdAt.getTime() + PUBLISHED_BEFORE <= now.getTime();
+    if (isOver && isKnown && next.signsFrom === null) promote.push(next.kid);
+    if (!next || promote.includes(next.kid)) make.push({ alg, signsNow: false });
+  }
+  const remove = keys.filter(({ kid }) => states.get(kid) === 'gone').map(({ kid }) => kid);
+  return { promote, make, remove };
+}
+
+/** Makes, promotes and removes the keys that are due. Any process may do so at any time. */
+export async function maintainKeys(
+  prisma: PrismaClient,
+  keyring: Keyring,
+  now: Date,
+  schedule: KeySchedule,
+): Promise<void> {
+  const due = planKeys(await prisma.signingKey.findMany(), now, schedule);
+  if (due.make.length + due.promote.length + due.remove.length === 0) return;
+  // Made before the lock is taken; what another process has made meanwhile is not needed any more.
+  const made = await Promise.all(
+    due.make.map(async (wanted) => ({ ...wanted, key: await makeKey(keyring, wanted.alg, now) })),
+  );
+  await prisma.$transaction(async (database) => {
+    await database.$executeRaw`SELECT pg_advisory_xact_lock(${ROTATING})`;
+    const plan = planKeys(await database.signingKey.findMany(), now, schedule);
+    for (const kid of plan.promote) await signFrom(database, kid, now);
+    await database.signingKey.createMany({
+      data: plan.make.flatMap(({ alg, signsNow }) => {
+        const key = made.find((one) => one.alg === alg && one.signsNow === signsNow)?.key;
+        return key ? [{ ...key, signsFrom: signsNow ? now : null }] : [];
+      }),
+    });
+    await database.signingKey.deleteMany({ where: { kid: { in: [...plan.remove] } } });
   });
-  return rows.map(({ kid, sealed }) => JSON.parse(keyring.unseal(contextOf(kid), sealed)) as JWK);
+}
+
+/**
+ * Ends the turn of the keys that sign: the next ones sign once they have been published long enough, or at once.
+ *
+ * @param atOnce for a key that is no longer secret: relying parties must fetch the JWKS again if they have none of
+ * the last hours
+ * @returns the keys that take over, with the time from which they sign
+ */
+export async function rotateKeys(
+  prisma: PrismaClient,
+  keyring: Keyring,
+  now: Date,
+  schedule: KeySchedule,
+  atOnce: boolean,
+): Promise<{ kid: string; alg: string; signsFrom: Date }[]> {
+  await maintainKeys(prisma, keyring, now, schedule);
+  const rotated = await prisma.$transaction(async (database) => {
+    await database.$executeRaw`SELECT pg_advisory_xact_lock(${ROTATING})`;
+    const keys = await database.signingKey.findMany();
+    const states = keyStates(keys, now, schedule);
+    const next = keys.filter(({ kid }) => states.get(kid) === 'next');
+    return Promise.all(
+      next.map(async ({ kid, alg, createdAt }) => {
+        const known = createdAt.getTime() + PUBLISHED_BEFORE;
+        const signsFrom = atOnce ? now : new Date(Math.max(known, now.getTime()));
+        await signFrom(database, kid, signsFrom);
+        return { kid, alg, signsFrom };
+      }),
+    );
+  });
+  await maintainKeys(prisma, keyring, now, schedule);
+  return rotated;
+}
+
+/** What tells whether the keys are others than before, without opening any. */
+export async function fingerprintKeys(
+  prisma: PrismaClient,
+  now: Date,
+  schedule: KeySchedule,
+): Promise<string> {
+  const keys = await prisma.signingKey.findMany({
+    select: { kid: true, alg: true, createdAt: true, signsFrom: true },
+    orderBy: { kid: 'asc' },
+  });
+  const states = keyStates(keys, now, schedule);
+  return keys.map(({ kid }) => `${kid} ${states.get(kid)}`).join('\n');
+}
+
+/** The private signing keys, as JWKs with `kid`, `alg` and `use`: those that sign first. */
+export async function loadSigningKeys(
+  prisma: PrismaClient,
+  keyring: Keyring,
+  now: Date,
+  schedule: KeySchedule,
+): Promise<JWK[]> {
+  const keys = await prisma.signingKey.findMany({
+    orderBy: [{ createdAt: 'asc' }, { kid: 'asc' }],
+  });
+  const states = keyStates(keys, now, schedule);
+  const published = (['current', 'next', 'retired'] as const).flatMap((state) =>
+    keys.filter(({ kid }) => states.get(kid) === state),
+  );
+  return published.map(
+    ({ kid, sealed }) => JSON.parse(keyring.unseal(signingKeyContext(kid), sealed)) as JWK,
+  );
+}
+
+/** The record's own identity, under which its private part is sealed. */
+export function signingKeyContext(kid: string): string {
+  return `signing key ${kid}`;
+}
+
+async function signFrom(
+  database: Prisma.TransactionClient,
+  kid: string,
+  signsFrom: Date,
+): Promise<void> {
+  await database.signingKey.update({ where: { kid }, data: { signsFrom } });
 }
 
 async function makeKey(
   keyring: Keyring,
-  alg: string,
-  key: JWK,
+  alg: SigningAlgorithm,
+  now: Date,
 ): Promise<Prisma.SigningKeyCreateManyInput> {
+  const key = (await newPrivateKey(alg)).export({ format: 'jwk' });
   const kid = await calculateJwkThumbprint(key); // RFC 7638
   const publicPart = createPublicKey({ key, format: 'jwk' }).export({ format: 'jwk' });
   const about = { kid, alg, use: 'sig' };
@@ -42,10 +200,26 @@ async function makeKey(
     kid,
     alg,
     publicJwk: { ...publicPart, ...about } as Prisma.InputJsonObject,
-    sealed: keyring.seal(contextOf(kid), JSON.stringify({ ...key, ...about })),
+    sealed: keyring.seal(signingKeyContext(kid), JSON.stringify({ ...key, ...about })),
+    createdAt: now,
   };
 }
 
-function contextOf(kid: string): string {
-  return `signing key ${kid}`;
+const generate = promisify(generateKeyPair);
+
+async function newPrivateKey(alg: SigningAlgorithm) {
+  switch (alg) {
+    case 'RS256':
+    case 'PS256':
+      return (await generate('rsa', { modulusLength: 2048 })).privateKey;
+    case 'ES256':
+      return (await generate('ec', { namedCurve: 'P-256' })).privateKey;
+    case 'EdDSA':
+      return (await generate('ed25519')).privateKey;
+  }
+}
+
+// A next key has no start yet.
+function startOf({ signsFrom }: KeyTimes): number {
+  return signsFrom?.getTime() ?? Infinity;
 }

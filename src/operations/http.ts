@@ -12,8 +12,8 @@ export type ShowError = (
   error: unknown,
 ) => void;
 
-/** One line a request, and one for each error of the engine with the reason that the client is not told. */
-export function logRequests(log: Log, provider: Provider) {
+/** One line for each error of the engine, with the reason that the client is not told. */
+export function logRefusals(log: Log, provider: Provider): void {
   const refused = (ctx: KoaContextWithOIDC, error: errors.OIDCProviderError) => {
     const client = ctx.oidc.client?.clientId;
     const { error: code, error_detail: detail } = error;
@@ -28,6 +28,11 @@ export function logRequests(log: Log, provider: Provider) {
     'revocation',
     'pushed_authorization_request',
     'device_authorization',
+    'backchannel_authentication',
+    'registration_create',
+    'registration_read',
+    'registration_update',
+    'registration_delete',
     'code_verification',
     'device_resume',
     'end_session',
@@ -38,7 +43,10 @@ export function logRequests(log: Log, provider: Provider) {
   provider.on('server_error', (ctx, error) => {
     failed(log, ctx, error);
   });
+}
 
+/** One line a request. */
+export function logRequests(log: Log) {
   return async (ctx: Context, next: Next) => {
     const started = process.hrtime.bigint();
     ctx.state['requestId'] = randomUUID();
@@ -123,7 +131,8 @@ function isRefusal(error: unknown): error is errors.OIDCProviderError {
 }
 
 function statusOf(error: unknown): number {
-  const { status, expose } = error as { status?: unknown; expose?: unknown };
+  const { status, expose, code } = error as { status?: unknown; expose?: unknown; code?: unknown };
+  if (typeof code === 'string' && code.startsWith('Z_')) return 400; // a body that cannot be inflated
   return typeof status === 'number' && status >= 400 && status < 500 && expose === true
     ? status
     : 500;

@@ -1,12 +1,12 @@
 // What applications have asked a person who was not at their browser (OpenID CIBA): /approve shows it, and takes the
 // answer. Each form is bound to the person and to the request that it answers.
-import { bodyParser } from '@koa/bodyparser';
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { type Provider, errors } from 'oidc-provider';
 import { authenticate } from '../accounts/accounts.ts';
 import type { Config } from '../config.ts';
+import type { Engine } from '../provider/engine.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { audit } from '../operations/audit.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
@@ -15,29 +15,34 @@ import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { type SignedIn, createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
+import { ownForm } from './form-requests.ts';
 import { formToken, isFormToken } from './form-token.ts';
 import type { Renderer } from './render.ts';
-import { lifetimeInWords, presentScopes } from './scopes-view.ts';
+import { lifetimeInWords, presentScopes, requestedResources } from './scopes-view.ts';
 
 export interface ApprovalParts {
   readonly config: Config;
   readonly storage: Storage;
-  readonly provider: Provider;
+  readonly engine: Engine;
   readonly renderer: Renderer;
 }
 
 type Request = InstanceType<Provider['BackchannelAuthenticationRequest']>;
 
+interface Params {
+  readonly client_notification_token?: string;
+}
+
 const MODEL = 'BackchannelAuthenticationRequest';
 const FORM_COOKIE = 'symbolon_form';
 
 export function createApprovals(parts: ApprovalParts): Router {
-  const { config, storage, provider, renderer } = parts;
+  const { config, storage, engine, renderer } = parts;
   const { prisma, keyring } = storage;
   const sessions = createBrowserSession(parts);
   const base = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/approve`;
   const router = new Router({ prefix: '/approve' });
-  const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb' });
+  const parse = ownForm(config);
 
   router.get('/', async (ctx) => {
     const person = await sessions.find(ctx);
@@ -76,14 +81,19 @@ export function createApprovals(parts: ApprovalParts): Router {
     const { id } = ctx['params'] as { id: string };
     const { csrf, answer } = formOf(ctx);
     if (!isFormToken(keyring, subject(person, id), csrf)) throw notFromHere();
-    const request = (await waiting(person)).find(({ jti }) => idOf(jti) === id);
+    const { provider } = engine; // one and the same: the request and the grant are of its classes
+    const request = (await waiting(person, provider)).find(({ jti }) => idOf(jti) === id);
     if (!request) {
       back(ctx); // answered already, or too late: the page tells what still waits
       return;
     }
     const client = await provider.Client.find(request.clientId ?? '');
-    if (answer === 'allow') await allow(ctx, person, request);
-    else await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
+    if (answer === 'allow') await allow(ctx, person, request, provider);
+    else
+      await engine.provider.backchannelResult(
+        request,
+        new errors.AccessDenied('the person said no'),
+      );
     renderer.page(ctx, 'approved', {
       client: presentClient(client),
       allowed: answer === 'allow',
@@ -93,7 +103,12 @@ export function createApprovals(parts: ApprovalParts): Router {
 
   return router;
 
-  async function allow(ctx: Context, { account, authTime, amr }: SignedIn, request: Request) {
+  async function allow(
+    ctx: Context,
+    { account, authTime, amr }: SignedIn,
+    request: Request,
+    provider: Provider,
+  ) {
     const { clientId = '', scope = '' } = request;
     const grant = new provider.Grant({ accountId: account.id, clientId });
     grant.addOIDCScope(scope);
@@ -102,30 +117,36 @@ export function createApprovals(parts: ApprovalParts): Router {
         Object.keys((request.claims as Record<string, object> | undefined)?.[member] ?? {}),
       ),
     );
+    const resources = await requestedResources(prisma, asked(request.params, scope));
+    for (const { id, scopes } of resources)
+      grant.addResourceScope(id, scopes.map((one) => one.scope).join(' '));
     await grant.save();
+    await provider.backchannelResult(request, grant, { amr, authTime });
     await audit(prisma, ctx, {
       type: 'consent',
       accountId: account.id,
       clientId,
       detail: { scope, by: 'ciba' },
     });
-    await provider.backchannelResult(request, grant, { amr, authTime });
   }
 
   async function requestsPage(ctx: Context, person: SignedIn): Promise<void> {
-    const requests = await waiting(person);
+    const requests = await waiting(person, engine.provider);
     renderer.page(ctx, 'approve', {
       account: person.account,
       requests: await Promise.all(
         requests.map(async ({ jti, clientId = '', scope = '', params }) => {
-          const client = await provider.Client.find(clientId);
+          const client = await engine.provider.Client.find(clientId);
           const scopes = scope.split(' ');
           return {
             action: `${base}/${idOf(jti)}`,
             csrf: formToken(keyring, subject(person, idOf(jti))),
             client: presentClient(client),
             message: (params as { binding_message?: string } | undefined)?.binding_message,
-            scopes: presentScopes(scopes),
+            scopes: presentScopes(scopes, config.claims),
+            resources: (await requestedResources(prisma, asked(params, scope))).filter(
+              (resource) => resource.scopes.length > 0,
+            ),
             offline: scopes.includes('offline_access')
               ? lifetimeInWords(refreshPolicy(config).idleTtl(client ?? {}))
               : undefined,
@@ -143,15 +164,23 @@ export function createApprovals(parts: ApprovalParts): Router {
   }
 
   /** What waits for this person's answer. */
-  async function waiting({ account }: SignedIn): Promise<Request[]> {
+  async function waiting({ account }: SignedIn, provider: Provider): Promise<Request[]> {
     const now = storage.now();
     const found = await answered(() => findArtifactsOf(prisma, keyring, MODEL, account.id, now));
     const requests = await Promise.all(
       found.map(({ jti = '' }) => provider.BackchannelAuthenticationRequest.find(jti)),
     );
-    return requests.filter(
-      (request) => request !== undefined && !request.grantId && !request.error,
-    ) as Request[];
+    const answerable = await Promise.all(
+      requests.map(async (request) => {
+        if (!request) return [];
+        // A client that has gone, or learns its answers in another way by now, cannot be told.
+        const client = await provider.Client.find(request.clientId ?? '');
+        const { client_notification_token: token } = (request.params ?? {}) as Params;
+        const isPing = client?.backchannelTokenDeliveryMode === 'ping';
+        return client && (!isPing || token !== undefined) ? [request] : [];
+      }),
+    );
+    return answerable.flat();
   }
 
   function back(ctx: Context): void {
@@ -166,6 +195,10 @@ function formOf(ctx: Context): Record<string, string | undefined> {
   return Object.fromEntries(
     fields.filter((field): field is [string, string] => typeof field[1] === 'string'),
   );
+}
+
+function asked(params: object | undefined, scope: string): Record<string, unknown> {
+  return { ...params, scope };
 }
 
 function notFromHere(): Error {

@@ -3,6 +3,7 @@
 import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
 import type { Config } from '../config.ts';
+import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
@@ -23,14 +24,14 @@ export interface BrowserSession {
 interface Parts {
   readonly config: Config;
   readonly storage: Storage;
-  readonly provider: Provider;
+  readonly engine: Engine;
 }
 
-export function createBrowserSession({ config, storage, provider }: Parts): BrowserSession {
+export function createBrowserSession({ config, storage, engine }: Parts): BrowserSession {
   const { prisma } = storage;
   type Session = Omit<InstanceType<Provider['Session']>, 'exp'> & { exp?: number };
   // A session that was never saved has no expiry yet.
-  const sessionOf = (ctx: Context): Promise<Session> => provider.Session.get(ctx);
+  const sessionOf = (ctx: Context): Promise<Session> => engine.provider.Session.get(ctx);
   return {
     async find(ctx) {
       const { accountId: id, loginTs = 0, amr = [] } = await sessionOf(ctx);
@@ -43,12 +44,12 @@ export function createBrowserSession({ config, storage, provider }: Parts): Brow
     async start(ctx, account, amr) {
       const former = await sessionOf(ctx);
       if (former.exp !== undefined) await former.destroy();
-      const session: Session = new provider.Session();
+      const session: Session = new engine.provider.Session();
       session.loginAccount({ accountId: account.id, loginTs: epoch(storage.now()), amr });
       await session.save(config.ttl.session);
-      const { cookies } = provider.createContext(ctx.req, ctx.res);
+      const { cookies } = engine.provider.createContext(ctx.req, ctx.res);
       cookies.secure = ctx.secure;
-      cookies.set(provider.cookieName('session'), session.jti, {
+      cookies.set(engine.provider.cookieName('session'), session.jti, {
         httpOnly: true,
         sameSite: 'lax',
         expires: new Date((session.exp ?? 0) * 1000),

@@ -1,24 +1,37 @@
 // What a person is asked during an authorization request: which account, the password, consent. Every page is
 // reached with the interaction's cookie and its form token; the answer goes back to the engine.
-import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { type InteractionResults, type Provider, errors } from 'oidc-provider';
+import {
+  type AuthorizationDetail,
+  type InteractionResults,
+  type Provider,
+  errors,
+} from 'oidc-provider';
 import { authenticate } from '../accounts/accounts.ts';
 import type { Config } from '../config.ts';
+import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
 import { presentClient } from './client-view.ts';
+import { ownForm } from './form-requests.ts';
 import { formToken, isFormToken } from './form-token.ts';
 import type { Renderer } from './render.ts';
-import { consentDurations, lifetimeInWords, presentClaims, presentScopes } from './scopes-view.ts';
+import {
+  consentDurations,
+  lifetimeInWords,
+  presentClaims,
+  presentDetails,
+  presentScopes,
+  requestedResources,
+} from './scopes-view.ts';
 
 export interface InteractionParts {
   readonly config: Config;
   readonly storage: Storage;
-  readonly provider: Provider;
+  readonly engine: Engine;
   readonly renderer: Renderer;
 }
 
@@ -35,18 +48,18 @@ interface Form {
 export function createInteractions({
   config,
   storage,
-  provider,
+  engine,
   renderer,
 }: InteractionParts): Router {
   const { prisma, keyring } = storage;
   const router = new Router({ prefix: '/interaction/:uid' });
-  const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb' });
+  const parse = ownForm(config);
 
   router.get('/', async (ctx) => {
     const interaction = await current(ctx);
     const { prompt, params, session } = interaction;
     const account = await accountOf(session?.accountId);
-    const client = presentClient(await provider.Client.find(text(params['client_id'])));
+    const client = presentClient(await engine.provider.Client.find(text(params['client_id'])));
     const common = { ...actions(interaction), client };
     const hint = typeof params['login_hint'] === 'string' ? params['login_hint'] : undefined;
 
@@ -68,7 +81,7 @@ export function createInteractions({
     } else {
       const scopes = text(params['scope']).split(' ');
       const ttl = refreshPolicy(config).idleTtl(
-        (await provider.Client.find(text(params['client_id']))) ?? {},
+        (await engine.provider.Client.find(text(params['client_id']))) ?? {},
       );
       renderer.page(ctx, 'consent', {
         ...common,
@@ -76,13 +89,16 @@ export function createInteractions({
         switchAction: `${common.action}/account`,
         account,
         scopes: [
-          ...presentScopes(scopes),
+          ...presentScopes(scopes, config.claims),
           ...presentClaims(missing(interaction, 'missingOIDCClaims')),
         ],
         offline: scopes.includes('offline_access')
           ? { until: lifetimeInWords(ttl), durations: consentDurations }
           : undefined,
-        resources: [],
+        resources: (await requestedResources(prisma, params)).filter(
+          ({ scopes: some }) => some.length > 0,
+        ),
+        details: presentDetails(params['authorization_details']),
       });
     }
   });
@@ -98,7 +114,7 @@ export function createInteractions({
         clientId,
         detail: { reason: 'credentials' },
       });
-      const client = presentClient(await provider.Client.find(clientId));
+      const client = presentClient(await engine.provider.Client.find(clientId));
       ctx.status = 401;
       const errors = {
         summary: 'The e-mail address or the password is not right. Please try again.',
@@ -134,11 +150,16 @@ export function createInteractions({
       throw new errors.SessionNotFound('interaction session not found');
     }
     const clientId = text(params['client_id']);
-    const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
+    const existing = grantId === undefined ? undefined : await engine.provider.Grant.find(grantId);
     const own = existing?.accountId === accountId && existing.clientId === clientId;
-    const grant = own ? existing : new provider.Grant({ accountId, clientId });
+    const grant = own ? existing : new engine.provider.Grant({ accountId, clientId });
     grant.addOIDCScope(text(params['scope']));
     grant.addOIDCClaims(missing(interaction, 'missingOIDCClaims'));
+    for (const { id, scopes } of await requestedResources(prisma, params))
+      grant.addResourceScope(id, scopes.map(({ scope }) => scope).join(' '));
+    const details = params['authorization_details'];
+    if (typeof details === 'string')
+      for (const detail of JSON.parse(details) as AuthorizationDetail[]) grant.addRar(detail);
     const until = allowedUntil(form.duration, epoch(storage.now()));
     Object.assign(grant, { consentExpiresAt: until });
     await audit(prisma, ctx, {
@@ -162,7 +183,7 @@ export function createInteractions({
   return router;
 
   async function current(ctx: Context): Promise<Interaction> {
-    const interaction = await provider.interactionDetails(ctx.req, ctx.res);
+    const interaction = await engine.provider.interactionDetails(ctx.req, ctx.res);
     if (interaction.uid !== (ctx['params'] as { uid: string }).uid) {
       throw new errors.SessionNotFound('interaction session and cookie mismatch');
     }
@@ -181,7 +202,7 @@ export function createInteractions({
   }
 
   async function finish(ctx: Context, result: InteractionResults, merge = true): Promise<void> {
-    const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, {
+    const returnTo = await engine.provider.interactionResult(ctx.req, ctx.res, result, {
       mergeWithLastSubmission: merge,
     });
     redirect(ctx, returnTo);

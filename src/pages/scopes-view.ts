@@ -1,4 +1,7 @@
-// Scopes, claims and lifetimes in a person's words.
+// Scopes, claims, resources and lifetimes in a person's words.
+import type { ClaimsConfig } from '../claims-config.ts';
+import type { PrismaClient } from '../generated/client.ts';
+import { scopesOf } from '../storage/resources.ts';
 
 export interface Sentence {
   readonly title: string;
@@ -7,21 +10,68 @@ export interface Sentence {
 
 const scopeSentences: Record<string, Sentence> = {
   openid: { title: 'Know that it is you', detail: 'An identifier that stands for your account' },
-  profile: { title: 'See your name' },
+  profile: { title: 'See your name and profile' },
   email: { title: 'See your e-mail address' },
+  address: { title: 'See your postal address' },
+  phone: { title: 'See your phone number' },
 };
 
 const claimSentences: Record<string, Sentence> = {
   name: { title: 'See your name' },
+  picture: { title: 'See your picture' },
+  address: { title: 'See your postal address' },
+  phone_number: { title: 'See your phone number' },
   email: { title: 'See your e-mail address' },
   email_verified: { title: 'See whether your e-mail address is confirmed' },
 };
 
 /** Offline access is not among them: the consent page tells it apart from the others. */
-export function presentScopes(scopes: readonly string[]): Sentence[] {
-  return scopes
-    .filter((scope) => scope !== '' && scope !== 'offline_access')
-    .map((scope) => scopeSentences[scope] ?? { title: scope });
+export function presentScopes(
+  scopes: readonly string[],
+  { scopes: own }: ClaimsConfig,
+): Sentence[] {
+  return scopes.flatMap((scope) => scopeSentences[scope] ?? sentence(own[scope]) ?? []);
+}
+
+function sentence(scope: { title: string; detail?: string | undefined } | undefined) {
+  if (!scope) return undefined;
+  return { title: scope.title, ...(scope.detail === undefined ? {} : { detail: scope.detail }) };
+}
+
+export interface RequestedResource {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly (Sentence & { readonly scope: string })[];
+}
+
+/** The resources that a request asks for (RFC 8707), each with those of its scopes that it asks for. */
+export async function requestedResources(
+  prisma: PrismaClient,
+  { resource, scope }: Readonly<Record<string, unknown>>,
+): Promise<RequestedResource[]> {
+  const ids = [resource ?? []].flat() as string[];
+  if (ids.length === 0) return [];
+  const asked = String(scope).split(' ');
+  const found = await prisma.resource.findMany({ where: { id: { in: ids } } });
+  return found.map((one) => ({
+    id: one.id,
+    name: one.name ?? one.id,
+    scopes: Object.entries(scopesOf(one))
+      .filter(([name]) => asked.includes(name))
+      .map(([name, title]) => ({ scope: name, title: title || name })),
+  }));
+}
+
+/** Rich authorization requests (RFC 9396), for a person who must see all of them. */
+export function presentDetails(value: unknown): { type: string; lines: [string, string][] }[] {
+  if (typeof value !== 'string') return [];
+  return (JSON.parse(value) as Record<string, unknown>[]).map(({ type, ...members }) => ({
+    type: String(type).replaceAll('_', ' '),
+    lines: Object.entries(members).map(([name, member]): [string, string] => [
+      name.replaceAll('_', ' '),
+      typeof member === 'string' ? member : JSON.stringify(member),
+    ]),
+  }));
 }
 
 export function presentClaims(claims: readonly string[]): Sentence[] {

@@ -1,6 +1,5 @@
 // The first administrator: a link printed at the start, worth something only as long as there is no account.
 import { timingSafeEqual } from 'node:crypto';
-import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError, addAccount, hasAccounts } from '../accounts/accounts.ts';
@@ -8,6 +7,7 @@ import type { Config } from '../config.ts';
 import { audit } from '../operations/audit.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
+import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
 
 export interface SetupParts {
@@ -32,7 +32,7 @@ export function createSetup({ config, storage, renderer }: SetupParts): Router {
     else closed(ctx);
   });
 
-  router.post('/', bodyParser({ enableTypes: ['form'], formLimit: '16kb' }), async (ctx) => {
+  router.post('/', ownForm(config), async (ctx) => {
     const form = (ctx.request.body ?? {}) as Record<string, unknown>;
     if (!(await isOpen(form['csrf']))) {
       closed(ctx);

@@ -7,14 +7,19 @@ import type { Storage } from '../storage/unit-of-work.ts';
 
 export const cibaGrant = 'urn:openid:params:grant-type:ciba';
 
+const WAITING = 5; // requests of one client for one person at a time
+
 type Ciba = NonNullable<NonNullable<Configuration['features']>['ciba']>;
 
-export function ciba(config: Config, { prisma }: Pick<Storage, 'prisma'>): Ciba {
+export function ciba(config: Config, { prisma, now }: Pick<Storage, 'prisma' | 'now'>): Ciba {
   return {
     enabled: config.ciba,
     deliveryModes: ['poll', 'ping'],
     /** Who is meant: an e-mail address or a subject. */
-    async processLoginHint(_ctx, hint = '') {
+    async processLoginHint({ oidc }, hint = '') {
+      // Whoever asks people must say who they are: else anybody could ask anybody, and learn who has an account.
+      if (oidc.client?.clientAuthMethod === 'none')
+        throw new errors.InvalidClient('a client that does not authenticate may not ask people');
       const account = await answered(() =>
         prisma.account.findFirst({
           where: { OR: [{ id: hint }, { email: hint.trim().toLowerCase() }] },
@@ -43,6 +48,20 @@ export function ciba(config: Config, { prisma }: Pick<Storage, 'prisma'>): Ciba 
       }
     },
     // The request is kept with this one's commit, and shown to the person at /approve.
-    triggerAuthenticationDevice: () => undefined,
+    async triggerAuthenticationDevice(_ctx, _request, account, client) {
+      const waiting = await answered(() =>
+        prisma.artifact.count({
+          where: {
+            model: 'BackchannelAuthenticationRequest',
+            accountId: account.accountId,
+            clientId: client.clientId,
+            consumedAt: null,
+            expiresAt: { gt: now() },
+          },
+        }),
+      );
+      if (waiting >= WAITING)
+        throw new errors.AccessDenied('too many requests wait for this person already');
+    },
   };
 }

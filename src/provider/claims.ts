@@ -1,13 +1,70 @@
-// Scopes and the claims that each stands for (OIDC Core §5.4).
+// Scopes, the claims that each stands for (OIDC Core §5.4), and what of an account goes where.
+import type { AccountClaims, ClaimsParameterMember } from 'oidc-provider';
+import { type ClaimsConfig, standardClaims } from '../claims-config.ts';
+import type { Account } from '../generated/client.ts';
 
-export const scopesSupported = ['openid', 'offline_access', 'profile', 'email'];
+type Requested = Readonly<Record<string, ClaimsParameterMember | null>>;
 
-export const claims = {
-  acr: null,
-  auth_time: null,
-  iss: null,
-  sid: null,
-  openid: ['sub'],
-  profile: ['name'],
-  email: ['email', 'email_verified'],
-};
+export interface ClaimsPolicy {
+  readonly scopes: string[];
+  /** The engine's `claims`: by scope, and those of the protocol itself. */
+  readonly byScope: Record<string, string[] | null>;
+  /** The claims of an account for an ID token or userinfo; the engine takes those that the scopes release. */
+  of(account: Account, scope: string, requested: Requested): AccountClaims;
+  /** What access tokens tell, of what the person has granted. @param scope what was granted */
+  ofAccessToken(account: Account, scope: string): Record<string, unknown>;
+}
+
+export function claimsPolicy(config: ClaimsConfig): ClaimsPolicy {
+  const byScope: Record<string, string[]> = {
+    profile: ['name', ...Object.keys(standardClaims.profile), 'updated_at'],
+    email: ['email', 'email_verified'],
+    address: Object.keys(standardClaims.address),
+    phone: Object.keys(standardClaims.phone),
+    ...Object.fromEntries(
+      Object.entries(config.scopes).map(([scope, { claims }]) => [scope, Object.keys(claims)]),
+    ),
+  };
+  const released = (claim: string, scope: string) =>
+    scope.split(' ').some((one) => byScope[one]?.includes(claim));
+
+  return {
+    scopes: ['openid', 'offline_access', ...Object.keys(byScope)],
+    byScope: {
+      acr: null,
+      amr: null,
+      auth_time: null,
+      iss: null,
+      sid: null,
+      // The engine releases to ID tokens what `openid` stands for; `of` sees to it that the scope was granted.
+      openid: ['sub', ...config.id_token],
+      ...byScope,
+    },
+    of(account, scope, requested) {
+      const all = allOf(account);
+      const kept = Object.entries(all).filter(
+        ([claim]) =>
+          !config.id_token.includes(claim) || released(claim, scope) || claim in requested,
+      );
+      return { ...Object.fromEntries(kept), sub: account.id };
+    },
+    ofAccessToken(account, scope) {
+      const all = allOf(account);
+      return Object.fromEntries(
+        config.access_token
+          .filter((claim) => all[claim] !== undefined && released(claim, scope))
+          .map((claim) => [claim, all[claim]]),
+      );
+    },
+  };
+}
+
+function allOf(account: Account): Record<string, unknown> {
+  return {
+    ...(account.claims as Record<string, unknown>),
+    name: account.name ?? undefined,
+    email: account.email,
+    email_verified: account.emailVerified,
+    updated_at: Math.floor(account.updatedAt.getTime() / 1000),
+  };
+}

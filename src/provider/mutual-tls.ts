@@ -1,23 +1,28 @@
-// Mutual TLS behind a proxy (RFC 8705): the proxy ends TLS, checks the client's certificate and passes it in a
-// header. The header is believed only because SYMBOLON_TRUST_PROXY says that a proxy sets it.
+// Mutual TLS (RFC 8705): the client's certificate comes from the provider's own listener for it, or in a header from
+// a proxy that ends TLS and checks it. The header is believed only because SYMBOLON_TRUST_PROXY says that a proxy sets it.
 import { X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config.ts';
 
 type MutualTls = NonNullable<NonNullable<Configuration['features']>['mTLS']>;
 
-export function mutualTls({ tlsClient }: Config): MutualTls {
-  if (!tlsClient) return { enabled: false };
+export function mutualTls({ tlsClient, tls }: Config): MutualTls {
+  if (!tlsClient && tls?.mtlsPort === undefined) return { enabled: false };
+  const certificate = (ctx: KoaContextWithOIDC) =>
+    ofConnection(ctx) ?? (tlsClient && ofHeader(ctx, tlsClient.certificate));
   return {
     enabled: true,
     certificateBoundAccessTokens: true,
     tlsClientAuth: true,
     selfSignedTlsClientAuth: true,
-    getCertificate: (ctx) => certificate(ctx, tlsClient.certificate),
+    getCertificate: certificate,
     certificateAuthorized: (ctx) =>
-      tlsClient.verify !== undefined && ctx.get(tlsClient.verify) === 'SUCCESS',
+      ofConnection(ctx)
+        ? 'authorized' in ctx.socket && ctx.socket.authorized === true
+        : tlsClient?.verify !== undefined && ctx.get(tlsClient.verify) === 'SUCCESS',
     certificateSubjectMatches(ctx, property, expected) {
-      const given = certificate(ctx, tlsClient.certificate);
+      const given = certificate(ctx);
       if (!given) return false;
       switch (property) {
         case 'tls_client_auth_subject_dn':
@@ -37,7 +42,13 @@ export function mutualTls({ tlsClient }: Config): MutualTls {
   };
 }
 
-function certificate(ctx: KoaContextWithOIDC, header: string): X509Certificate | undefined {
+function ofConnection({ socket }: KoaContextWithOIDC): X509Certificate | undefined {
+  return 'getPeerX509Certificate' in socket
+    ? (socket as unknown as TLSSocket).getPeerX509Certificate()
+    : undefined;
+}
+
+function ofHeader(ctx: KoaContextWithOIDC, header: string): X509Certificate | undefined {
   const value = ctx.get(header);
   if (value === '') return undefined;
   try {

@@ -5,11 +5,17 @@ import { lookup } from 'node:dns/promises';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import ipaddr from 'ipaddr.js';
 import type { Configuration } from 'oidc-provider';
 import type { Config } from '../config.ts';
 import type { Log } from '../operations/log.ts';
-import { type Message, removeDelivery, takeDeliveries } from '../storage/deliveries.ts';
+import {
+  type Message,
+  postponeDelivery,
+  removeDelivery,
+  takeDeliveries,
+} from '../storage/deliveries.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 
 const TIMEOUT = 5_000; // milliseconds
@@ -67,7 +73,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
     await Promise.all(
       due.map(async ({ id, attempts, isLast, ...message }) => {
         const to = new URL(message.url).origin;
-        const failure = await post(message, allowPrivateAddresses).then(
+        const failure = await inTime(post(message, allowPrivateAddresses)).then(
           (status) => (status >= 200 && status < 300 ? undefined : `answered ${status}`),
           (error: unknown) => (error as Error).message,
         );
@@ -76,6 +82,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
           log[isLast ? 'warn' : 'info']({ to, attempts, reason: failure }, text);
         }
         if (failure === undefined || isLast) await removeDelivery(prisma, id);
+        else await postponeDelivery(prisma, id, attempts, now());
       }),
     );
   }
@@ -109,10 +116,35 @@ async function post({ url, headers, body }: Message, allowPrivate: boolean): Pro
       resolve(response.statusCode ?? 0);
     });
     request.once('error', reject);
+    // An answer that is none, 101 for one, ends in neither of the two.
+    request.once('upgrade', (response, socket) => {
+      socket.destroy();
+      resolve(response.statusCode ?? 0);
+    });
+    request.once('close', () => {
+      reject(new Error('the connection was closed without an answer'));
+    });
     request.end(body);
   });
 }
 
+/** Looking up the host is in the time as well, which has no limit of its own. */
+async function inTime(work: Promise<number>): Promise<number> {
+  const late = new AbortController();
+  const limit = pause(TIMEOUT + 1_000, undefined, { signal: late.signal }).then(() => {
+    throw new Error('took too long');
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    late.abort();
+    limit.catch(() => undefined);
+  }
+}
+
 function isPublic(address: string): boolean {
-  return ipaddr.process(address).range() === 'unicast';
+  const parsed = ipaddr.process(address);
+  if (parsed.range() !== 'unicast') return false;
+  // RFC 4291 §2.4, RFC 3587: of IPv6 only 2000::/3 is handed out to hosts of the internet.
+  return parsed.kind() === 'ipv4' || (parsed.toByteArray()[0] ?? 0) >> 5 === 1;
 }

@@ -8,24 +8,32 @@ import {
 } from 'oidc-provider';
 import type { Config } from '../config.ts';
 import { createAdapter, nextRefreshToken } from '../storage/adapter.ts';
-import { isClientSecret } from '../storage/clients.ts';
+import { isClientSecret, rememberDocumentClient } from '../storage/clients.ts';
 import { latestGrant } from '../storage/grants.ts';
 import { answered } from '../storage/errors.ts';
 import { isFirstUse } from '../storage/replay.ts';
 import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
-import { claims, scopesSupported } from './claims.ts';
-import { assumeConsentPrompt, createInteractionPolicy } from './interaction-policy.ts';
+import { accessTokenClaims, findAccountWith, pairwiseSubject } from './account.ts';
+import { authorizationDetails } from './authorization-details.ts';
 import { ciba } from './ciba.ts';
+import { claimsPolicy } from './claims.ts';
+import {
+  assertFapi2Algorithm,
+  clientMetadata,
+  authOf,
+  isFapi2,
+  validateClientMetadata,
+} from './client-metadata.ts';
+import { completeDiscovery } from './discovery.ts';
 import { registerExtraGrants } from './extra-grants.ts';
+import { assumeConsentPrompt, createInteractionPolicy } from './interaction-policy.ts';
 import { mutualTls } from './mutual-tls.ts';
 import type { Outgoing } from './outgoing.ts';
 import { refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
-import {
-  clientMetadata,
-  endsWithSession,
-  refreshPolicy,
-  validateClientMetadata,
-} from './refresh-policy.ts';
+import { endsWithSession, refreshPolicy } from './refresh-policy.ts';
+import { mayRegister, registration } from './registration.ts';
+import { resourceIndicators } from './resources.ts';
+import { registerTokenExchange } from './token-exchange.ts';
 
 type Grant = InstanceType<Provider['Grant']>;
 
@@ -54,6 +62,8 @@ export interface ProviderParts {
   readonly config: Config;
   readonly storage: Storage;
   readonly signingKeys: readonly JWK[];
+  /** From which pairwise subjects are made. */
+  readonly pairwiseSecret: Buffer;
   readonly pages: EnginePages;
   readonly outgoing: Outgoing;
 }
@@ -62,6 +72,7 @@ const INTERACTION_TTL = 3600;
 const CODE_TTL = 60; // RFC 6749 §4.1.2: at most ten minutes; FAPI 2.0: at most 60 seconds
 const DEVICE_CODE_TTL = 600;
 const PUSHED_REQUEST_TTL = 60;
+const AS_LONG_AS_IT_IS_THERE = 3_155_760_000; // a hundred years
 
 export function createProvider(parts: ProviderParts): Provider {
   return adapt(new Provider(parts.config.issuer, configuration(parts)), parts);
@@ -76,6 +87,11 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   };
   assumeConsentPrompt(provider);
   registerExtraGrants(provider, parts);
+  const claims = claimsPolicy(parts.config.claims);
+  registerTokenExchange(provider, {
+    ...parts,
+    findAccount: findAccountWith(parts.storage, claims),
+  });
   // Until when a person allowed it is part of what is granted.
   const { IN_PAYLOAD } = provider.Grant as unknown as { IN_PAYLOAD: string[] };
   Object.defineProperty(provider.Grant, 'IN_PAYLOAD', {
@@ -96,6 +112,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   provider.on('authorization.error', refuse);
   refuseWithReason(provider);
   provider.use(tellRefreshTokenExpiry);
+  provider.use(completeDiscovery(parts.config));
   provider.on('server_error', refuse);
   return provider;
 }
@@ -107,9 +124,21 @@ export function configuration({
   signingKeys,
   pages,
   outgoing,
+  pairwiseSecret,
 }: ProviderParts): Configuration {
   const { prisma, keyring } = storage;
   const policy = refreshPolicy(config);
+  const claims = claimsPolicy(config.claims);
+  const algorithms = ['RS256', 'ES256', 'PS256', 'EdDSA'] as const;
+  // Symmetric ones would need client secrets as they are; they are kept as hashes.
+  const encryption = {
+    alg: ['RSA-OAEP', 'RSA-OAEP-256', 'ECDH-ES'],
+    enc: ['A128CBC-HS256', 'A128GCM', 'A256CBC-HS512', 'A256GCM'],
+  } as const;
+  const rules = {
+    byItself: mayRegister(config),
+    defaults: (metadata: object) => policy.inEffect(authOf(metadata)),
+  };
   return {
     adapter: createAdapter(policy),
     jwks: { keys: [...signingKeys] },
@@ -130,12 +159,21 @@ export function configuration({
       introspection: '/introspect',
       jwks: '/jwks',
       pushed_authorization_request: '/par',
+      registration: '/register',
       revocation: '/revoke',
       token: '/token',
       userinfo: '/userinfo',
     },
-    scopes: scopesSupported,
-    claims,
+    scopes: claims.scopes,
+    claims: claims.byScope,
+    subjectTypes: ['public', 'pairwise'],
+    pairwiseIdentifier: (_ctx, accountId, client) =>
+      Promise.resolve(pairwiseSubject(pairwiseSecret, sectorOf(client), accountId)),
+    extraTokenClaims(ctx, token) {
+      const act = ctx.state['act'] as object | undefined;
+      const told = token.kind === 'AccessToken' ? accessTokenClaims(ctx, claims) : undefined;
+      return act || told ? { ...told, ...(act ? { act } : {}) } : undefined;
+    },
     // What a client may register; by default it gets `code` alone. The others are for old applications: tokens in the
     // front channel leak (RFC 9700 §2.1.2), and none of them gives a refresh token without a code.
     responseTypes: [
@@ -147,9 +185,14 @@ export function configuration({
       'id_token token',
     ],
     fetch: outgoing.fetch,
-    pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' },
+    pkce: {
+      required: (_ctx, client) =>
+        config.requirePkce || client.clientAuthMethod === 'none' || isFapi2(client),
+    },
     clientAuthMethods: [
-      ...(config.tlsClient ? (['tls_client_auth', 'self_signed_tls_client_auth'] as const) : []),
+      ...(config.tlsClient || config.tls?.mtlsPort !== undefined
+        ? (['tls_client_auth', 'self_signed_tls_client_auth'] as const)
+        : []),
       'client_secret_basic',
       'client_secret_post',
       'client_secret_jwt',
@@ -162,7 +205,32 @@ export function configuration({
       id_token_signed_response_alg: 'RS256',
       token_endpoint_auth_method: 'client_secret_basic',
     },
-    enabledJWA: { idTokenSigningAlgValues: ['RS256', 'ES256'] },
+    enabledJWA: {
+      idTokenSigningAlgValues: [...algorithms],
+      userinfoSigningAlgValues: [...algorithms],
+      introspectionSigningAlgValues: [...algorithms],
+      authorizationSigningAlgValues: [...algorithms],
+      requestObjectSigningAlgValues: [...algorithms],
+      clientAuthSigningAlgValues: ['HS256', ...algorithms],
+      dPoPSigningAlgValues: ['ES256', 'PS256', 'EdDSA'],
+      idTokenEncryptionAlgValues: [...encryption.alg],
+      idTokenEncryptionEncValues: [...encryption.enc],
+      userinfoEncryptionAlgValues: [...encryption.alg],
+      userinfoEncryptionEncValues: [...encryption.enc],
+      introspectionEncryptionAlgValues: [...encryption.alg],
+      introspectionEncryptionEncValues: [...encryption.enc],
+      authorizationEncryptionAlgValues: [...encryption.alg],
+      authorizationEncryptionEncValues: [...encryption.enc],
+      requestObjectEncryptionAlgValues: [],
+      requestObjectEncryptionEncValues: [],
+    },
+    // FAPI 2.0 §5.3.2.1: only the issuer, as a string, is the audience of an assertion.
+    assertJwtClientAuthClaimsAndHeader(ctx, assertion, header, client) {
+      if (ctx.oidc.isFapi('2.0') && assertion['aud'] !== config.issuer)
+        throw new errors.InvalidClientAuth('audience (aud) must equal the issuer identifier');
+      assertFapi2Algorithm(client, header, (message) => new errors.InvalidClientAuth(message));
+      return Promise.resolve();
+    },
     conformIdTokenClaims: true,
     // Scripts of the origins that a browser-based client is registered with, and no others.
     clientBasedCORS: (ctx, origin, client) =>
@@ -172,8 +240,8 @@ export function configuration({
       ),
     extraClientMetadata: {
       properties: Object.keys(clientMetadata),
-      validator: (_ctx, name, value, metadata) => {
-        validateClientMetadata(name, value, metadata);
+      validator: (ctx, name, value, metadata) => {
+        validateClientMetadata(rules, ctx, name, value, metadata);
       },
     },
     features: {
@@ -204,7 +272,47 @@ export function configuration({
       },
       clientCredentials: { enabled: true },
       ciba: ciba(config, storage),
-      resourceIndicators: { enabled: false },
+      resourceIndicators: resourceIndicators(storage),
+      richAuthorizationRequests: authorizationDetails(config.authorizationDetailsTypes),
+      claimsParameter: { enabled: true },
+      requestObjects: {
+        enabled: true,
+        // FAPI 2.0 Message Signing §5.3.1.1; CIBA §7.1.1.
+        assertJwtClaimsAndHeader(ctx, { exp, nbf, iat, jti, aud }, header, client) {
+          const refuse = (message: string) => new errors.InvalidRequestObject(message);
+          if (ctx.oidc.route === 'backchannel_authentication') {
+            if ([exp, nbf, iat, jti, aud].includes(undefined))
+              throw refuse('Request Object must have aud, exp, iat, nbf and jti');
+          }
+          if (!isFapi2(client)) return Promise.resolve();
+          assertFapi2Algorithm(client, header, refuse);
+          if (typeof exp !== 'number' || typeof nbf !== 'number' || aud === undefined)
+            throw refuse('Request Object must have aud, exp and nbf');
+          if (exp <= nbf || exp - nbf > 3600 || epoch(storage.now()) - nbf > 3600)
+            throw refuse('Request Object must be valid for an hour at most, from nbf on');
+          return Promise.resolve();
+        },
+      },
+      jwtResponseModes: { enabled: true },
+      jwtIntrospection: { enabled: true },
+      jwtUserinfo: { enabled: true },
+      backchannelLogout: { enabled: true },
+      encryption: { enabled: config.encryption },
+      fapi: {
+        enabled: true,
+        profile: (_ctx, client) => (isFapi2(client) ? '2.0' : undefined),
+      },
+      ...registration(config),
+      // The one experimental feature: its version is acknowledged here, and nowhere else.
+      clientIdMetadataDocument: {
+        enabled: config.clientIdMetadataDocuments,
+        ack: 'draft-02',
+        allowClient: (_ctx, client) =>
+          answered(async () => {
+            await rememberDocumentClient(prisma, client.clientId);
+            return true;
+          }),
+      },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: pages.logoutSource,
@@ -217,19 +325,7 @@ export function configuration({
         `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}`,
     },
     loadExistingGrant,
-    findAccount: async (_ctx, id) => {
-      const account = await answered(() => prisma.account.findUnique({ where: { id } }));
-      if (!account || account.lockedAt !== null) return undefined;
-      return {
-        accountId: account.id,
-        claims: () => ({
-          sub: account.id,
-          name: account.name ?? undefined,
-          email: account.email,
-          email_verified: account.emailVerified,
-        }),
-      };
-    },
+    findAccount: findAccountWith(storage, claims),
     // OIDC Core §11: only with offline_access, and only for clients that may refresh.
     issueRefreshToken: (_ctx, client, source) =>
       client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
@@ -245,9 +341,11 @@ export function configuration({
       (oidc.client !== undefined && endsWithSession(oidc.client)),
     renderError: pages.renderError,
     ttl: {
-      AccessToken: config.ttl.accessToken,
+      AccessToken: (_ctx, { resourceServer }) =>
+        resourceServer?.accessTokenTTL ?? config.ttl.accessToken,
       AuthorizationCode: CODE_TTL,
-      ClientCredentials: config.ttl.accessToken,
+      ClientCredentials: (_ctx, { resourceServer }) =>
+        resourceServer?.accessTokenTTL ?? config.ttl.accessToken,
       DeviceCode: DEVICE_CODE_TTL,
       BackchannelAuthenticationRequest: ({ oidc }) =>
         Math.min(DEVICE_CODE_TTL, Number(oidc.params?.['requested_expiry'] ?? DEVICE_CODE_TTL)),
@@ -256,6 +354,8 @@ export function configuration({
       IdToken: config.ttl.idToken,
       Interaction: INTERACTION_TTL,
       PushedAuthorizationRequest: PUSHED_REQUEST_TTL,
+      // As long as the client is there (RFC 7592 §3), and the invitation that was made for it.
+      RegistrationAccessToken: AS_LONG_AS_IT_IS_THERE,
       RefreshToken: (_ctx, token, client) =>
         policy.remaining(client, token.iiat ?? epoch(storage.now()), epoch(storage.now())),
       // Of somebody who has not signed in there is nothing to remember for long.
@@ -290,4 +390,9 @@ export function configuration({
     await grant.save();
     return grant;
   }
+}
+
+// OIDC Core §8.1: the host of the sector identifier, or of the one redirect URI.
+function sectorOf(client: object): string {
+  return (client as { sectorIdentifier?: string }).sectorIdentifier ?? '';
 }

@@ -251,6 +251,17 @@ class ClientAdapter extends ArtifactAdapter {
     const unit = currentUnit();
     return unit.read('Client', id, () => findClient(unit.storage.prisma, unit.storage.keyring, id));
   }
+
+  override upsert(_id: string, payload: AdapterPayload): Promise<void> {
+    const { client_id: id, ...metadata } = payload as AdapterPayload & { client_id: string };
+    currentUnit().client = { client_id: id, ...metadata };
+    return Promise.resolve();
+  }
+
+  override destroy(id: string): Promise<void> {
+    currentUnit().removedClient = id;
+    return Promise.resolve();
+  }
 }
 
 function engineContext(): KoaContextWithOIDC {

@@ -20,12 +20,12 @@ export function artifactId(model: string, value: string): Uint8Array<ArrayBuffer
 }
 
 export async function findArtifact(
-  prisma: PrismaClient,
+  database: Prisma.TransactionClient,
   keyring: Keyring,
   model: string,
   value: string,
 ): Promise<AdapterPayload | undefined> {
-  const row = await prisma.artifact.findUnique({ where: { id: artifactId(model, value) } });
+  const row = await database.artifact.findUnique({ where: { id: artifactId(model, value) } });
   return row ? open(keyring, row) : undefined;
 }
 
@@ -43,7 +43,7 @@ export async function findArtifactByLookup(
   return row ? open(keyring, row) : undefined;
 }
 
-/** What waits for a person, the oldest first. */
+/** What waits for a person's answer, the oldest first. */
 export async function findArtifactsOf(
   prisma: PrismaClient,
   keyring: Keyring,
@@ -68,12 +68,11 @@ export async function saveArtifact(
 ): Promise<void> {
   const { model, payload, expiresAt } = save;
   const id = artifactId(model, save.id);
-  const second =
-    model === 'Session' ? payload.uid : model === 'DeviceCode' ? payload.userCode : undefined;
   const changing = {
     grantId: grantable.has(model) ? (payload.grantId ?? null) : null,
-    accountId: payload.accountId ?? null,
-    sealed: keyring.seal(contextOf(id), JSON.stringify(payload)),
+    // Of what waits for a person's answer: whose answer it waits for.
+    accountId: isWaiting(save) ? (payload.accountId ?? null) : null,
+    sealed: keyring.seal(artifactContext(id), JSON.stringify(payload)),
     expiresAt,
   };
   await database.artifact.upsert({
@@ -83,17 +82,33 @@ export async function saveArtifact(
       model,
       clientId: payload.clientId ?? null,
       familyId: model === 'AccessToken' ? (familyId ?? null) : null,
-      lookup: second === undefined ? null : lookups(keyring, model, second)[0],
+      lookup: lookupOf(keyring, model, payload) ?? null,
       ...changing,
     },
     update: changing,
   });
 }
 
+function isWaiting({ model, payload: { grantId, error } }: Save): boolean {
+  return (
+    model !== 'BackchannelAuthenticationRequest' || (grantId === undefined && error === undefined)
+  );
+}
+
 function open(keyring: Keyring, row: Artifact): AdapterPayload {
-  const payload = JSON.parse(keyring.unseal(contextOf(row.id), row.sealed)) as AdapterPayload;
+  const payload = JSON.parse(keyring.unseal(artifactContext(row.id), row.sealed)) as AdapterPayload;
   if (row.consumedAt) payload.consumed = Math.floor(row.consumedAt.getTime() / 1000);
   return payload;
+}
+
+/** The second way in that an artifact has, from its payload. */
+export function lookupOf(
+  keyring: Keyring,
+  model: string,
+  { uid, userCode }: AdapterPayload,
+): Uint8Array<ArrayBuffer> | undefined {
+  const value = model === 'Session' ? uid : model === 'DeviceCode' ? userCode : undefined;
+  return value === undefined ? undefined : lookups(keyring, model, value)[0];
 }
 
 // A user code is short enough to be guessed from a plain hash; under a key it is not.
@@ -108,6 +123,7 @@ function lookups(
   ];
 }
 
-function contextOf(id: Uint8Array): string {
+/** The record's own identity, under which it is sealed. */
+export function artifactContext(id: Uint8Array): string {
   return `artifact ${Buffer.from(id).toString('base64url')}`;
 }

@@ -6,6 +6,9 @@ import type { AdapterPayload } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 
+// What the row of a client has whose metadata is fetched from its id.
+const DOCUMENT = 'client_id_metadata_document';
+
 export type ClientMetadata = Record<string, unknown> & { client_id: string };
 
 /** @returns the metadata as the engine wants it; `client_secret` is a hash unless the method needs the secret */
@@ -15,8 +18,8 @@ export async function findClient(
   id: string,
 ): Promise<AdapterPayload | undefined> {
   const row = await prisma.client.findUnique({ where: { id } });
-  if (!row) return undefined;
-  const secret = row.secret ? { client_secret: keyring.unseal(contextOf(id), row.secret) } : {};
+  if (!row || DOCUMENT in (row.metadata as object)) return undefined;
+  const secret = row.secret ? { client_secret: keyring.unseal(clientContext(id), row.secret) } : {};
   return { ...(row.metadata as object), client_id: id, ...secret };
 }
 
@@ -32,10 +35,19 @@ export async function insertClient(
       metadata: metadata as Prisma.InputJsonObject,
       secret:
         typeof secret === 'string'
-          ? keyring.seal(contextOf(id), storedSecret(secret, metadata))
+          ? keyring.seal(clientContext(id), storedSecret(secret, metadata))
           : null,
     },
   });
+}
+
+/** Makes a row for a client whose metadata is a document of its own, so that grants can refer to it. */
+export async function rememberDocumentClient(
+  database: Prisma.TransactionClient,
+  id: string,
+): Promise<void> {
+  const metadata = { [DOCUMENT]: true };
+  await database.client.createMany({ data: [{ id, metadata }], skipDuplicates: true });
 }
 
 /** Replaces a client's metadata; its secret stays. */
@@ -49,24 +61,49 @@ export async function updateClient(
   });
 }
 
+/** Writes what a client has registered or changed of itself (RFC 7591, RFC 7592). */
+export async function saveRegisteredClient(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  { client_secret: secret, ...metadata }: ClientMetadata,
+): Promise<void> {
+  const { client_id: id, ...rest } = metadata;
+  const known = await database.client.findUnique({ where: { id }, select: { id: true } });
+  if (!known) {
+    await insertClient(database, keyring, { ...metadata, client_secret: secret });
+    return;
+  }
+  const sealed =
+    typeof secret === 'string' ? keyring.seal(clientContext(id), storedSecret(secret, rest)) : null;
+  await database.client.update({
+    where: { id },
+    data: { metadata: rest as Prisma.InputJsonObject, secret: sealed },
+  });
+}
+
 /** A fresh client secret: 256 random bits, base64url. */
 export function newClientSecret(): string {
   return randomBytes(32).toString('base64url');
 }
 
-/** Whether a presented secret is the one whose hash is stored; in constant time. */
+/** Whether a presented secret is the one that is stored, as a hash or as it is; in constant time. */
 export function isClientSecret(stored: string | undefined, presented: string): boolean {
-  const [scheme, salt, hash] = stored?.split('$') ?? [];
-  if (scheme !== 'sha256' || salt === undefined || hash === undefined) return false;
+  if (stored === undefined) return false;
+  const [scheme, salt, hash] = stored.split('$');
+  if (scheme !== 'sha256' || salt === undefined || hash === undefined)
+    return timingSafeEqual(sha256(presented), sha256(stored));
   return timingSafeEqual(sha256(`${salt}$${presented}`), Buffer.from(hash, 'base64url'));
 }
 
 function storedSecret(secret: string, metadata: Record<string, unknown>): string {
-  if (metadata['token_endpoint_auth_method'] === 'client_secret_jwt') return secret;
+  // RFC 7592 §3: a client that registered itself may read its secret again.
+  const isReadAgain = metadata['client_id_issued_at'] !== undefined;
+  if (isReadAgain || metadata['token_endpoint_auth_method'] === 'client_secret_jwt') return secret;
   const salt = randomBytes(16).toString('base64url');
   return `sha256$${salt}$${Buffer.from(sha256(`${salt}$${secret}`)).toString('base64url')}`;
 }
 
-function contextOf(id: string): string {
+/** The record's own identity, under which its secret is sealed. */
+export function clientContext(id: string): string {
   return `client ${id}`;
 }

@@ -6,7 +6,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
-import { artifactId, saveArtifact } from './artifacts.ts';
+import { artifactId, findArtifact, saveArtifact } from './artifacts.ts';
+import { type ClientMetadata, saveRegisteredClient } from './clients.ts';
 import { type Message, saveDeliveries } from './deliveries.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
 import { saveGrant } from './grants.ts';
@@ -25,6 +26,7 @@ import {
   type Origin,
   endFamily,
   endFamilyAlone,
+  revokeClient,
   revokeGrant,
 } from './revocation.ts';
 
@@ -50,6 +52,9 @@ interface Reference {
 
 // What only remembers where a person or a device is: kept even when the request is refused.
 const bookkeeping = new Set(['Session', 'Interaction', 'DeviceCode']);
+
+// What a person answers on a device of their own.
+const answeredOnce = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
 
 const units = new AsyncLocalStorage<UnitOfWork>();
 
@@ -93,6 +98,10 @@ export class UnitOfWork {
   endsAlone = false;
   /** The refresh-token family that this request starts. */
   start: Start | undefined;
+  /** A client that registers itself, or changes what it has registered. */
+  client: ClientMetadata | undefined;
+  /** A client that removes itself, with everything that was issued to it. */
+  removedClient: string | undefined;
   readonly #messages: Message[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
@@ -192,6 +201,8 @@ export class UnitOfWork {
     const touched = refused || this.rotation ? undefined : this.presented;
     const start = refused ? undefined : this.start;
     const refusal = refused ? this.refusal : undefined;
+    const client = refused ? undefined : this.client;
+    const removedClient = refused ? undefined : this.removedClient;
     const messages = refused ? [] : this.#messages;
     const now = this.storage.now();
     const size =
@@ -201,7 +212,7 @@ export class UnitOfWork {
       this.#destroyed.size +
       this.#revokedGrants.size +
       this.#endedFamilies.size +
-      [rotation, touched, start, refusal].filter(Boolean).length;
+      [rotation, touched, start, refusal, client, removedClient].filter(Boolean).length;
     if (size === 0) return;
 
     const { prisma } = this.storage;
@@ -212,6 +223,11 @@ export class UnitOfWork {
         await awaitTurn(database, start.payload.accountId ?? '');
       for (const [grantId, reason] of [...this.#revokedGrants].sort(byKey)) {
         await revokeGrant(database, grantId, { reason, now, origin });
+      }
+      if (client) await saveRegisteredClient(database, this.storage.keyring, client);
+      if (removedClient !== undefined) {
+        await revokeClient(database, removedClient, { reason: 'client_removed', now, origin });
+        await database.client.deleteMany({ where: { id: removedClient } });
       }
       for (const save of saves) {
         await this.#assertStillThere(database, save);
@@ -277,11 +293,31 @@ export class UnitOfWork {
         SELECT 1 FROM artifact WHERE id = ${id} FOR NO KEY UPDATE`;
       if (rows.length === 0) throw sessionEnded();
     }
+    if (answeredOnce.has(save.model)) await this.#assertUnanswered(database, save);
     if (save.model === 'Grant') {
       const rows = await database.$queryRaw<unknown[]>`
         SELECT 1 FROM "grant" WHERE id = ${save.id} FOR NO KEY UPDATE`;
       if (rows.length === 0) throw new LostRace('the grant was revoked meanwhile');
     }
+  }
+
+  /**
+   * What waits for a person's answer is answered once, by somebody who is still signed in: of two answers at once the
+   * second finds the first, and a sign-out everywhere comes before or after.
+   */
+  async #assertUnanswered(database: Prisma.TransactionClient, save: Save): Promise<void> {
+    const id = artifactId(save.model, save.id);
+    await database.$queryRaw`SELECT 1 FROM artifact WHERE id = ${id} FOR UPDATE`;
+    const current = await findArtifact(database, this.storage.keyring, save.model, save.id);
+    if (!current || current['consumed'] !== undefined || isAnswered(current)) {
+      throw new errors.InvalidRequest('this was answered already, or it is too late');
+    }
+    const { accountId, authTime } = save.payload as { accountId?: string; authTime?: number };
+    if (accountId === undefined || authTime === undefined || !isAnswered(save.payload)) return;
+    const [account] = await database.$queryRaw<{ over: boolean }[]>`
+      SELECT locked_at IS NOT NULL OR coalesce(signed_out_at >= to_timestamp(${authTime}), false) AS over
+      FROM account WHERE id = ${accountId} FOR SHARE`;
+    if (account?.over !== false) throw sessionEnded();
   }
 
   async #consume(
@@ -299,6 +335,11 @@ export class UnitOfWork {
     }
     throw new LostRace(`${model} was already used`, grantId);
   }
+}
+
+// A person's answer: a grant or a refusal.
+function isAnswered({ grantId, error }: AdapterPayload): boolean {
+  return grantId !== undefined || error !== undefined;
 }
 
 function sessionEnded(): errors.SessionNotFound {

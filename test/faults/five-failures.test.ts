@@ -11,7 +11,7 @@ import { readConfig } from '../../src/config.ts';
 import { connect } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createOutgoing } from '../../src/provider/outgoing.ts';
-import { loadSigningKeys } from '../../src/keys/signing-keys.ts';
+import { signingKeys } from '../support/signing-keys.ts';
 import { answerErrors } from '../../src/operations/http.ts';
 import { createLog } from '../../src/operations/log.ts';
 import { adapt, configuration } from '../../src/provider/provider.ts';
@@ -230,7 +230,8 @@ async function serve(kind: 'symbolon' | 'plain', databaseUrl: string): Promise<S
   const parts = {
     config,
     storage,
-    signingKeys: await loadSigningKeys(prisma, keyring),
+    signingKeys: await signingKeys(prisma, keyring),
+    pairwiseSecret: Buffer.alloc(32),
     pages: noPages,
     outgoing: createOutgoing({ config, storage, log: createLog('silent') }),
   };

@@ -553,5 +553,11 @@ test('the sweep takes what has expired, and families when they need no explainin
   expect(
     await prisma.refreshFamily.findUnique({ where: { id: token.split('.')[0] ?? '' } }),
   ).toBeNull();
-  expect(await backlog(parts)).toEqual({ artifacts: 0, grants: 0, families: 0, events: 0 });
+  expect(await backlog(parts)).toEqual({
+    artifacts: 0,
+    grants: 0,
+    deliveries: 0,
+    families: 0,
+    events: 0,
+  });
 });

@@ -10,7 +10,7 @@ import {
   refreshTokenOf,
 } from '../support/relying-party.ts';
 import { post } from '../support/token-endpoint.ts';
-import { loadSigningKeys } from '../../src/keys/signing-keys.ts';
+import { signingKeys } from '../support/signing-keys.ts';
 import { sha256 } from '../../src/keys/keyring.ts';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -67,7 +67,7 @@ test('a leaked database holds no secret that was ever handed out', async () => {
   const pushed = (await post(`${provider.issuer}/par`, Object.fromEntries(url.searchParams)))
     .body as unknown as Record<string, string>;
   secrets.add(pushed['request_uri']?.split(':').at(-1) ?? '');
-  for (const key of await loadSigningKeys(prisma, keyring)) secrets.add(key.d ?? '');
+  for (const key of await signingKeys(prisma, keyring)) secrets.add(key.d ?? '');
   secrets.delete('');
   expect(secrets.size).toBeGreaterThan(18);
 

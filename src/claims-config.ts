@@ -1,0 +1,93 @@
+// What accounts can tell besides the standard claims, and what goes into tokens: the file that SYMBOLON_CLAIMS_FILE
+// names. Claims are released by scopes, tokens get what the file lists and the person has granted.
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+
+/** The types that a claim of an account may have. */
+export const claimTypes = {
+  string: z.string().max(2000),
+  number: z.number(),
+  boolean: z.boolean(),
+  'string[]': z.array(z.string().max(2000)).max(1000),
+  object: z.record(z.string(), z.unknown()),
+} as const;
+
+export type ClaimType = keyof typeof claimTypes;
+
+/** The claims of OIDC Core §5.1 that accounts may have, by the scope that releases them (§5.4). */
+export const standardClaims = {
+  profile: {
+    given_name: 'string',
+    family_name: 'string',
+    middle_name: 'string',
+    nickname: 'string',
+    preferred_username: 'string',
+    profile: 'string',
+    picture: 'string',
+    website: 'string',
+    gender: 'string',
+    birthdate: 'string',
+    zoneinfo: 'string',
+    locale: 'string',
+  },
+  address: { address: 'object' },
+  phone: { phone_number: 'string', phone_number_verified: 'boolean' },
+} as const satisfies Record<string, Record<string, ClaimType>>;
+
+// Claims that tokens and answers have a meaning of their own for (RFC 7519 §4.1, OIDC Core §2, RFC 9068 §2.2).
+const reserved = new Set(
+  'iss sub aud exp nbf iat jti azp nonce auth_time acr amr sid at_hash c_hash s_hash cnf client_id scope act may_act active token_type events name email email_verified updated_at'.split(
+    ' ',
+  ),
+);
+
+const name = z.string().regex(/^[\w:./-]{1,100}$/);
+const claimName = name.refine((claim) => !reserved.has(claim), 'is a claim of the protocol itself');
+
+const schema = z
+  .strictObject({
+    scopes: z
+      .record(
+        name,
+        z.strictObject({
+          title: z.string().min(1).max(200),
+          detail: z.string().max(500).optional(),
+          claims: z.record(claimName, z.enum(Object.keys(claimTypes) as [ClaimType])).default({}),
+        }),
+      )
+      .default({}),
+    access_token: z.array(z.string()).default([]),
+    id_token: z.array(z.string()).default([]),
+  })
+  .superRefine(({ scopes, access_token: access, id_token: id }, context) => {
+    const known = new Set([
+      'name',
+      'email',
+      'email_verified',
+      ...Object.values(standardClaims).flatMap((claims) => Object.keys(claims)),
+      ...Object.values(scopes).flatMap(({ claims }) => Object.keys(claims)),
+    ]);
+    for (const claim of [...access, ...id].filter((one) => !known.has(one)))
+      context.addIssue(`no scope releases the claim "${claim}"`);
+    for (const scope of ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'])
+      if (scope in scopes) context.addIssue(`"${scope}" is a scope of the standard`);
+  });
+
+export type ClaimsConfig = z.output<typeof schema>;
+
+/** @throws when the file cannot be read, or is not what it should be: the message says what */
+export function readClaimsFile(path: string): ClaimsConfig {
+  const result = schema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new Error(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+}
+
+/** The type of every claim that an account may have in its `claims`. */
+export function accountClaimTypes(config: ClaimsConfig): Record<string, ClaimType> {
+  return Object.assign(
+    {},
+    ...Object.values(standardClaims),
+    ...Object.values(config.scopes).map(({ claims }) => claims),
+  ) as Record<string, ClaimType>;
+}

@@ -1,0 +1,69 @@
+// symbolon key, symbolon secret: the keys that sign tokens, and what is sealed under SYMBOLON_SECRET.
+import type { Command } from 'commander';
+import { keySchedule } from '../app.ts';
+import { keyStates, rotateKeys } from '../keys/signing-keys.ts';
+import { audit } from '../operations/audit.ts';
+import { reseal } from '../storage/reseal.ts';
+import { date, print, table, withStorage } from './run.ts';
+
+export function addKeyCommands(symbolon: Command): void {
+  const key = symbolon.command('key').description('the keys that sign tokens');
+
+  key
+    .command('list')
+    .description('list every key: next, current or retired')
+    .option('--json', 'print JSON for a program to read')
+    .action(({ json }: { json?: boolean }) =>
+      withStorage(async ({ config, storage: { prisma, now } }) => {
+        const keys = await prisma.signingKey.findMany({
+          orderBy: [{ alg: 'asc' }, { createdAt: 'asc' }],
+          select: { kid: true, alg: true, createdAt: true, signsFrom: true },
+        });
+        const states = keyStates(keys, now(), keySchedule(config));
+        const shown = keys.map(({ kid, alg, createdAt, signsFrom }) => ({
+          kid,
+          alg,
+          state: states.get(kid) ?? 'gone',
+          published: createdAt,
+          signs_from: signsFrom,
+        }));
+        const rows = shown.map(({ kid, alg, state, published, signs_from: from }) => [
+          kid,
+          alg,
+          state,
+          date(published),
+          from ? date(from) : '',
+        ]);
+        print(json, shown, table(['KID', 'ALG', 'STATE', 'PUBLISHED', 'SIGNS FROM'], rows));
+      }),
+    );
+
+  key
+    .command('rotate')
+    .description('have the next keys sign, as soon as everybody can know them')
+    .option('--now', 'at once, also when they were published only lately')
+    .option('--json', 'print JSON for a program to read')
+    .action(({ now: atOnce = false, json }: { now?: boolean; json?: boolean }) =>
+      withStorage(async ({ config, storage: { prisma, keyring, now } }) => {
+        const rotated = await rotateKeys(prisma, keyring, now(), keySchedule(config), atOnce);
+        await audit(prisma, {}, { type: 'key.rotated', detail: { now: atOnce } });
+        const rows = rotated.map(({ kid, alg, signsFrom }) => [kid, alg, date(signsFrom)]);
+        print(json, rotated, table(['KID', 'ALG', 'SIGNS FROM'], rows));
+      }),
+    );
+
+  symbolon
+    .command('secret')
+    .description('what is sealed under SYMBOLON_SECRET')
+    .command('reseal')
+    .description('seal everything anew under the first secret, so that the others can be removed')
+    .option('--json', 'print JSON for a program to read')
+    .action(({ json }: { json?: boolean }) =>
+      withStorage(async ({ storage }) => {
+        const counts = await reseal(storage);
+        await audit(storage.prisma, {}, { type: 'secret.resealed', detail: { ...counts } });
+        const rows = Object.entries(counts).map(([what, count]) => [what, String(count)]);
+        print(json, counts, table(['WHAT', 'SEALED ANEW'], rows));
+      }),
+    );
+}

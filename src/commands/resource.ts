@@ -1,0 +1,137 @@
+// symbolon resource: the resource servers for which access tokens may be issued (RFC 8707).
+import type { Command } from 'commander';
+import type { Resource } from '../generated/client.ts';
+import { audit } from '../operations/audit.ts';
+import { isTaken } from '../storage/errors.ts';
+import { findResource, resourceInput, scopesOf } from '../storage/resources.ts';
+import { CommandError, print, table, withStorage } from './run.ts';
+
+interface AddOptions {
+  name?: string;
+  scope?: string[];
+  format: string;
+  ttl?: string;
+  alg?: string;
+  json?: boolean;
+}
+
+export function addResourceCommands(symbolon: Command): void {
+  const resource = symbolon
+    .command('resource')
+    .description('resource servers: what access tokens may be for');
+
+  resource
+    .command('add')
+    .description('add a resource server')
+    .argument('<indicator>', 'its URI, the audience of its access tokens')
+    .option('--name <name>', 'what people see')
+    .option(
+      '--scope <scope...>',
+      'a scope, with a sentence for the consent page: "notes:read=Read your notes"',
+    )
+    .option('--format <format>', 'jwt (RFC 9068) or opaque', 'jwt')
+    .option('--ttl <seconds>', 'how long its access tokens live (default: the server’s)')
+    .option('--alg <alg>', 'what its JWTs are signed with: RS256, ES256, PS256 or EdDSA')
+    .option('--json', 'print JSON for a program to read')
+    .action(async (id: string, options: AddOptions) => {
+      const { name, format, ttl, alg } = options;
+      const scopes = Object.fromEntries(
+        (options.scope ?? []).map((text): [string, string] => {
+          const [scope = '', ...sentence] = text.split('=');
+          return [scope, sentence.join('=')];
+        }),
+      );
+      const parsed = resourceInput.safeParse({
+        id,
+        name,
+        scopes,
+        format,
+        ttl: ttl === undefined ? undefined : Number(ttl),
+        alg,
+      });
+      if (!parsed.success) {
+        const [issue] = parsed.error.issues;
+        throw new CommandError(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+      }
+      await withStorage(async ({ storage: { prisma } }) => {
+        const { data } = parsed;
+        try {
+          const made = await prisma.resource.create({
+            data: {
+              id: data.id,
+              name: data.name ?? null,
+              scopes: data.scopes,
+              format: data.format,
+              ttl: data.ttl ?? null,
+              alg: data.alg ?? null,
+            },
+          });
+          await audit(prisma, {}, { type: 'resource.added', detail: { resource: id } });
+          print(options.json, shown(made), `Added ${id}.`);
+        } catch (error) {
+          if (isTaken(error)) throw new CommandError(`There is a resource ${id} already.`);
+          throw error;
+        }
+      });
+    });
+
+  resource
+    .command('list')
+    .description('list every resource server')
+    .option('--json', 'print JSON for a program to read')
+    .action(({ json }: { json?: boolean }) =>
+      withStorage(async ({ storage: { prisma } }) => {
+        const all = await prisma.resource.findMany({ orderBy: { id: 'asc' } });
+        const rows = all.map((one) => [
+          one.id,
+          one.name ?? '',
+          one.format,
+          Object.keys(scopesOf(one)).join(' '),
+        ]);
+        print(json, all.map(shown), table(['INDICATOR', 'NAME', 'TOKENS', 'SCOPES'], rows));
+      }),
+    );
+
+  resource
+    .command('show')
+    .description('show one resource server')
+    .argument('<indicator>')
+    .option('--json', 'print JSON for a program to read')
+    .action((id: string, { json }: { json?: boolean }) =>
+      withStorage(async ({ storage: { prisma } }) => {
+        const found = await findResource(prisma, id);
+        if (!found) throw new CommandError(`There is no resource ${id}.`);
+        const { scopes, ...rest } = shown(found);
+        const lines = [
+          ...Object.entries(rest).map(([name, value]) => [name, String(value)]),
+          ...Object.entries(scopes).map(([scope, sentence]) => [`scope ${scope}`, sentence]),
+        ];
+        print(json, shown(found), table(['', ''], lines).trim());
+      }),
+    );
+
+  resource
+    .command('remove')
+    .description('remove a resource server: no more access tokens for it')
+    .argument('<indicator>')
+    .option('--json', 'print JSON for a program to read')
+    .action((id: string, { json }: { json?: boolean }) =>
+      withStorage(async ({ storage: { prisma } }) => {
+        const { count } = await prisma.resource.deleteMany({ where: { id } });
+        if (count === 0) throw new CommandError(`There is no resource ${id}.`);
+        await audit(prisma, {}, { type: 'resource.removed', detail: { resource: id } });
+        print(json, { resource: id, removed: true }, `Removed ${id}.`);
+      }),
+    );
+}
+
+function shown({ id, name, scopes, format, ttl, alg }: Resource) {
+  return {
+    resource: id,
+    ...(name === null ? {} : { name }),
+    format,
+    ...(ttl === null ? {} : { ttl }),
+    ...(format === 'jwt' ? { alg: alg ?? 'RS256' } : {}),
+    scopes: scopesOf({ scopes }),
+  };
+}

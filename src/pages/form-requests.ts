@@ -1,0 +1,42 @@
+// Forms that are sent here: by our own pages, never from another site; and by relying parties, to endpoints that take
+// the same request by GET.
+import { bodyParser } from '@koa/bodyparser';
+import Router from '@koa/router';
+import type { Middleware } from 'koa';
+import { errors } from 'oidc-provider';
+import type { Config } from '../config.ts';
+
+const LONGEST = 12_000; // characters of a query that a request line may have
+
+/** Reads a form of one of our own pages. One that another site has sent is refused: a cookie does not say who has. */
+export function ownForm({ issuer }: Pick<Config, 'issuer'>): Middleware {
+  const { origin } = new URL(issuer);
+  const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb' });
+  return (ctx, next) => {
+    const isForeign =
+      ['cross-site', 'same-site'].includes(ctx.get('sec-fetch-site')) ||
+      !['', 'null', origin].includes(ctx.get('origin'));
+    if (isForeign) throw new errors.InvalidRequest('The form was sent by another site.');
+    return parse(ctx, next);
+  };
+}
+
+/**
+ * Authorization requests (OIDC Core §3.1.2.1) and requests to sign out (RP-Initiated Logout §2) may come by POST. The
+ * browser is sent on with GET: with a form of another site it does not bring our cookies (SameSite=Lax).
+ */
+export function requestsByForm(base: string): Router {
+  const router = new Router();
+  const parse = bodyParser({ enableTypes: ['form'], formLimit: '64kb' });
+  router.post(['/authorize', '/logout'], parse, (ctx) => {
+    const query = new URLSearchParams(ctx.request.rawBody).toString();
+    if (query.length > LONGEST) {
+      throw new errors.InvalidRequest(
+        'The request is too long for a form. The application can push it instead (RFC 9126).',
+      );
+    }
+    ctx.redirect(`${base}${ctx.path}?${query}`);
+    ctx.status = 303;
+  });
+  return router;
+}

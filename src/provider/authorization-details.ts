@@ -1,0 +1,64 @@
+// Rich authorization requests (RFC 9396): what people granted in detail stays with their grant, and goes into the
+// access tokens of the resource that it is for.
+import { type Configuration, errors } from 'oidc-provider';
+
+type Feature = NonNullable<NonNullable<Configuration['features']>['richAuthorizationRequests']>;
+type Detail = Record<string, unknown> & { type: string; locations?: string[] };
+
+const MOST = 20; // details in one request
+const LARGEST = 4000; // characters of one of them
+
+export function authorizationDetails(types: readonly string[]) {
+  if (types.length === 0) return { enabled: false } as const;
+  return {
+    enabled: true as const,
+    types: Object.fromEntries(types.map((type) => [type, { validate }])),
+    authorizationDetailsForGrantSource: ({ oidc }) => parse(oidc.params?.['authorization_details']),
+    authorizationDetailsForAccessToken({ oidc }, token, source) {
+      const granted = (source as { rar?: Detail[] } | undefined)?.rar;
+      const asked = parse(oidc.params?.['authorization_details']);
+      // §6: a token request may ask for less than was granted; a client that acts for itself asks for itself.
+      const wanted = asked && granted ? asked.filter((one) => isAmong(one, granted)) : undefined;
+      if (wanted && wanted.length !== asked?.length) {
+        throw new errors.InvalidAuthorizationDetails(
+          'authorization_details ask for more than was granted',
+        );
+      }
+      const { aud } = token as { aud?: string };
+      return (wanted ?? granted ?? asked)?.filter(
+        ({ locations }) => locations === undefined || locations.includes(aud ?? ''),
+      );
+    },
+    authorizationDetailsForIntrospection: (_ctx, token) => (token as { rar?: Detail[] }).rar,
+  } satisfies Feature;
+
+  function validate(ctx: { oidc: { params?: Record<string, unknown> } }, detail: object): void {
+    const all = parse(ctx.oidc.params?.['authorization_details']) ?? [];
+    if (all.length > MOST)
+      throw new errors.InvalidAuthorizationDetails(
+        `authorization_details have ${MOST} members at most`,
+      );
+    if (JSON.stringify(detail).length > LARGEST)
+      throw new errors.InvalidAuthorizationDetails(
+        `one of authorization_details has ${LARGEST} characters at most`,
+      );
+  }
+}
+
+function parse(value: unknown): Detail[] | undefined {
+  return typeof value === 'string' ? (JSON.parse(value) as Detail[]) : undefined;
+}
+
+function isAmong(detail: Detail, granted: readonly Detail[]): boolean {
+  const text = canonical(detail);
+  return granted.some((one) => canonical(one) === text);
+}
+
+// Members in the order of their names, so that two equal details have the same text.
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_name, member: unknown) =>
+    member !== null && typeof member === 'object' && !Array.isArray(member)
+      ? Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : member,
+  );
+}

@@ -1,0 +1,243 @@
+// Client metadata of Symbolon's own: what each member may be, and what a client may not register.
+import { type KoaContextWithOIDC, errors } from 'oidc-provider';
+import { z } from 'zod';
+
+const cibaGrant = 'urn:openid:params:grant-type:ciba';
+
+const seconds = z.number().int().min(1).max(3_155_760_000);
+
+/** Client metadata of Symbolon's own: what each may be, in a schema and in words. */
+export const clientMetadata = {
+  refresh_token_rotation: {
+    schema: z.enum(['always', 'unless_sender_constrained', 'never']),
+    wants: '"always", "unless_sender_constrained" or "never"',
+    help: 'Whether a use replaces the token. `unless_sender_constrained` leaves a token alone that is bound to a key or whose client authenticates with one (FAPI 2.0).',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_ROTATION`',
+  },
+  refresh_token_retry_window: {
+    schema: z.number().int().min(0).max(86_400),
+    wants: 'a number of seconds from 0 (off) to 86400',
+    help: 'How long the token just used is answered again, with the same successor.',
+    fallback:
+      '`SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW` for a public client’s unbound token, else `SYMBOLON_REFRESH_TOKEN_BOUND_RETRY_WINDOW`',
+  },
+  refresh_token_on_reuse: {
+    schema: z.enum(['revoke_family', 'revoke_grant', 'refuse']),
+    wants: '"revoke_family", "revoke_grant" or "refuse"',
+    help: 'What a used-up token ends: its family, its grant with everything issued from it, or nothing (only for clients that authenticate).',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_ON_REUSE`',
+  },
+  refresh_token_idle_ttl: {
+    schema: seconds,
+    wants: 'a number of seconds from 1',
+    help: 'How long a family lives since its last use.',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_IDLE_TTL`',
+  },
+  refresh_token_absolute_ttl: {
+    schema: seconds,
+    wants: 'a number of seconds from 1',
+    help: 'How long a family lives since it was first issued.',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_ABSOLUTE_TTL`',
+  },
+  refresh_token_max_families: {
+    schema: z.number().int().min(1).max(10_000),
+    wants: 'a number from 1 to 10000',
+    help: 'How many living families a person may have with this client; the oldest ends for the next.',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_MAX_FAMILIES`',
+  },
+  refresh_token_expires_in: {
+    schema: z.boolean(),
+    wants: 'true or false',
+    help: 'Whether token answers tell `refresh_token_expires_in`, in seconds.',
+    fallback: '`false`',
+  },
+  offline_access_prompt: {
+    schema: z.enum(['automatic', 'required']),
+    wants: '"automatic" or "required"',
+    help: 'Whether offline access is ignored without `prompt=consent` in the request (`required`), or asks for consent by itself.',
+    fallback: '`automatic`',
+  },
+  offline_access_ends_with_session: {
+    schema: z.boolean(),
+    wants: 'true or false',
+    help: 'Whether signing out of the provider ends the family that was started in that session.',
+    fallback: '`false`',
+  },
+  resource_scopes: {
+    schema: z.record(z.string(), z.array(z.string())),
+    wants: 'an object of resource indicators, each with an array of scopes',
+    help: 'What the client may ask for of which resources, and nothing else.',
+    fallback: 'all of every resource; for a client that registered itself, what people allow it',
+  },
+  token_exchange_from: {
+    schema: z.array(z.string()).max(100),
+    wants: 'an array of resource indicators',
+    help: 'The resources whose tokens the client may exchange (RFC 8693): those that it is the server of.',
+    fallback: 'none',
+  },
+  token_exchange_to: {
+    schema: z.array(z.string()).max(100),
+    wants: 'an array of resource indicators',
+    help: 'The resources for which it may get a token in exchange.',
+    fallback: 'none',
+  },
+  security_profile: {
+    schema: z.enum(['fapi2']),
+    wants: '"fapi2"',
+    help: 'Switches everything on that FAPI 2.0 Security Profile asks of a client.',
+    fallback: 'none',
+  },
+} as const;
+
+type Name = keyof typeof clientMetadata;
+export type OwnMetadata = {
+  -readonly [Key in Name]?: z.output<(typeof clientMetadata)[Key]['schema']>;
+} & {
+  clientAuthMethod?: string;
+  token_endpoint_auth_method?: string;
+};
+
+/** What decides about metadata besides itself. */
+export interface MetadataRules {
+  /** Whether this client registers itself, with nobody's permission. */
+  readonly byItself: (ctx: KoaContextWithOIDC | undefined, metadata: object) => boolean;
+  /** What the server gives a client that says nothing. */
+  readonly defaults: (metadata: object) => OwnMetadata;
+}
+
+/**
+ * The engine's `extraClientMetadata.validator`; it may complete the metadata.
+ *
+ * @param metadata all of the client's metadata, under the specification's names
+ * @throws {errors.InvalidClientMetadata} with the field and what it wants
+ */
+export function validateClientMetadata(
+  { byItself, defaults }: MetadataRules,
+  ctx: KoaContextWithOIDC | undefined,
+  name: string,
+  value: unknown,
+  metadata: object,
+): void {
+  const { grant_types: grants } = metadata as { grant_types?: unknown };
+  if (Array.isArray(grants) && grants.includes(cibaGrant) && !authenticates(metadata)) {
+    throw new errors.InvalidClientMetadata(
+      `grant_types: ${cibaGrant} is only for a client that authenticates`,
+    );
+  }
+  if (value === undefined) return;
+  const { schema, wants } = clientMetadata[name as Name];
+  if (!schema.safeParse(value).success) {
+    throw new errors.InvalidClientMetadata(`${name} must be ${wants}`);
+  }
+  if (name === 'refresh_token_on_reuse' && value === 'refuse' && !authenticates(metadata)) {
+    throw new errors.InvalidClientMetadata(
+      `${name} may be "refuse" only for a client that authenticates: for a public client a used-up token is the only sign of a theft`,
+    );
+  }
+  if (byItself(ctx, metadata)) refuseGenerosity(name as Name, value, defaults(metadata));
+  if (name === 'security_profile') applyFapi2(metadata);
+}
+
+// A client that registers itself may be stricter than the server, not more generous.
+function refuseGenerosity(name: Name, value: unknown, defaults: OwnMetadata): void {
+  const refused = new errors.InvalidClientMetadata(
+    `${name}: a client that registers itself may not have this`,
+  );
+  const limit = defaults[name];
+  if (['resource_scopes', 'token_exchange_from', 'token_exchange_to'].includes(name)) throw refused;
+  if (typeof value === 'number' && typeof limit === 'number' && value > limit) throw refused;
+  if (name === 'refresh_token_on_reuse' && value !== 'revoke_grant' && value !== limit)
+    throw refused;
+  if (name === 'refresh_token_rotation' && value === 'never' && value !== limit) throw refused;
+}
+
+interface StandardMetadata {
+  token_endpoint_auth_method?: string;
+  token_endpoint_auth_signing_alg?: string;
+  request_object_signing_alg?: string;
+  id_token_signed_response_alg?: string;
+  authorization_signed_response_alg?: string;
+  userinfo_signed_response_alg?: string;
+  response_types?: string[];
+  redirect_uris?: string[];
+  require_pushed_authorization_requests?: boolean;
+  dpop_bound_access_tokens?: boolean;
+  tls_client_certificate_bound_access_tokens?: boolean;
+  refresh_token_rotation?: string;
+}
+
+const fapi2Algorithms = ['PS256', 'ES256', 'EdDSA'];
+
+// FAPI 2.0 Security Profile §5.3.2 and §5.4: what is a choice is chosen, what is wrong is refused.
+function applyFapi2(metadata: StandardMetadata): void {
+  const refuse = (what: string) => {
+    throw new errors.InvalidClientMetadata(`security_profile "fapi2": ${what}`);
+  };
+  if (!authenticatesWithKey(metadata)) {
+    refuse('token_endpoint_auth_method must be private_key_jwt or mutual TLS');
+  }
+  if (metadata.response_types?.some((type) => type !== 'code')) {
+    refuse('response_types must be ["code"]');
+  }
+  for (const uri of metadata.redirect_uris ?? []) {
+    const { protocol, hostname } = URL.parse(uri) ?? { protocol: '', hostname: '' };
+    if (protocol === 'http:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname))
+      refuse('redirect_uris must be https');
+  }
+  metadata.require_pushed_authorization_requests = true;
+  if (!metadata.tls_client_certificate_bound_access_tokens)
+    metadata.dpop_bound_access_tokens = true;
+  metadata.refresh_token_rotation ??= 'unless_sender_constrained';
+  for (const name of [
+    'id_token_signed_response_alg',
+    'authorization_signed_response_alg',
+    'userinfo_signed_response_alg',
+  ] as const) {
+    // RS256 is what a client gets that says nothing.
+    if (metadata[name] === 'RS256') metadata[name] = 'PS256';
+  }
+  for (const name of ['token_endpoint_auth_signing_alg', 'request_object_signing_alg'] as const) {
+    const alg = metadata[name];
+    if (alg !== undefined && !fapi2Algorithms.includes(alg))
+      refuse(`${name} must be ${fapi2Algorithms.join(', ')}`);
+  }
+}
+
+/** Whether FAPI 2.0 holds for a client. */
+export function isFapi2(client: object | undefined): boolean {
+  return (client as OwnMetadata | undefined)?.security_profile === 'fapi2';
+}
+
+/** FAPI 2.0 §5.4: the algorithms with which such a client may sign. @throws with what `refuse` makes */
+export function assertFapi2Algorithm(
+  client: object,
+  header: object | undefined,
+  refuse: (message: string) => Error,
+): void {
+  const { alg = '' } = (header ?? {}) as { alg?: string };
+  if (isFapi2(client) && !fapi2Algorithms.includes(alg))
+    throw refuse(`${alg} may not be used with FAPI 2.0`);
+}
+
+// The engine's Client has the method under its own name, plain metadata under the specification's.
+function authMethod(metadata: object): string {
+  const { clientAuthMethod, token_endpoint_auth_method: method } = metadata as OwnMetadata;
+  return clientAuthMethod ?? method ?? 'client_secret_basic';
+}
+
+/** How a client authenticates, and nothing else of its metadata. */
+export function authOf(metadata: object): OwnMetadata {
+  return { token_endpoint_auth_method: authMethod(metadata) };
+}
+
+/** Whether a client authenticates at all. */
+export function authenticates(metadata: object): boolean {
+  return authMethod(metadata) !== 'none';
+}
+
+/** FAPI 2.0 §5.3.2.1: such a client's refresh token is bound to it by its authentication. */
+export function authenticatesWithKey(metadata: object): boolean {
+  return ['private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'].includes(
+    authMethod(metadata),
+  );
+}

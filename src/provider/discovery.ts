@@ -1,0 +1,53 @@
+// What the engine's discovery document leaves out or says wrong (RFC 8414, RFC 8705 §5), and how long what relying
+// parties fetch again and again may be kept.
+import type { Context, Next } from 'koa';
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { Config } from '../config.ts';
+
+const KEPT = 300; // seconds
+
+const aliased = [
+  'token_endpoint',
+  'revocation_endpoint',
+  'introspection_endpoint',
+  'userinfo_endpoint',
+  'device_authorization_endpoint',
+  'pushed_authorization_request_endpoint',
+  'backchannel_authentication_endpoint',
+  'registration_endpoint',
+];
+
+export function completeDiscovery(config: Config) {
+  return async (ctx: Context, next: Next): Promise<void> => {
+    await next();
+    const route = (ctx as unknown as Partial<KoaContextWithOIDC>).oidc?.route;
+    if (ctx.status !== 200 || (route !== 'discovery' && route !== 'jwks')) return;
+    ctx.set('Cache-Control', `public, max-age=${KEPT}`);
+    if (route === 'jwks') return;
+    const document = ctx.body as Record<string, unknown>;
+    // The metadata of RFC 7009 §2 and RFC 7662 §4: the same methods as at the token endpoint.
+    for (const endpoint of ['revocation', 'introspection']) {
+      document[`${endpoint}_endpoint_auth_methods_supported`] = (
+        document['token_endpoint_auth_methods_supported'] as string[]
+      ).filter((method) => endpoint === 'revocation' || method !== 'none');
+      document[`${endpoint}_endpoint_auth_signing_alg_values_supported`] =
+        document['token_endpoint_auth_signing_alg_values_supported'];
+    }
+    if (config.ciba) document['backchannel_user_code_parameter_supported'] = false;
+    if (config.registration !== 'off' || config.clientIdMetadataDocuments)
+      document['display_values_supported'] = ['page'];
+    if (config.tls?.mtlsPort !== undefined) {
+      document['mtls_endpoint_aliases'] = Object.fromEntries(
+        aliased
+          .filter((name) => typeof document[name] === 'string')
+          .map((name) => [name, onPort(document[name] as string, config.tls?.mtlsPort ?? 0)]),
+      );
+    }
+  };
+}
+
+function onPort(url: string, port: number): string {
+  const alias = new URL(url);
+  alias.port = String(port);
+  return alias.href;
+}

@@ -1,0 +1,61 @@
+// Signing keys change while the provider runs: every process looks for what has changed, whoever changed it, and
+// serves with it within seconds.
+import { fingerprintKeys, loadSigningKeys, maintainKeys } from '../keys/signing-keys.ts';
+import type { KeySchedule } from '../keys/signing-keys.ts';
+import type { Log } from '../operations/log.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import type { Engine } from './engine.ts';
+
+const EVERY = 2_000; // milliseconds between two looks
+const DUE = 60_000; // milliseconds between two looks for keys to be made, promoted or removed
+
+export interface KeyRotation {
+  /** Takes up what has changed. */
+  look(): Promise<void>;
+  /** Looks, and goes on looking until stopped. */
+  start(): { stop(): Promise<void> };
+}
+
+export interface KeyRotationParts {
+  readonly storage: Storage;
+  readonly schedule: KeySchedule;
+  readonly engine: Engine;
+  readonly log: Log;
+}
+
+/** @param known the fingerprint of the keys that the engine has */
+export function createKeyRotation(
+  { storage, schedule, engine, log }: KeyRotationParts,
+  known: string,
+): KeyRotation {
+  const { prisma, keyring, now } = storage;
+  let maintainedAt = now().getTime();
+  return { look, start };
+
+  async function look(): Promise<void> {
+    if (now().getTime() - maintainedAt >= DUE) {
+      maintainedAt = now().getTime();
+      await maintainKeys(prisma, keyring, now(), schedule);
+    }
+    const found = await fingerprintKeys(prisma, now(), schedule);
+    if (found === known) return;
+    engine.use(await loadSigningKeys(prisma, keyring, now(), schedule));
+    known = found;
+    log.info('signing keys changed');
+  }
+
+  function start() {
+    let running: Promise<void> = Promise.resolve();
+    const timer = setInterval(() => {
+      running = running.then(look).catch((error: unknown) => {
+        log.error({ err: error }, 'looking for signing keys failed');
+      });
+    }, EVERY).unref();
+    return {
+      async stop() {
+        clearInterval(timer);
+        await running;
+      },
+    };
+  }
+}

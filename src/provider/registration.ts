@@ -1,0 +1,51 @@
+// Clients that register themselves (RFC 7591, RFC 7592), or are a document of their own: what they may.
+import { randomUUID } from 'node:crypto';
+import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
+import type { Config } from '../config.ts';
+import { newClientSecret } from '../storage/clients.ts';
+import { jwtBearer, password } from './extra-grants.ts';
+import { tokenExchange } from './token-exchange.ts';
+
+type Features = NonNullable<Configuration['features']>;
+
+// Grants that give tokens without a person's say are the operator's to allow.
+const withoutConsent = ['client_credentials', jwtBearer, password, tokenExchange];
+
+export function registration({
+  registration: who,
+}: Config): Pick<Features, 'registration' | 'registrationManagement'> {
+  if (who === 'off') return {};
+  return {
+    registration: {
+      enabled: true,
+      initialAccessToken: who === 'token',
+      idFactory: () => randomUUID(),
+      secretFactory: () => Promise.resolve(newClientSecret()),
+    },
+    registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
+  };
+}
+
+/**
+ * Tells whether metadata is a client's own, with nobody's permission.
+ *
+ * @throws {errors.InvalidClientMetadata} when it asks for a grant that only an operator may give
+ */
+export function mayRegister(config: Config) {
+  return (ctx: KoaContextWithOIDC | undefined, metadata: object): boolean => {
+    const { grant_types: grants = [], client_id: id = '' } = metadata as {
+      grant_types?: string[];
+      client_id?: string;
+    };
+    const registers = ['registration', 'client_update'].includes(ctx?.oidc.route ?? '');
+    const isDocument = config.clientIdMetadataDocuments && id.startsWith('https://');
+    if (!((registers && config.registration === 'open') || isDocument)) return false;
+    const refused = grants.find((grant) => withoutConsent.includes(grant));
+    if (refused !== undefined) {
+      throw new errors.InvalidClientMetadata(
+        `grant_types: a client that registers itself may not have ${refused}`,
+      );
+    }
+    return true;
+  };
+}

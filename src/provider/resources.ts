@@ -1,0 +1,52 @@
+// Resource indicators (RFC 8707): which resource servers there are, and what tokens for them look like (RFC 9068).
+import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
+import type { SigningAlgorithm } from '../keys/signing-keys.ts';
+import { answered } from '../storage/errors.ts';
+import { findResource, scopesOf } from '../storage/resources.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+
+type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
+type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
+type ResourceServers = NonNullable<ResourceIndicators['getResourceServerInfo']>;
+
+export function resourceIndicators(storage: Pick<Storage, 'prisma'>): ResourceIndicators {
+  return {
+    enabled: true,
+    getResourceServerInfo: resourceServers(storage),
+    // What was asked for in the authorization request need not be named again when there is no choice (§2.2).
+    useGrantedResource: (_ctx, { resource }) => [resource ?? []].flat().length === 1,
+  };
+}
+
+/** Finds the resource server of an indicator. @throws {errors.InvalidTarget} when there is none */
+export function resourceServers({ prisma }: Pick<Storage, 'prisma'>): ResourceServers {
+  return async (ctx, indicator, client) => {
+    const resource = await answered(() => findResource(prisma, indicator));
+    if (!resource) throw new errors.InvalidTarget(`there is no resource ${indicator}`);
+    const scopes = Object.keys(scopesOf(resource));
+    const isOpaque = resource.format === 'opaque';
+    return {
+      scope: scopes.filter((scope) => mayAsk(ctx, client, indicator, scope)).join(' '),
+      audience: resource.id,
+      accessTokenFormat: isOpaque ? 'opaque' : 'jwt',
+      ...(resource.ttl === null ? {} : { accessTokenTTL: resource.ttl }),
+      ...(isOpaque
+        ? {}
+        : { jwt: { sign: { alg: (resource.alg ?? 'RS256') as SigningAlgorithm } } }),
+    };
+  };
+}
+
+/**
+ * Whether a client may ask for a scope of a resource. One that registered itself gets nothing for itself: nobody
+ * would have allowed it.
+ */
+function mayAsk(ctx: KoaContextWithOIDC, client: Client, resource: string, scope: string): boolean {
+  const { resource_scopes: registered, clientIdIssuedAt } = client as {
+    resource_scopes?: Record<string, string[]>;
+    clientIdIssuedAt?: number;
+  };
+  if (registered !== undefined) return registered[resource]?.includes(scope) ?? false;
+  const forItself = ctx.oidc.params?.['grant_type'] === 'client_credentials';
+  return !forItself || clientIdIssuedAt === undefined;
+}

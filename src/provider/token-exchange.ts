@@ -1,0 +1,162 @@
+// Token exchange (RFC 8693): a resource server that was given an access token gets one for another resource, on behalf
+// of the same person. Which tokens a client may exchange, and for what, is in its metadata; the new token never has
+// more scope than the one that it came from, nor a longer life, and says who acts.
+import { type JWK, createLocalJWKSet, jwtVerify } from 'jose';
+import { type FindAccount, type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
+import type { Config } from '../config.ts';
+import { audit } from '../operations/audit.ts';
+import { unlessUnavailable } from '../storage/errors.ts';
+import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import type { OwnMetadata } from './client-metadata.ts';
+import { resourceServers } from './resources.ts';
+
+export const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const JWT = 'urn:ietf:params:oauth:token-type:jwt';
+
+interface Parts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly signingKeys: readonly object[];
+  readonly findAccount: FindAccount;
+}
+
+interface Subject {
+  readonly accountId: string;
+  readonly audiences: readonly string[];
+  readonly scope: string;
+  readonly exp: number;
+  readonly grantId: string | undefined;
+  /** Who has acted before. */
+  readonly act: object | undefined;
+}
+
+export function registerTokenExchange(provider: Provider, parts: Parts): void {
+  const { config, storage, findAccount } = parts;
+  const { prisma } = storage;
+  if (!config.tokenExchange) return;
+  const resourceServer = resourceServers(storage);
+  const keys = createLocalJWKSet({ keys: parts.signingKeys.map((key) => publicPart(key as JWK)) });
+
+  provider.registerGrantType(
+    tokenExchange,
+    (ctx: KoaContextWithOIDC) => unlessUnavailable(() => exchange(ctx)),
+    [
+      'subject_token',
+      'subject_token_type',
+      'requested_token_type',
+      'resource',
+      'scope',
+      'actor_token',
+    ],
+  );
+
+  async function exchange(ctx: KoaContextWithOIDC): Promise<void> {
+    const { client } = ctx.oidc;
+    const params = ctx.oidc.params as Record<string, string | undefined>;
+    if (!client || client.clientAuthMethod === 'none')
+      throw new errors.InvalidClient('a client that does not authenticate may not exchange tokens');
+    if (client.dpopBoundAccessTokens || client.tlsClientCertificateBoundAccessTokens)
+      throw new errors.InvalidRequest('this grant does not issue bound tokens');
+    const { subject_token: token, subject_token_type: type, resource } = params;
+    if (token === undefined || type === undefined || resource === undefined)
+      throw new errors.InvalidRequest(
+        'missing required parameter(s) (subject_token, subject_token_type, resource)',
+      );
+    if (type !== ACCESS_TOKEN && type !== JWT)
+      throw new errors.InvalidRequest(`subject_token_type must be ${ACCESS_TOKEN}`);
+    if (![undefined, ACCESS_TOKEN, JWT].includes(params['requested_token_type']))
+      throw new errors.InvalidRequest(`requested_token_type must be ${ACCESS_TOKEN}`);
+    if (params['actor_token'] !== undefined)
+      throw new errors.InvalidRequest('actor_token is not supported: the client is the actor');
+
+    const policy = client as OwnMetadata;
+    if (!policy.token_exchange_to?.includes(resource)) throw new errors.InvalidTarget();
+    const subject = await subjectOf(token);
+    if (!subject?.audiences.some((one) => policy.token_exchange_from?.includes(one)))
+      throw new errors.InvalidRequest('the subject_token is not one that this client may exchange');
+    const account = await findAccount(ctx, subject.accountId);
+    if (!account) throw new errors.InvalidRequest('the subject_token is about nobody here');
+    ctx.oidc.entity('Account', account);
+
+    const info = await resourceServer(ctx, resource, client);
+    const server = new provider.ResourceServer(resource, info);
+    const allowed = new Set(subject.scope.split(' ').filter((scope) => server.scopes.has(scope)));
+    const asked = params['scope']?.split(' ') ?? [...allowed];
+    if (asked.some((scope) => !allowed.has(scope)))
+      throw new errors.InvalidScope('requested scope is not allowed', asked.join(' '));
+
+    const { clientId } = client;
+    const act = { sub: clientId, ...(subject.act ? { act: subject.act } : {}) };
+    const issued = new provider.AccessToken({
+      accountId: subject.accountId,
+      client,
+      gty: tokenExchange,
+      scope: asked.join(' '),
+      ...(subject.grantId === undefined ? {} : { grantId: subject.grantId }),
+    } as never);
+    ctx.state['act'] = act;
+    issued.resourceServer = server;
+    const left = subject.exp - epoch(storage.now());
+    Object.assign(issued, { expiresIn: Math.min(issued.expiration, left) });
+    ctx.oidc.entity('AccessToken', issued);
+    await audit(prisma, ctx, {
+      type: 'token.exchanged',
+      accountId: subject.accountId,
+      clientId,
+      detail: { resource, scope: issued.scope },
+    });
+    ctx.body = {
+      access_token: await issued.save(),
+      issued_token_type: ACCESS_TOKEN,
+      token_type: issued.tokenType,
+      expires_in: issued.expiration,
+      scope: issued.scope,
+    };
+  }
+
+  /** A token of ours that is valid still: opaque, or a JWT (RFC 9068 §4). One bound to a key is not exchanged. */
+  async function subjectOf(token: string): Promise<Subject | undefined> {
+    if (token.split('.').length === 3) {
+      try {
+        const { payload } = await jwtVerify(token, keys, {
+          issuer: config.issuer,
+          typ: 'at+jwt',
+          requiredClaims: ['sub', 'aud', 'exp', 'client_id'],
+          currentDate: storage.now(),
+        });
+        const { sub = '', aud = [], exp = 0, scope, cnf, act, client_id: clientId } = payload;
+        const client = await provider.Client.find(String(clientId));
+        if (cnf !== undefined || sub === clientId || client?.subjectType === 'pairwise')
+          return undefined;
+        return {
+          accountId: sub,
+          audiences: [aud].flat(),
+          scope: typeof scope === 'string' ? scope : '',
+          exp,
+          grantId: undefined,
+          act: act as object | undefined,
+        };
+      } catch {
+        return undefined;
+      }
+    }
+    const found = await provider.AccessToken.find(token);
+    if (!found?.isValid || found.isSenderConstrained() || !found.grantId) return undefined;
+    if (!(await provider.Grant.find(found.grantId))) return undefined;
+    return {
+      accountId: found.accountId,
+      audiences: [found.aud ?? []].flat(),
+      scope: found.scope ?? '',
+      exp: found.exp ?? 0,
+      grantId: found.grantId,
+      act: (found.extra as { act?: object } | undefined)?.act,
+    };
+  }
+}
+
+function publicPart({ kty, kid, alg, use, n, e, crv, x, y }: JWK): JWK {
+  const part = { kty, kid, alg, use, n, e, crv, x, y };
+  return Object.fromEntries(Object.entries(part).filter(([, value]) => value !== undefined));
+}

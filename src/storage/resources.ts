@@ -1,0 +1,45 @@
+// Resource servers: what access tokens may be for (RFC 8707), with their scopes and the kind of token they take.
+import { z } from 'zod';
+import type { PrismaClient, Resource } from '../generated/client.ts';
+import { signingAlgorithms } from '../keys/signing-keys.ts';
+
+/** The longest life of a resource's access tokens, in seconds. */
+export const LONGEST_RESOURCE_TTL = 86_400;
+
+export const resourceInput = z.object({
+  id: z
+    .url('The indicator is an absolute URI, as RFC 8707 §2 wants it.')
+    .refine((uri) => !uri.includes('#'), 'The indicator has no fragment (RFC 8707 §2).'),
+  name: z.string().trim().min(1).max(200).optional(),
+  scopes: z.record(
+    z
+      .string()
+      // RFC 6749 §3.3
+      .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/, 'A scope has no spaces and no quotation marks.')
+      .refine(
+        (scope) =>
+          !['openid', 'offline_access', 'profile', 'email', 'address', 'phone'].includes(scope),
+        'This scope is the provider’s own.',
+      ),
+    z.string().max(200),
+  ),
+  format: z.enum(['jwt', 'opaque']),
+  ttl: z
+    .number()
+    .int()
+    .min(1)
+    .max(LONGEST_RESOURCE_TTL, `Tokens live ${LONGEST_RESOURCE_TTL} seconds at most.`)
+    .optional(),
+  alg: z.enum(signingAlgorithms).optional(),
+});
+
+export type ResourceInput = z.output<typeof resourceInput>;
+
+export function findResource(prisma: PrismaClient, id: string): Promise<Resource | null> {
+  return prisma.resource.findUnique({ where: { id } });
+}
+
+/** Its scopes, each with a sentence for the consent page. */
+export function scopesOf({ scopes }: Pick<Resource, 'scopes'>): Record<string, string> {
+  return scopes as Record<string, string>;
+}
