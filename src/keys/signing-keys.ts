@@ -67,15 +67,16 @@ export function planKeys(keys: readonly KeyTimes[], now: Date, schedule: KeySche
   const promote: string[] = [];
   const make: { alg: SigningAlgorithm; signsNow: boolean }[] = [];
   for (const alg of signingAlgorithms) {
-    const find = (state: KeyState) =>
-      ordered.find((key) => key.alg === alg && states.get(key.kid) === state);
-    const [current, next] = [find('current'), find('next')];
-    if (!current && next) promote.push(next.kid);
-    if (!current && !next) make.push({ alg, signsNow: true });
+    const inState = (state: KeyState) =>
+      ordered.filter((key) => key.alg === alg && states.get(key.kid) === state);
+    const [current] = inState('current');
+    const [next, ...others] = inState('next');
     const isOver = current && startOf(current) + schedule.rotateEvery <= now.getTime();
     const isKnown = next && next.createdAt.getTime() + PUBLISHED_BEFORE <= now.getTime();
-    if (isOver && isKnown && next.signsFrom === null) promote.push(next.kid);
-    if (!next || promote.includes(next.kid)) make.push({ alg, signsNow: false });
+    const isDue = next && (current ? isOver && isKnown && next.signsFrom === null : true);
+    if (isDue) promote.push(next.kid);
+    if (!current && !next) make.push({ alg, signsNow: true });
+    if (!next || (isDue && others.length === 0)) make.push({ alg, signsNow: false });
   }
   const remove = keys.filter(({ kid }) => states.get(kid) === 'gone').map(({ kid }) => kid);
   return { promote, make, remove };

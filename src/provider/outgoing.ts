@@ -51,6 +51,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
       return fetch(url, allowPrivateAddresses ? others : { ...others, dispatcher });
     },
     start() {
+      send();
       const timer = setInterval(send, EVERY).unref();
       return {
         async stop() {

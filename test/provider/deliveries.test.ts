@@ -1,0 +1,118 @@
+// Messages to relying parties: each arrives once, and none holds up the others.
+import { type Server, createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Keyring } from '../../src/keys/keyring.ts';
+import { type Message, saveDeliveries } from '../../src/storage/deliveries.ts';
+import { createLog } from '../../src/operations/log.ts';
+import { createOutgoing } from '../../src/provider/outgoing.ts';
+import { type TestProvider, startProvider } from '../support/provider.ts';
+
+let provider: TestProvider;
+let server: Server;
+let received: string[];
+let answer: (path: string) => number | 'switch' | 'never';
+
+beforeEach(async () => {
+  received = [];
+  answer = () => 204;
+  server = createServer((request, response) => {
+    const path = request.url ?? '';
+    received.push(path);
+    const status = answer(path);
+    if (status === 'never') return;
+    if (status === 'switch') {
+      request.socket.write(
+        'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n',
+      );
+      return;
+    }
+    response.statusCode = status;
+    response.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
+  provider = await startProvider({
+    environment: { SYMBOLON_ALLOW_PRIVATE_ADDRESSES: 'true' },
+  });
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  server.close();
+  await provider.close();
+});
+
+const message = (path: string): Message => ({
+  url: `http://localhost:${(server.address() as AddressInfo).port}${path}`,
+  headers: { 'content-type': 'text/plain' },
+  body: 'news',
+});
+const save = (messages: Message[], keyring = provider.storage.keyring) =>
+  saveDeliveries(provider.storage.prisma, keyring, messages, new Date());
+const left = () => provider.storage.prisma.delivery.count();
+
+test('an answer that is none, and one that never comes, hold up nobody', async () => {
+  answer = (path) => (path === '/switch' ? 'switch' : path === '/never' ? 'never' : 204);
+  await save([message('/switch'), message('/never'), message('/good')]);
+  const running = provider.outgoing.start();
+  await vi.waitFor(async () => {
+    expect(await left()).toBe(2);
+  }, 15_000);
+  await running.stop();
+  expect(received.filter((path) => path === '/good')).toHaveLength(1);
+});
+
+test('one that this process cannot open takes no other along', async () => {
+  await save([message('/sealed elsewhere')], new Keyring(['another secret that is long enough']));
+  await save([message('/good')]);
+  const running = provider.outgoing.start();
+  await vi.waitFor(() => {
+    expect(received).toEqual(['/good']);
+  }, 10_000);
+  await running.stop();
+  expect(await left()).toBe(1);
+});
+
+test('of two processes one sends it, however long the answer takes', async () => {
+  await save([message('/slow')]);
+  answer = () => 'never';
+  const other = createOutgoing({
+    config: { allowPrivateAddresses: true },
+    storage: provider.storage,
+    log: createLog('silent'),
+  });
+  const running = [provider.outgoing.start(), other.start()];
+  await vi.waitFor(async () => {
+    const [row] = await provider.storage.prisma.delivery.findMany();
+    expect(row?.attempts).toBe(1);
+    expect(row?.nextAt.getTime()).toBeGreaterThan(Date.now() + 5_000); // longer than an attempt takes
+  }, 10_000);
+  await Promise.all(running.map((one) => one.stop()));
+  expect(received).toEqual(['/slow']);
+});
+
+test.each([
+  'http://127.0.0.1/x',
+  'http://[::1]/x',
+  'http://[::ffff:127.0.0.1]/x',
+  'http://0x7f.1/x',
+  'http://10.0.0.1/x',
+  'http://169.254.169.254/x',
+  'http://[fd00::1]/x',
+  'http://[100:0:0:1::1]/x',
+  'http://localhost/x',
+])('%s is a private address', async (url) => {
+  const lines: string[] = [];
+  const log = createLog('silent');
+  log.info = ((fields: { reason?: string }) => lines.push(fields.reason ?? '')) as never;
+  const careful = createOutgoing({
+    config: { allowPrivateAddresses: false },
+    storage: provider.storage,
+    log,
+  });
+  await save([{ ...message('/'), url }]);
+  const running = careful.start();
+  await vi.waitFor(() => {
+    expect(lines).toEqual([expect.stringContaining('private address')]);
+  }, 10_000);
+  await running.stop();
+});
