@@ -5,7 +5,13 @@ import { artifactId } from '../../src/storage/artifacts.ts';
 import { commandLine } from '../../src/storage/revocation.ts';
 import { hold, queued } from '../faults/locks.ts';
 import { Agent } from '../support/agent.ts';
-import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
+import {
+  type TestProvider,
+  person,
+  publicClient,
+  startProvider,
+  webClient,
+} from '../support/provider.ts';
 import { post } from '../support/token-endpoint.ts';
 
 const CIBA = 'urn:openid:params:grant-type:ciba';
@@ -60,16 +66,14 @@ describe('of two answers at once the first one counts', () => {
     const { agent, list } = await signedIn();
     const id = Buffer.from(artifactId(MODEL, body.auth_req_id ?? ''));
     // Both have found it unanswered, and wait for its row.
-    const { holder, release } = await hold(
-      provider.databaseUrl,
-      'SELECT FROM artifact WHERE id = $1 FOR UPDATE',
-      [id],
-    );
+    const held = await hold(provider.databaseUrl, 'SELECT FROM artifact WHERE id = $1 FOR UPDATE', [
+      id,
+    ]);
     const one = agent.submit(list, { answer: first }, /approve\/.+/);
-    await queued(holder, 1);
+    await queued(held.holder, 1);
     const other = agent.clone().submit(list, { answer: second }, /approve\/.+/);
-    await queued(holder, 2);
-    await release();
+    await queued(held.holder, 2);
+    await held.release();
     const pages = await Promise.all([one, other]);
     expect(pages.map(({ status }) => status).sort()).toEqual([200, 400]);
     const allowed = pages.some((page) => page.html.querySelector('h1')?.text === 'Done');
@@ -93,19 +97,17 @@ describe('of two answers at once the first one counts', () => {
 test('signing out everywhere while the answer is on its way: it does not count', async () => {
   const { body } = await start();
   const { agent, list } = await signedIn();
-  const { holder, release } = await hold(
-    provider.databaseUrl,
-    'SELECT FROM artifact WHERE id = $1 FOR UPDATE',
-    [Buffer.from(artifactId(MODEL, body.auth_req_id ?? ''))],
-  );
+  const held = await hold(provider.databaseUrl, 'SELECT FROM artifact WHERE id = $1 FOR UPDATE', [
+    Buffer.from(artifactId(MODEL, body.auth_req_id ?? '')),
+  ]);
   const answer = agent.submit(list, { answer: 'allow' }, /approve\/.+/);
-  await queued(holder, 1);
+  await queued(held.holder, 1);
   await signOutEverywhere(
     { storage: provider.storage, origin: commandLine },
     provider.accountId,
     'revoked_by_user',
   );
-  await release();
+  await held.release();
   expect((await answer).status).toBe(400);
   expect((await poll(body.auth_req_id)).body.error).toBe('authorization_pending');
   await provider.storage.prisma.account.update({
@@ -124,9 +126,14 @@ test('one client cannot bury a person in requests', async () => {
 });
 
 test('only clients that authenticate may ask', async () => {
-  const anybody = { ...bank, client_id: 'anybody', token_endpoint_auth_method: 'none' };
-  const { client_secret: _secret, ...metadata } = anybody;
-  await provider.addClient(metadata);
+  await provider.addClient({
+    ...publicClient,
+    client_id: 'anybody',
+    grant_types: bank.grant_types,
+    response_types: [],
+    redirect_uris: [],
+    backchannel_token_delivery_mode: 'poll',
+  });
   const answer = await start({ client_id: 'anybody' });
   expect(answer.status).toBeGreaterThanOrEqual(400);
   expect(

@@ -103,7 +103,7 @@ test.each([
 ])('%s is a private address', async (url) => {
   const lines: string[] = [];
   const log = createLog('silent');
-  log.info = ((fields: { reason?: string }) => lines.push(fields.reason ?? '')) as never;
+  log.info = (fields: { reason?: string }) => lines.push(fields.reason ?? '');
   const careful = createOutgoing({
     config: { allowPrivateAddresses: false },
     storage: provider.storage,
