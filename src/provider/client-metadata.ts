@@ -124,6 +124,7 @@ export function validateClientMetadata(
       `grant_types: ${cibaGrant} is only for a client that authenticates`,
     );
   }
+  const isAlone = byItself(ctx, metadata);
   if (value === undefined) return;
   const { schema, wants } = clientMetadata[name as Name];
   if (!schema.safeParse(value).success) {
@@ -134,7 +135,7 @@ export function validateClientMetadata(
       `${name} may be "refuse" only for a client that authenticates: for a public client a used-up token is the only sign of a theft`,
     );
   }
-  if (byItself(ctx, metadata)) refuseGenerosity(name as Name, value, defaults(metadata));
+  if (isAlone) refuseGenerosity(name as Name, value, defaults(metadata));
   if (name === 'security_profile') applyFapi2(metadata);
 }
 

@@ -41,9 +41,18 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
   return {
     async fetch(url, options = {}) {
       if (options.method === 'POST') {
-        const headers = Object.fromEntries(new Headers(options.headers));
-        const body = options.body as string;
-        currentUnit().deliver({ url: new Request(url).url, headers, body }, send);
+        const { method, headers, body } = options;
+        const request = new Request(url, {
+          method,
+          ...(headers && { headers }),
+          body: body ?? null,
+        });
+        const message = {
+          url: request.url,
+          headers: Object.fromEntries(request.headers),
+          body: await request.text(),
+        };
+        currentUnit().deliver(message, send);
         return new Response(null, { status: 204 });
       }
       // The engine's dispatcher is what refuses private addresses.

@@ -284,7 +284,9 @@ export function configuration({
             if ([exp, nbf, iat, jti, aud].includes(undefined))
               throw refuse('Request Object must have aud, exp, iat, nbf and jti');
           }
-          if (!isFapi2(client)) return Promise.resolve();
+          // What was pushed has been looked at when it was.
+          const isPushed = 'PushedAuthorizationRequest' in ctx.oidc.entities;
+          if (!isFapi2(client) || isPushed) return Promise.resolve();
           assertFapi2Algorithm(client, header, refuse);
           if (typeof exp !== 'number' || typeof nbf !== 'number' || aud === undefined)
             throw refuse('Request Object must have aud, exp and nbf');

@@ -117,9 +117,18 @@ export class Agent {
     url: string | URL,
     as: { email: string; password: string } = person,
   ): Promise<URL> {
+    const page = await this.walk(url, as);
+    if (page.away) return page.away;
+    throw new Error(
+      `stuck at ${page.url.href} (${page.status}): ${page.html.querySelector('h1')?.text ?? ''} ${page.html.querySelector('main')?.text.replace(/\s+/g, ' ') ?? ''}`,
+    );
+  }
+
+  /** The same, and ends wherever neither is asked for. */
+  async walk(url: string | URL, as: { email: string; password: string } = person): Promise<Page> {
     let page = await this.open(url);
     for (let steps = 0; steps < 6; steps++) {
-      if (page.away) return page.away;
+      if (page.away) return page;
       if (page.html.querySelector('form[action$="/sign-in"]')) {
         page = await this.submit(page, { email: as.email, password: as.password }, /\/sign-in$/);
       } else if (page.html.querySelector('form[action$="/consent"]')) {
@@ -128,10 +137,7 @@ export class Agent {
         break;
       }
     }
-    if (page.away) return page.away;
-    throw new Error(
-      `stuck at ${page.url.href} (${page.status}): ${page.html.querySelector('h1')?.text ?? ''} ${page.html.querySelector('main')?.text.replace(/\s+/g, ' ') ?? ''}`,
-    );
+    return page;
   }
 
   #cookieHeader(url: URL): string {

@@ -7,6 +7,8 @@ import { type Config, type Environment, readConfig } from '../../src/config.ts';
 import { connect } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createLog } from '../../src/operations/log.ts';
+import type { Engine } from '../../src/provider/engine.ts';
+import type { KeyRotation } from '../../src/provider/key-rotation.ts';
 import type { Outgoing } from '../../src/provider/outgoing.ts';
 import { type ClientMetadata, insertClient } from '../../src/storage/clients.ts';
 import type { Storage } from '../../src/storage/unit-of-work.ts';
@@ -42,6 +44,8 @@ export interface TestProvider {
   readonly databaseUrl: string;
   readonly accountId: string;
   readonly outgoing: Outgoing;
+  readonly engine: Engine;
+  readonly keyRotation: KeyRotation;
   addClient(metadata: ClientMetadata): Promise<void>;
   close(): Promise<void>;
 }
@@ -73,7 +77,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     now: () => new Date(),
   };
   const storage = options.wrap?.(plain) ?? plain;
-  const { koa, outgoing } = await createApp({
+  const { koa, outgoing, engine, keyRotation } = await createApp({
     config,
     storage,
     log: createLog(process.env['TEST_LOG'] ?? 'silent'),
@@ -93,6 +97,8 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     databaseUrl: database.url,
     accountId: account.id,
     outgoing,
+    engine,
+    keyRotation,
     addClient,
     async close() {
       await closed(server);
