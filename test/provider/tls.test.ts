@@ -1,0 +1,146 @@
+// The provider's own TLS listeners: one for everybody, one that asks for client certificates (RFC 8705).
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createHash, X509Certificate } from 'node:crypto';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exportJWK } from 'jose';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connect } from '../../src/database/open.ts';
+import { Keyring } from '../../src/keys/keyring.ts';
+import { insertClient } from '../../src/storage/clients.ts';
+import { type TestDatabase, createDatabase } from '../support/database.ts';
+import { type ProviderProcess, freePort, startProcess } from '../support/process.ts';
+import { secret, webClient } from '../support/provider.ts';
+import { tls } from '../support/tls.ts';
+
+let database: TestDatabase;
+let provider: ProviderProcess;
+let folder: string;
+let issuer: string;
+let mtlsPort: number;
+
+const service = {
+  ...webClient,
+  client_secret: undefined,
+  grant_types: ['client_credentials'],
+  response_types: [],
+  redirect_uris: [],
+  post_logout_redirect_uris: [],
+  tls_client_certificate_bound_access_tokens: true,
+};
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'symbolon-tls-'));
+  const file = async (name: string, content: string) => {
+    await writeFile(join(folder, name), content);
+    return join(folder, name);
+  };
+  database = await createDatabase();
+  const port = await freePort();
+  mtlsPort = await freePort();
+  issuer = `https://localhost:${port}`;
+  provider = await startProcess({
+    PORT: String(port),
+    DATABASE_URL: database.url,
+    SYMBOLON_SECRET: secret,
+    SYMBOLON_ISSUER: issuer,
+    SYMBOLON_TLS_CERT: await file('cert.pem', tls.serverCertificate),
+    SYMBOLON_TLS_KEY: await file('key.pem', tls.serverKey),
+    SYMBOLON_MTLS_PORT: String(mtlsPort),
+    SYMBOLON_TLS_CLIENT_CA: await file('ca.pem', tls.ca),
+  });
+  const prisma = connect(database.url);
+  const certificate = new X509Certificate(tls.clientCertificate);
+  const jwk = await exportJWK(certificate.publicKey);
+  const keyring = new Keyring([secret]);
+  await insertClient(prisma, keyring, {
+    ...service,
+    client_id: 'by-authority',
+    token_endpoint_auth_method: 'tls_client_auth',
+    tls_client_auth_san_dns: 'notes.example.com',
+  });
+  await insertClient(prisma, keyring, {
+    ...service,
+    client_id: 'self-signed',
+    token_endpoint_auth_method: 'self_signed_tls_client_auth',
+    jwks: { keys: [{ ...jwk, x5c: [certificate.raw.toString('base64')] }] },
+  });
+  await prisma.$disconnect();
+});
+afterAll(async () => {
+  await provider.end();
+  await database.drop();
+  await rm(folder, { recursive: true });
+});
+
+function call(
+  port: number,
+  path: string,
+  form?: Record<string, string>,
+  withCertificate = true,
+): Promise<{ status: number; body: Record<string, unknown> }> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      {
+        host: 'localhost',
+        port,
+        path,
+        method: form ? 'POST' : 'GET',
+        ca: tls.ca,
+        agent: false,
+        headers: form ? { 'content-type': 'application/x-www-form-urlencoded' } : {},
+        ...(withCertificate ? { key: tls.clientKey, cert: tls.clientCertificate } : {}),
+      },
+      (response) => {
+        let text = '';
+        response.on('data', (chunk) => (text += String(chunk)));
+        response.on('end', () => {
+          resolve({
+            status: response.statusCode ?? 0,
+            body: JSON.parse(text) as Record<string, unknown>,
+          });
+        });
+      },
+    );
+    sent.on('error', reject);
+    sent.end(form ? new URLSearchParams(form).toString() : undefined);
+  });
+}
+const issuerPort = () => Number(new URL(issuer).port);
+const token = (id: string, port = mtlsPort, withCertificate = true) =>
+  call(port, '/token', { grant_type: 'client_credentials', client_id: id }, withCertificate);
+
+test('discovery tells where certificates are asked for', async () => {
+  const { body } = await call(issuerPort(), '/.well-known/openid-configuration', undefined, false);
+  expect(body).toMatchObject({
+    issuer,
+    token_endpoint: `${issuer}/token`,
+    tls_client_certificate_bound_access_tokens: true,
+    mtls_endpoint_aliases: { token_endpoint: `https://localhost:${mtlsPort}/token` },
+  });
+  expect(body['token_endpoint_auth_methods_supported']).toEqual(
+    expect.arrayContaining(['tls_client_auth', 'self_signed_tls_client_auth']),
+  );
+});
+
+test.each(['by-authority', 'self-signed'])(
+  '%s: authenticated by its certificate, and its token is bound to it',
+  async (id) => {
+    const { status, body } = await token(id);
+    expect({ status, body }).toMatchObject({ status: 200, body: { token_type: 'Bearer' } });
+    const introspected = await call(mtlsPort, '/introspect', {
+      client_id: id,
+      token: String(body['access_token']),
+    });
+    const thumbprint = createHash('sha256')
+      .update(new X509Certificate(tls.clientCertificate).raw)
+      .digest('base64url');
+    expect(introspected.body['cnf']).toEqual({ 'x5t#S256': thumbprint });
+  },
+);
+
+test('without a certificate, or at the port that asks for none, nobody is authenticated', async () => {
+  expect((await token('by-authority', mtlsPort, false)).body['error']).toBe('invalid_client');
+  expect((await token('by-authority', issuerPort())).body['error']).toBe('invalid_client');
+});
