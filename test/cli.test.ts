@@ -70,6 +70,15 @@ test('every command has help', { timeout: 120_000 }, async () => {
     'client show',
     'client update',
     'client remove',
+    'client invite',
+    'resource add',
+    'resource list',
+    'resource show',
+    'resource remove',
+    'user claims',
+    'key list',
+    'key rotate',
+    'secret reseal',
     'family list',
     'family show',
     'family explain',
@@ -371,3 +380,167 @@ test(
     expect(await again.end()).toBe(0);
   },
 );
+
+describe('resource', () => {
+  const api = 'https://api.example/notes';
+
+  test('is added with its scopes, listed, shown and removed', async () => {
+    const { code } = await run(
+      [
+        'src/cli.ts',
+        'resource',
+        'add',
+        api,
+        '--name',
+        'Notes API',
+        '--scope',
+        'notes:read=Read your notes',
+        'notes:write=Change = and delete',
+        '--ttl',
+        '300',
+        '--alg',
+        'ES256',
+      ],
+      environment,
+    );
+    expect(code).toBe(0);
+    const shown = {
+      resource: api,
+      name: 'Notes API',
+      format: 'jwt',
+      ttl: 300,
+      alg: 'ES256',
+      scopes: { 'notes:read': 'Read your notes', 'notes:write': 'Change = and delete' },
+    };
+    expect(await json(`resource show ${api}`)).toEqual(shown);
+    expect(await json('resource list')).toEqual([shown]);
+    expect((await symbolon(`resource show ${api}`)).stdout).toContain('Read your notes');
+    await json(`resource remove ${api}`);
+    expect(await json('resource list')).toEqual([]);
+  });
+
+  test.each([
+    ['resource add relative', 'absolute URI'],
+    ['resource add https://x.example#f', 'fragment'],
+    ['resource add https://x.example --scope openid', 'the provider’s own'],
+    ['resource add https://x.example --ttl 90000', 'at most'],
+    ['resource add https://x.example --ttl soon', 'ttl'],
+    ['resource add https://x.example --alg HS256', 'alg'],
+    ['resource add https://x.example --format paper', 'format'],
+    ['resource show https://x.example', 'There is no resource'],
+    ['resource remove https://x.example', 'There is no resource'],
+  ])('%s is refused, and nothing is written', async (args, message) => {
+    const { code, stderr } = await symbolon(args);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining(message) as string,
+    });
+    expect(await prisma.resource.count()).toBe(0);
+  });
+});
+
+describe('user claims', () => {
+  beforeAll(() => json('user add claims@example.com --password-stdin', 'correct horse battery'));
+
+  test('are set, changed and removed', async () => {
+    const set = (content: unknown) =>
+      metadata(content).then((file) => json(`user claims claims@example.com --set ${file}`));
+    await set({ given_name: 'Ada', address: { country: 'GB' }, phone_number_verified: true });
+    expect(await set({ given_name: null, nickname: 'A' })).toEqual({
+      address: { country: 'GB' },
+      phone_number_verified: true,
+      nickname: 'A',
+    });
+  });
+
+  test.each([
+    [{ shoe_size: '42' }, 'no such claim'],
+    [{ email: 'x@example.com' }, 'no such claim'],
+    [{ sub: 'me' }, 'no such claim'],
+    [{ phone_number_verified: 'yes' }, 'wants boolean'],
+    ['[]', 'JSON object'],
+  ])('%o is refused', async (content, message) => {
+    const before = await json('user claims claims@example.com');
+    const { code, stderr } = await symbolon(
+      `user claims claims@example.com --set ${await metadata(content)}`,
+    );
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining(message) as string,
+    });
+    expect(await json('user claims claims@example.com')).toEqual(before);
+  });
+});
+
+test('client invite makes a token with which a client registers itself', async () => {
+  expect((await symbolon('client invite')).stderr).toContain('SYMBOLON_REGISTRATION');
+  const inviting = { ...environment, SYMBOLON_REGISTRATION: 'token' };
+  const { stdout } = await run(['src/cli.ts', 'client', 'invite', '--json'], inviting);
+  const { initial_access_token: token } = JSON.parse(stdout) as { initial_access_token: string };
+  expect(token.length).toBeGreaterThan(20);
+  const registering = await startProcess({
+    ...inviting,
+    SYMBOLON_ISSUER: `http://localhost:${await freePort()}`,
+  });
+  const answer = await fetch(`${registering.url}/register`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ redirect_uris: ['https://app.example/callback'] }),
+  });
+  expect(answer.status).toBe(201);
+  await registering.end();
+});
+
+test('keys are listed and rotated, and never shown', async () => {
+  const list = () => json<{ kid: string; alg: string; state: string }[]>('key list');
+  const before = await list();
+  expect(before.map(({ state }) => state).sort()).toEqual([
+    ...Array.from({ length: 4 }, () => 'current'),
+    ...Array.from({ length: 4 }, () => 'next'),
+  ]);
+  await json('key rotate --now');
+  const after = await list();
+  expect(after.filter(({ state }) => state === 'retired')).toHaveLength(4);
+  expect(JSON.stringify(after)).not.toContain('"d"');
+  expect((await symbolon('key list')).stdout).toContain('retired');
+});
+
+test('what is sealed is sealed anew under the first secret, and the old one can go', async () => {
+  const [former, current] = [secret, 'the next secret is long enough as well'];
+  const made = await json<{ client_secret: string }>(
+    `client add resealed --redirect-uri https://a.example/cb --metadata ${await metadata({ grant_types: granted.split(' ') })}`,
+  );
+  const both = { ...environment, SYMBOLON_SECRET: `${current},${former}` };
+  const { code, stdout, stderr } = await run(['src/cli.ts', 'secret', 'reseal', '--json'], both);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  const counts = JSON.parse(stdout) as Record<string, number>;
+  expect(counts['signing_keys']).toBeGreaterThan(7);
+  expect(counts['client_secrets']).toBeGreaterThan(0);
+  expect(counts['installation_secrets']).toBe(1);
+  const again = await run(['src/cli.ts', 'secret', 'reseal', '--json'], both);
+  expect(Object.values(JSON.parse(again.stdout) as object)).toEqual([0, 0, 0, 0, 0]);
+  // A process that knows the new secret only.
+  const fresh = await startProcess({
+    ...environment,
+    SYMBOLON_SECRET: current,
+    SYMBOLON_ISSUER: `http://localhost:${await freePort()}`,
+  });
+  const answer = await newFamilyOf(fresh.url, 'resealed', made.client_secret);
+  expect(answer.status).toBe(200);
+  await fresh.end();
+  const back = { ...environment, SYMBOLON_SECRET: `${former},${current}` };
+  expect((await run(['src/cli.ts', 'secret', 'reseal'], back)).code).toBe(0);
+});
+
+function newFamilyOf(url: string, id: string, clientSecret: string) {
+  return post(
+    `${url}/token`,
+    {
+      grant_type: 'password',
+      username: 'claims@example.com',
+      password: 'correct horse battery',
+      scope: 'openid offline_access',
+    },
+    { client_id: id, client_secret: clientSecret },
+  );
+}

@@ -14,7 +14,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Agent } from '../support/agent.ts';
 import { type TestProvider, publicClient, startProvider, webClient } from '../support/provider.ts';
-import { type Answer, type Json, Party, type PartyClient, answerOf, pkce } from './party.ts';
+import { type Answer, type Json, Party, answerOf, pkce } from './party.ts';
 
 const API = 'https://api.example';
 const OTHER = 'https://other.example';
@@ -72,7 +72,7 @@ afterAll(() => provider.close());
 const add = async (id: string, metadata: Json = {}): Promise<Party> => {
   const client = { ...webClient, ...metadata, client_id: id };
   await provider.addClient(client);
-  return new Party(provider, client as unknown as PartyClient);
+  return new Party(provider, client);
 };
 const introspect = (party: Party, token: unknown, headers: Record<string, string> = {}) =>
   party.post('/introspect', { token: String(token) }, headers);
