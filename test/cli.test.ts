@@ -507,6 +507,7 @@ test('keys are listed and rotated, and never shown', async () => {
 
 test('what is sealed is sealed anew under the first secret, and the old one can go', async () => {
   const [former, current] = [secret, 'the next secret is long enough as well'];
+  await json('user add sealed@example.com --password-stdin', 'correct horse battery');
   const made = await json<{ client_secret: string }>(
     `client add resealed --redirect-uri https://a.example/cb --metadata ${await metadata({ grant_types: granted.split(' ') })}`,
   );
@@ -537,7 +538,7 @@ function newFamilyOf(url: string, id: string, clientSecret: string) {
     `${url}/token`,
     {
       grant_type: 'password',
-      username: 'claims@example.com',
+      username: 'sealed@example.com',
       password: 'correct horse battery',
       scope: 'openid offline_access',
     },
