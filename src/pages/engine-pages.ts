@@ -30,11 +30,19 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
         renderer.page(ctx, 'device-aborted', {});
         return Promise.resolve();
       }
+      const { action, xsrf } = form(ctx, 'code_verification');
+      if (xsrf === undefined) {
+        // A form without the cookie of its page: the page is shown anew.
+        ctx.redirect(action);
+        ctx.status = 303;
+        return Promise.resolve();
+      }
       const typed =
         (error as { userCode?: string } | undefined)?.userCode ??
         (ctx.state['userCode'] as string | undefined);
       renderer.page(ctx, 'device-code', {
-        ...form(ctx, 'code_verification'),
+        action,
+        xsrf,
         userCode: typed,
         error: mistake(error, out),
       });

@@ -35,6 +35,11 @@ import { mayRegister, registration } from './registration.ts';
 import { resourceIndicators } from './resources.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
+interface Session {
+  exp?: number;
+  persist(): Promise<string>;
+}
+
 type Grant = InstanceType<Provider['Grant']>;
 
 /** The pages that the engine asks for; see pages/engine-pages.ts. */
@@ -84,6 +89,11 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   provider.ReplayDetection.unique = isFirstUse;
   provider.Client.prototype.compareClientSecret = function compareClientSecret(presented: string) {
     return isClientSecret(this.clientSecret, presented);
+  };
+  // The engine wants to keep a changed session although it never was kept: a form without its page's cookie.
+  const { persist } = provider.Session.prototype as Session;
+  provider.Session.prototype.persist = function keep(this: Session) {
+    return this.exp === undefined ? Promise.resolve('') : persist.call(this);
   };
   assumeConsentPrompt(provider);
   registerExtraGrants(provider, parts);
