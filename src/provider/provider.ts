@@ -37,7 +37,7 @@ import { registerTokenExchange } from './token-exchange.ts';
 
 interface Session {
   exp?: number;
-  persist(): Promise<string>;
+  persist: (this: Session) => Promise<string>;
 }
 
 type Grant = InstanceType<Provider['Grant']>;

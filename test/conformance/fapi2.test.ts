@@ -232,6 +232,20 @@ describe('security profile', () => {
     expect((await userinfo(token, undefined)).status).toBeGreaterThanOrEqual(400);
   });
 
+  test('ensure-other-scope-order-succeeds', async () => {
+    const { response } = await one.code({ scope: 'offline_access openid' });
+    expect(response).toHaveProperty('code');
+  });
+
+  test('test-claims-parameter-identity-claims: every claim, and unknown ones are ignored', async () => {
+    const document = await one.party.discovery();
+    const wanted = [...(document['claims_supported'] as string[]), 'unknown_claim'];
+    const { response } = await one.code({
+      claims: JSON.stringify({ userinfo: Object.fromEntries(wanted.map((name) => [name, null])) }),
+    });
+    expect(response).toHaveProperty('code');
+  });
+
   test('user-rejects-authentication', async () => {
     const pushed = await one.push();
     const agent = one.party.elsewhere().agent;
