@@ -66,12 +66,27 @@ export async function requestedResources(
 export function presentDetails(value: unknown): { type: string; lines: [string, string][] }[] {
   if (typeof value !== 'string') return [];
   return (JSON.parse(value) as Record<string, unknown>[]).map(({ type, ...members }) => ({
-    type: String(type).replaceAll('_', ' '),
+    type: nameInWords(String(type)),
     lines: Object.entries(members).map(([name, member]): [string, string] => [
-      name.replaceAll('_', ' '),
-      typeof member === 'string' ? member : JSON.stringify(member),
+      nameInWords(name),
+      inWords(member),
     ]),
   }));
+}
+
+// `instructedAmount` and `payment_initiation` as a person would write them.
+function nameInWords(name: string): string {
+  return name
+    .replaceAll('_', ' ')
+    .replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function inWords(value: unknown): string {
+  if (Array.isArray(value)) return value.map(inWords).join(', ');
+  if (value === null || typeof value !== 'object') return String(value);
+  return Object.entries(value)
+    .map(([name, member]) => `${nameInWords(name)}: ${inWords(member)}`)
+    .join(', ');
 }
 
 export function presentClaims(claims: readonly string[]): Sentence[] {
