@@ -1,0 +1,20 @@
+// What both sides of a comparison are set up with.
+
+export const accountId = 'ada';
+export const redirectUri = 'http://localhost:4000/callback';
+export const resource = 'https://api.example';
+export const clientSecret = 'the secret of the benchmark client';
+export const client = {
+  client_secret: clientSecret,
+  redirect_uris: [redirectUri],
+  grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
+  response_types: ['code'],
+  id_token_signed_response_alg: 'ES256',
+};
+export const authorization = `authorization: Basic ${Buffer.from(`bench:${encodeURIComponent(clientSecret)}`).toString('base64')}\r\n`;
+
+/** Milliseconds of CPU that a process has used so far, and its ended children. */
+export interface Usage {
+  readonly node: number;
+  readonly postgres: number;
+}

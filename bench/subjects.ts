@@ -1,0 +1,163 @@
+// The two that are compared: the bare engine in memory, and Symbolon as it is run, on a PostgreSQL that commits durably.
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { addAccount } from '../src/accounts/accounts.ts';
+import { readConfig } from '../src/config.ts';
+import { insertClient } from '../src/storage/clients.ts';
+import { openStorage } from '../src/storage/open.ts';
+import { Agent } from '../test/support/agent.ts';
+import { freePort } from '../test/support/process.ts';
+import { Connection, authorizationPath, exchange, form } from './requests.ts';
+import { authorization, client, resource } from './settings.ts';
+
+const person = {
+  email: 'ada@example.com',
+  name: 'Ada Lovelace',
+  password: 'correct horse battery',
+};
+const FAMILIES = 128;
+
+/** CPU that was used so far, in milliseconds. */
+export interface Usage {
+  readonly provider: number;
+  readonly postgres: number;
+}
+
+export interface Subject {
+  readonly name: 'bare' | 'symbolon';
+  readonly port: number;
+  /** Of a browser in which somebody is signed in. */
+  readonly cookie: string;
+  /** Refresh tokens, one for each connection. */
+  readonly opaque: string[];
+  readonly jwt: string[];
+  usage(): Usage;
+  /** Resident memory, in bytes. */
+  memory(): number;
+  stop(): Promise<void>;
+}
+
+export async function startBare(): Promise<Subject> {
+  const port = await freePort();
+  const child = fork(new URL('./bare.ts', import.meta.url), {
+    env: { ...process.env, PORT: String(port) },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const [seed] = (await once(child, 'message')) as [Pick<Subject, 'cookie' | 'opaque' | 'jwt'>];
+  return {
+    name: 'bare',
+    port,
+    ...seed,
+    usage: () => ({ provider: cpuOf(child.pid ?? 0), postgres: 0 }),
+    memory: () => memoryOf(child.pid ?? 0),
+    stop: () => end(child),
+  };
+}
+
+export async function startSymbolon(environment: Record<string, string> = {}): Promise<Subject> {
+  const port = await freePort();
+  const dataDir = mkdtempSync(join(tmpdir(), 'symbolon-bench-'));
+  const settings = {
+    PORT: String(port),
+    SYMBOLON_DATA_DIR: dataDir,
+    LOG_LEVEL: 'warn',
+    NODE_ENV: 'production',
+    ...environment,
+  };
+  const { PATH = '', HOME = '' } = process.env;
+  const child = spawn(process.execPath, ['src/main.ts'], {
+    cwd: new URL('..', import.meta.url).pathname,
+    env: { PATH, HOME, ...settings },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk) => (output += String(chunk)));
+  while (!output.includes('is running')) await once(child.stdout, 'data');
+
+  const { storage, close } = await openStorage(readConfig(settings));
+  await addAccount(storage.prisma, person, { admin: false });
+  await insertClient(storage.prisma, storage.keyring, { ...client, client_id: 'bench' });
+  await storage.prisma.resource.create({
+    data: { id: resource, scopes: { read: '' }, alg: 'ES256' },
+  });
+  await close();
+
+  const issuer = `http://localhost:${port}`;
+  const agent = new Agent(issuer);
+  for (const isJwt of [false, true])
+    await agent.authorize(`${issuer}${authorizationPath({ isJwt, offline: true })}`, person);
+  const cookie = agent.cookies
+    .filter(({ path }) => path === '/')
+    .map(({ name, value }) => `${name}=${value}`)
+    .join('; ');
+  const connection = new Connection(port);
+  const families = async (isJwt: boolean) => {
+    const tokens: string[] = [];
+    for (let count = 0; count < FAMILIES; count++) {
+      const path = authorizationPath({ isJwt, offline: true, silent: true });
+      const code = await connection.request('GET', path, `cookie: ${cookie}\r\n`);
+      const answer = await connection.request(
+        'POST',
+        '/token',
+        authorization + form,
+        exchange(code),
+      );
+      tokens.push((JSON.parse(answer.body) as { refresh_token: string }).refresh_token);
+    }
+    return tokens;
+  };
+  const seed = { opaque: await families(false), jwt: await families(true) };
+  connection.close();
+
+  const postmaster = Number(
+    readFileSync(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0],
+  );
+  return {
+    name: 'symbolon',
+    port,
+    cookie,
+    ...seed,
+    usage: () => ({ provider: cpuOf(child.pid ?? 0), postgres: cpuOfTree(postmaster) }),
+    memory: () => memoryOf(child.pid ?? 0),
+    async stop() {
+      await end(child);
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  child.kill();
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+}
+
+// /proc/PID/stat (proc(5)): fields 14 and 15 are ticks of a hundredth of a second, 16 and 17 those of ended children.
+function stat(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ') ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function cpuOf(pid: number): number {
+  const fields = stat(pid);
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 10;
+}
+
+function cpuOfTree(pid: number): number {
+  const fields = stat(pid);
+  const ended = (Number(fields[13] ?? 0) + Number(fields[14] ?? 0)) * 10;
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && stat(Number(name))[1] === String(pid))
+    .map((name) => cpuOf(Number(name)));
+  return cpuOf(pid) + ended + children.reduce((sum, one) => sum + one, 0);
+}
+
+function memoryOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024;
+}
