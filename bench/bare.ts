@@ -44,7 +44,7 @@ const key: JWK = { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig', k
 const port = Number(process.env['PORT']);
 const provider = new Provider(`http://localhost:${port}`, {
   adapter: Memory,
-  jwks: { keys: [key as never] },
+  jwks: { keys: [key] },
   clients: [{ ...client, client_id: 'bench' } as never],
   clientDefaults: { id_token_signed_response_alg: 'ES256' },
   enabledJWA: { idTokenSigningAlgValues: ['ES256'] },

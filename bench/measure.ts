@@ -22,7 +22,7 @@ export async function measure(
 ): Promise<Measurement | undefined> {
   const open = Array.from({ length: count }, () => new Connection(subject.port));
   const operations = await Promise.all(
-    open.map((connection, index) => prepare(subject, connection, index, duration)),
+    open.map(async (connection, index) => prepare(subject, connection, index, duration)),
   );
   const runs = operations.filter((operation) => operation !== undefined);
   if (runs.length === 0) {

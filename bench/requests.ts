@@ -23,7 +23,7 @@ export function authorizationPath({
     ...(isJwt ? { resource } : {}),
     ...(silent ? { prompt: 'none' } : {}),
   });
-  return `/authorize?${parameters}`;
+  return `/authorize?${parameters.toString()}`;
 }
 
 /** The form that exchanges the code of an authorization response. */

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../src/database/open.ts';
 import type { PrismaClient } from '../src/generated/client.ts';
+import { Keyring, sha256 } from '../src/keys/keyring.ts';
+import { artifactContext } from '../src/storage/artifacts.ts';
 import { type TestDatabase, createDatabase } from './support/database.ts';
 import { type ProviderProcess, freePort, run, startProcess } from './support/process.ts';
 import { secret } from './support/provider.ts';
@@ -76,8 +78,10 @@ test('every command has help', { timeout: 120_000 }, async () => {
     'resource show',
     'resource remove',
     'user claims',
+    'user update',
     'key list',
     'key rotate',
+    'key remove',
     'secret reseal',
     'family list',
     'family show',
@@ -439,6 +443,15 @@ describe('resource', () => {
   });
 });
 
+test('user update changes the name, and whether the address is verified', async () => {
+  await json('user add update@example.com --password-stdin', 'correct horse battery');
+  expect(
+    await json('user update update@example.com --name Ada --email-verified true'),
+  ).toMatchObject({ name: 'Ada', email_verified: true });
+  expect((await symbolon('user update update@example.com --email-verified yes')).code).toBe(1);
+  expect((await symbolon('user update nobody@example.com --name X')).code).toBe(1);
+});
+
 describe('user claims', () => {
   beforeAll(() => json('user add claims@example.com --password-stdin', 'correct horse battery'));
 
@@ -503,6 +516,12 @@ test('keys are listed and rotated, and never shown', async () => {
   expect(after.filter(({ state }) => state === 'retired')).toHaveLength(4);
   expect(JSON.stringify(after)).not.toContain('"d"');
   expect((await symbolon('key list')).stdout).toContain('retired');
+  const [retired] = after.filter(({ state }) => state === 'retired');
+  const [current] = after.filter(({ state }) => state === 'current');
+  expect((await symbolon(`key remove ${current?.kid ?? ''}`)).stderr).toContain('rotate --now');
+  expect((await symbolon('key remove nothing')).stderr).toContain('There is no key');
+  await json(`key remove ${retired?.kid ?? ''}`);
+  expect((await list()).map(({ kid }) => kid)).not.toContain(retired?.kid);
 });
 
 test('what is sealed is sealed anew under the first secret, and the old one can go', async () => {
@@ -511,6 +530,16 @@ test('what is sealed is sealed anew under the first secret, and the old one can 
   const made = await json<{ client_secret: string }>(
     `client add resealed --redirect-uri https://a.example/cb --metadata ${await metadata({ grant_types: granted.split(' ') })}`,
   );
+  const keyring = new Keyring([former]);
+  const ids = Array.from({ length: 1200 }, (_, index) => sha256(`artifact ${index}`));
+  await prisma.artifact.createMany({
+    data: ids.map((id) => ({
+      id,
+      model: 'Session',
+      sealed: keyring.seal(artifactContext(id), JSON.stringify({ uid: 'x' })),
+      expiresAt: new Date(Date.now() + 60_000),
+    })),
+  });
   const both = { ...environment, SYMBOLON_SECRET: `${current},${former}` };
   const { code, stdout, stderr } = await run(['src/cli.ts', 'secret', 'reseal', '--json'], both);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -518,6 +547,7 @@ test('what is sealed is sealed anew under the first secret, and the old one can 
   expect(counts['signing_keys']).toBeGreaterThan(7);
   expect(counts['client_secrets']).toBeGreaterThan(0);
   expect(counts['installation_secrets']).toBe(1);
+  expect(counts['artifacts']).toBeGreaterThanOrEqual(ids.length);
   const again = await run(['src/cli.ts', 'secret', 'reseal', '--json'], both);
   expect(Object.values(JSON.parse(again.stdout) as object)).toEqual([0, 0, 0, 0, 0]);
   // A process that knows the new secret only.

@@ -24,7 +24,7 @@ const person = await client.fetchUserInfo(
   tokens.access_token,
   tokens.claims()?.sub ?? '',
 );
-console.log(`Signed in as ${String(person.name)}.`);
+console.log(`Signed in as ${person.name ?? person.sub}.`);
 
 async function refreshed(): Promise<Tokens | undefined> {
   const kept = await readFile(FILE, 'utf8').catch(() => undefined);

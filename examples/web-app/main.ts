@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import * as client from 'openid-client';
 
-const { ISSUER = 'http://localhost:3000', CLIENT_ID = 'notes', CLIENT_SECRET = '' } = process.env;
+const { ISSUER = 'http://localhost:3000', CLIENT_ID = 'web-app', CLIENT_SECRET = '' } = process.env;
 const PORT = Number(process.env['PORT'] ?? 4000);
 const home = `http://localhost:${PORT}`;
 
@@ -72,10 +72,9 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
         idTokenExpected: true,
       });
       keep(session, tokens);
-      session.name = String(
-        (await client.fetchUserInfo(provider, tokens.access_token, tokens.claims()?.sub ?? ''))
-          .name,
-      );
+      const sub = tokens.claims()?.sub ?? '';
+      const person = await client.fetchUserInfo(provider, tokens.access_token, sub);
+      session.name = person.name ?? person.email ?? sub;
       redirect(response, '/');
       return;
     }

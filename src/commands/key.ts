@@ -4,7 +4,7 @@ import { keySchedule } from '../app.ts';
 import { keyStates, rotateKeys } from '../keys/signing-keys.ts';
 import { audit } from '../operations/audit.ts';
 import { reseal } from '../storage/reseal.ts';
-import { date, print, table, withStorage } from './run.ts';
+import { CommandError, date, print, table, withStorage } from './run.ts';
 
 export function addKeyCommands(symbolon: Command): void {
   const key = symbolon.command('key').description('the keys that sign tokens');
@@ -49,6 +49,24 @@ export function addKeyCommands(symbolon: Command): void {
         await audit(prisma, {}, { type: 'key.rotated', detail: { now: atOnce } });
         const rows = rotated.map(({ kid, alg, signsFrom }) => [kid, alg, date(signsFrom)]);
         print(json, rotated, table(['KID', 'ALG', 'SIGNS FROM'], rows));
+      }),
+    );
+
+  key
+    .command('remove')
+    .description('withdraw a retired key: what it has signed is not valid any more')
+    .argument('<kid>')
+    .option('--json', 'print JSON for a program to read')
+    .action((kid: string, { json }: { json?: boolean }) =>
+      withStorage(async ({ config, storage: { prisma, now } }) => {
+        const keys = await prisma.signingKey.findMany();
+        const state = keyStates(keys, now(), keySchedule(config)).get(kid);
+        if (state === undefined) throw new CommandError(`There is no key "${kid}".`);
+        if (state === 'current' || state === 'next')
+          throw new CommandError(`The key signs, or will: "symbolon key rotate --now" first.`);
+        await prisma.signingKey.delete({ where: { kid } });
+        await audit(prisma, {}, { type: 'key.removed', detail: { kid } });
+        print(json, { kid, removed: true }, `Removed ${kid}.`);
       }),
     );
 

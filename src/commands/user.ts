@@ -70,6 +70,40 @@ export function addUserCommands(symbolon: Command): void {
     );
 
   user
+    .command('update')
+    .description('change what is known of a person')
+    .argument('<email>')
+    .option('--name <name>', 'what applications may call the person; empty for none')
+    .option(
+      '--email-verified <boolean>',
+      'whether the address is known to be theirs: true or false',
+    )
+    .option('--json', 'print JSON for a program to read')
+    .action(
+      (
+        email: string,
+        options: { name?: string; emailVerified?: string; json?: boolean },
+      ): Promise<void> => {
+        const { name, emailVerified } = options;
+        if (emailVerified !== undefined && !['true', 'false'].includes(emailVerified))
+          throw new CommandError('--email-verified: wants true or false');
+        return withStorage(async ({ storage: { prisma } }) => {
+          const account = await findAccountByEmail(prisma, email);
+          if (!account) throw new CommandError(`There is nobody with the address ${email}.`);
+          const changed = await prisma.account.update({
+            where: { id: account.id },
+            data: {
+              ...(name === undefined ? {} : { name: name.trim() || null }),
+              ...(emailVerified === undefined ? {} : { emailVerified: emailVerified === 'true' }),
+            },
+          });
+          await audit(prisma, {}, { type: 'account.changed', accountId: account.id });
+          print(options.json, shown(changed), `Changed ${changed.email}.`);
+        });
+      },
+    );
+
+  user
     .command('claims')
     .description('show what applications may be told about a person, or change it')
     .argument('<email>')
@@ -231,7 +265,7 @@ function claimsIn(claims: Record<string, unknown>, config: ClaimsConfig): Record
     const type = types[name];
     if (!type)
       throw new CommandError(
-        `${name}: there is no such claim. It is a standard one of OpenID Connect, or one of SYMBOLON_CLAIMS_FILE; name and email have commands of their own.`,
+        `${name}: there is no such claim. It is a standard one of OpenID Connect, or one of SYMBOLON_CLAIMS_FILE; the name has "symbolon user update".`,
       );
     if (value !== null && !claimTypes[type].safeParse(value).success)
       throw new CommandError(`${name}: wants ${type}, got ${JSON.stringify(value)}`);

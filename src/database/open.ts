@@ -1,5 +1,6 @@
 // Opening the database: the server named by DATABASE_URL or the embedded one, migrated, behind Prisma's client.
 import { PrismaPg } from '@prisma/adapter-pg';
+import { Pool } from 'pg';
 import type { Config } from '../config.ts';
 import { PrismaClient } from '../generated/client.ts';
 import { startEmbedded } from './embedded.ts';
@@ -7,6 +8,8 @@ import { migrate } from './migrate.ts';
 
 export interface Database {
   readonly prisma: PrismaClient;
+  /** The connections that it works on. */
+  readonly pool: Pool;
   /** The names of the migrations that were applied now. */
   readonly applied: readonly string[];
   readonly close: () => Promise<void>;
@@ -29,12 +32,15 @@ export async function openDatabase(
   const url = databaseUrl ?? embedded?.url ?? '';
   try {
     const applied = await migrate(url);
-    const prisma = connect(url, connections);
+    const pool = connectPool(url, connections);
+    const prisma = connect(pool);
     return {
       prisma,
+      pool,
       applied,
       async close() {
         await prisma.$disconnect();
+        await pool.end();
         await embedded?.release();
       },
     };
@@ -44,9 +50,9 @@ export async function openDatabase(
   }
 }
 
-/** Prisma's client on a pool of connections to this URL. */
-export function connect(url: string, connections = 10): PrismaClient {
-  const adapter = new PrismaPg({
+/** A pool of connections to this URL. */
+export function connectPool(url: string, connections = 10): Pool {
+  const pool = new Pool({
     connectionString: url,
     max: connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT,
@@ -54,8 +60,17 @@ export function connect(url: string, connections = 10): PrismaClient {
     query_timeout: STATEMENT_TIMEOUT + 1_000,
     application_name: 'symbolon',
   });
+  // A connection that breaks while nobody uses it is replaced; who uses one is told by their query.
+  pool.on('error', () => undefined);
+  return pool;
+}
+
+/** Prisma's client on a pool, or on one of its own to this URL. */
+export function connect(to: Pool | string): PrismaClient {
+  const isOwn = typeof to === 'string';
+  const pool = isOwn ? connectPool(to) : to;
   return new PrismaClient({
-    adapter,
+    adapter: new PrismaPg(pool, { disposeExternalPool: isOwn }),
     transactionOptions: { maxWait: CONNECT_TIMEOUT, timeout: STATEMENT_TIMEOUT },
   });
 }

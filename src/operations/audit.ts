@@ -14,6 +14,7 @@ export interface AuditEvent {
     | 'resource.removed'
     | 'client.invited'
     | 'key.rotated'
+    | 'key.removed'
     | 'secret.resealed'
     | 'client.added'
     | 'client.changed'

@@ -18,7 +18,12 @@ import { presentClient } from './client-view.ts';
 import { ownForm } from './form-requests.ts';
 import { formToken, isFormToken } from './form-token.ts';
 import type { Renderer } from './render.ts';
-import { lifetimeInWords, presentScopes, requestedResources } from './scopes-view.ts';
+import {
+  lifetimeInWords,
+  presentClaims,
+  presentScopes,
+  requestedResources,
+} from './scopes-view.ts';
 
 export interface ApprovalParts {
   readonly config: Config;
@@ -112,11 +117,7 @@ export function createApprovals(parts: ApprovalParts): Router {
     const { clientId = '', scope = '' } = request;
     const grant = new provider.Grant({ accountId: account.id, clientId });
     grant.addOIDCScope(scope);
-    grant.addOIDCClaims(
-      ['userinfo', 'id_token'].flatMap((member) =>
-        Object.keys((request.claims as Record<string, object> | undefined)?.[member] ?? {}),
-      ),
-    );
+    grant.addOIDCClaims(claimsIn(request.claims));
     const resources = await requestedResources(prisma, asked(request.params, scope));
     for (const { id, scopes } of resources)
       grant.addResourceScope(id, scopes.map((one) => one.scope).join(' '));
@@ -135,7 +136,7 @@ export function createApprovals(parts: ApprovalParts): Router {
     renderer.page(ctx, 'approve', {
       account: person.account,
       requests: await Promise.all(
-        requests.map(async ({ jti, clientId = '', scope = '', params }) => {
+        requests.map(async ({ jti, clientId = '', scope = '', params, claims }) => {
           const client = await engine.provider.Client.find(clientId);
           const scopes = scope.split(' ');
           return {
@@ -143,7 +144,7 @@ export function createApprovals(parts: ApprovalParts): Router {
             csrf: formToken(keyring, subject(person, idOf(jti))),
             client: presentClient(client),
             message: (params as { binding_message?: string } | undefined)?.binding_message,
-            scopes: presentScopes(scopes, config.claims),
+            scopes: [...presentScopes(scopes, config.claims), ...presentClaims(claimsIn(claims))],
             resources: (await requestedResources(prisma, asked(params, scope))).filter(
               (resource) => resource.scopes.length > 0,
             ),
@@ -194,6 +195,13 @@ function formOf(ctx: Context): Record<string, string | undefined> {
   const fields = Object.entries((ctx.request.body ?? {}) as Record<string, unknown>);
   return Object.fromEntries(
     fields.filter((field): field is [string, string] => typeof field[1] === 'string'),
+  );
+}
+
+/** The claims that a request's `claims` parameter names (OIDC Core §5.5). */
+function claimsIn(claims: unknown): string[] {
+  return ['userinfo', 'id_token'].flatMap((member) =>
+    Object.keys((claims as Record<string, object> | undefined)?.[member] ?? {}),
   );
 }
 

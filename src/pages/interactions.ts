@@ -161,7 +161,9 @@ export function createInteractions({
     if (typeof details === 'string')
       for (const detail of JSON.parse(details) as AuthorizationDetail[]) grant.addRar(detail);
     const until = allowedUntil(form.duration, epoch(storage.now()));
-    Object.assign(grant, { consentExpiresAt: until });
+    // Only who was asked for how long has said so.
+    const isOffline = text(params['scope']).split(' ').includes('offline_access');
+    if (isOffline) Object.assign(grant, { consentExpiresAt: until });
     await audit(prisma, ctx, {
       type: 'consent',
       accountId,

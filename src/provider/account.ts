@@ -3,7 +3,7 @@ import type { FindAccount, KoaContextWithOIDC } from 'oidc-provider';
 import { createHmac } from 'node:crypto';
 import type { Account } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 import type { ClaimsPolicy } from './claims.ts';
 
 /** The engine's `findAccount`. Somebody who is locked out is nobody. */
@@ -12,7 +12,9 @@ export function findAccountWith(
   claims: ClaimsPolicy,
 ): FindAccount {
   return async (_ctx, id) => {
-    const account = await answered(() => prisma.account.findUnique({ where: { id } }));
+    const known = currentUnit().account;
+    const account =
+      known?.id === id ? known : await answered(() => prisma.account.findUnique({ where: { id } }));
     if (!account || account.lockedAt !== null) return undefined;
     return {
       accountId: account.id,

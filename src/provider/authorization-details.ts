@@ -1,6 +1,6 @@
 // Rich authorization requests (RFC 9396): what people granted in detail stays with their grant, and goes into the
 // access tokens of the resource that it is for.
-import { type Configuration, errors } from 'oidc-provider';
+import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 
 type Feature = NonNullable<NonNullable<Configuration['features']>['richAuthorizationRequests']>;
 type Detail = Record<string, unknown> & { type: string; locations?: string[] };
@@ -14,26 +14,28 @@ export function authorizationDetails(types: readonly string[]) {
     enabled: true as const,
     types: Object.fromEntries(types.map((type) => [type, { validate }])),
     authorizationDetailsForGrantSource: ({ oidc }) => parse(oidc.params?.['authorization_details']),
-    authorizationDetailsForAccessToken({ oidc }, token, source) {
-      const granted = (source as { rar?: Detail[] } | undefined)?.rar;
+    authorizationDetailsForAccessToken({ oidc }, token, source, grantType) {
       const asked = parse(oidc.params?.['authorization_details']);
-      // §6: a token request may ask for less than was granted; a client that acts for itself asks for itself.
-      const wanted = asked && granted ? asked.filter((one) => isAmong(one, granted)) : undefined;
-      if (wanted && wanted.length !== asked?.length) {
+      // A client that acts for itself asks for itself; else there is no more than a person has granted (§6).
+      const isForItself = grantType === 'client_credentials';
+      const granted = isForItself ? asked : (source as { rar?: Detail[] } | undefined)?.rar;
+      if (asked?.some((one) => !isAmong(one, granted ?? []))) {
         throw new errors.InvalidAuthorizationDetails(
           'authorization_details ask for more than was granted',
         );
       }
       const { aud } = token as { aud?: string };
-      return (wanted ?? granted ?? asked)?.filter(
+      return (asked ?? granted)?.filter(
         ({ locations }) => locations === undefined || locations.includes(aud ?? ''),
       );
     },
     authorizationDetailsForIntrospection: (_ctx, token) => (token as { rar?: Detail[] }).rar,
   } satisfies Feature;
 
-  function validate(ctx: { oidc: { params?: Record<string, unknown> } }, detail: object): void {
-    const all = parse(ctx.oidc.params?.['authorization_details']) ?? [];
+  function validate({ oidc }: KoaContextWithOIDC, detail: object): void {
+    if (oidc.route === 'backchannel_authentication')
+      throw new errors.InvalidAuthorizationDetails('authorization_details are not for CIBA');
+    const all = parse(oidc.params?.['authorization_details']) ?? [];
     if (all.length > MOST)
       throw new errors.InvalidAuthorizationDetails(
         `authorization_details have ${MOST} members at most`,

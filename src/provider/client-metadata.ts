@@ -1,6 +1,7 @@
 // Client metadata of Symbolon's own: what each member may be, and what a client may not register.
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { z } from 'zod';
+import type { Registrant } from './registration.ts';
 
 const cibaGrant = 'urn:openid:params:grant-type:ciba';
 
@@ -99,8 +100,11 @@ export type OwnMetadata = {
 
 /** What decides about metadata besides itself. */
 export interface MetadataRules {
-  /** Whether this client registers itself, with nobody's permission. */
-  readonly byItself: (ctx: KoaContextWithOIDC | undefined, metadata: object) => boolean;
+  /** Whether this client registers itself, and with whose permission. */
+  readonly registrantOf: (
+    ctx: KoaContextWithOIDC | undefined,
+    metadata: object,
+  ) => Registrant | undefined;
   /** What the server gives a client that says nothing. */
   readonly defaults: (metadata: object) => OwnMetadata;
 }
@@ -112,7 +116,7 @@ export interface MetadataRules {
  * @throws {errors.InvalidClientMetadata} with the field and what it wants
  */
 export function validateClientMetadata(
-  { byItself, defaults }: MetadataRules,
+  { registrantOf, defaults }: MetadataRules,
   ctx: KoaContextWithOIDC | undefined,
   name: string,
   value: unknown,
@@ -124,7 +128,8 @@ export function validateClientMetadata(
       `grant_types: ${cibaGrant} is only for a client that authenticates`,
     );
   }
-  const isAlone = byItself(ctx, metadata);
+  const registrant = registrantOf(ctx, metadata);
+  refuseMalformed(metadata);
   if (value === undefined) return;
   const { schema, wants } = clientMetadata[name as Name];
   if (!schema.safeParse(value).success) {
@@ -135,21 +140,51 @@ export function validateClientMetadata(
       `${name} may be "refuse" only for a client that authenticates: for a public client a used-up token is the only sign of a theft`,
     );
   }
-  if (isAlone) refuseGenerosity(name as Name, value, defaults(metadata));
+  if (registrant) refusePrivilege(name as Name);
+  if (registrant === 'alone') refuseGenerosity(name as Name, value, metadata, defaults(metadata));
   if (name === 'security_profile') applyFapi2(metadata);
 }
 
-// A client that registers itself may be stricter than the server, not more generous.
-function refuseGenerosity(name: Name, value: unknown, defaults: OwnMetadata): void {
-  const refused = new errors.InvalidClientMetadata(
-    `${name}: a client that registers itself may not have this`,
-  );
+// The engine takes some of it for what it should be before it looks.
+function refuseMalformed(metadata: object): void {
+  const { redirect_uris: uris, response_types: types } = metadata as Record<string, unknown>;
+  for (const [name, list] of Object.entries({ redirect_uris: uris, response_types: types })) {
+    const isList = Array.isArray(list) && list.every((one) => typeof one === 'string');
+    if (list !== undefined && !isList)
+      throw new errors.InvalidClientMetadata(`${name} must be an array of strings`);
+  }
+  if (Array.isArray(uris) && uris.some((uri) => !URL.canParse(uri as string)))
+    throw new errors.InvalidRedirectUri('redirect_uris must only contain valid uris');
+}
+
+// What only an operator may give.
+function refusePrivilege(name: Name): void {
+  if (['resource_scopes', 'token_exchange_from', 'token_exchange_to'].includes(name))
+    throw ofOperators(name);
+}
+
+// A client that nobody vouches for may be stricter than the server, not more generous.
+function refuseGenerosity(
+  name: Name,
+  value: unknown,
+  metadata: object,
+  defaults: OwnMetadata,
+): void {
+  const refused = ofOperators(name);
   const limit = defaults[name];
-  if (['resource_scopes', 'token_exchange_from', 'token_exchange_to'].includes(name)) throw refused;
   if (typeof value === 'number' && typeof limit === 'number' && value > limit) throw refused;
   if (name === 'refresh_token_on_reuse' && value !== 'revoke_grant' && value !== limit)
     throw refused;
-  if (name === 'refresh_token_rotation' && value === 'never' && value !== limit) throw refused;
+  if (name === 'refresh_token_rotation' && value !== 'always' && value !== limit) {
+    // FAPI 2.0 wants it so.
+    if (value !== 'unless_sender_constrained' || !isFapi2(metadata)) throw refused;
+  }
+}
+
+function ofOperators(name: Name): errors.InvalidClientMetadata {
+  return new errors.InvalidClientMetadata(
+    `${name}: a client that registers itself may not have this`,
+  );
 }
 
 interface StandardMetadata {
@@ -159,6 +194,7 @@ interface StandardMetadata {
   id_token_signed_response_alg?: string;
   authorization_signed_response_alg?: string;
   userinfo_signed_response_alg?: string;
+  introspection_signed_response_alg?: string;
   response_types?: string[];
   redirect_uris?: string[];
   require_pushed_authorization_requests?: boolean;
@@ -193,6 +229,7 @@ function applyFapi2(metadata: StandardMetadata): void {
     'id_token_signed_response_alg',
     'authorization_signed_response_alg',
     'userinfo_signed_response_alg',
+    'introspection_signed_response_alg',
   ] as const) {
     // RS256 is what a client gets that says nothing.
     if (metadata[name] === 'RS256') metadata[name] = 'PS256';

@@ -10,7 +10,7 @@ type MutualTls = NonNullable<NonNullable<Configuration['features']>['mTLS']>;
 export function mutualTls({ tlsClient, tls }: Config): MutualTls {
   if (!tlsClient && tls?.mtlsPort === undefined) return { enabled: false };
   const certificate = (ctx: KoaContextWithOIDC) =>
-    ofConnection(ctx) ?? (tlsClient && ofHeader(ctx, tlsClient.certificate));
+    isEncrypted(ctx) ? ofConnection(ctx) : tlsClient && ofHeader(ctx, tlsClient.certificate);
   return {
     enabled: true,
     certificateBoundAccessTokens: true,
@@ -18,7 +18,7 @@ export function mutualTls({ tlsClient, tls }: Config): MutualTls {
     selfSignedTlsClientAuth: true,
     getCertificate: certificate,
     certificateAuthorized: (ctx) =>
-      ofConnection(ctx)
+      isEncrypted(ctx)
         ? 'authorized' in ctx.socket && ctx.socket.authorized === true
         : tlsClient?.verify !== undefined && ctx.get(tlsClient.verify) === 'SUCCESS',
     certificateSubjectMatches(ctx, property, expected) {
@@ -40,6 +40,11 @@ export function mutualTls({ tlsClient, tls }: Config): MutualTls {
       }
     },
   };
+}
+
+// Who speaks TLS with us is no proxy: what they put into a header proves nothing.
+function isEncrypted({ socket }: KoaContextWithOIDC): boolean {
+  return 'encrypted' in socket && socket.encrypted === true;
 }
 
 function ofConnection({ socket }: KoaContextWithOIDC): X509Certificate | undefined {

@@ -8,7 +8,7 @@ import {
 } from 'oidc-provider';
 import type { Config } from '../config.ts';
 import { createAdapter, nextRefreshToken } from '../storage/adapter.ts';
-import { isClientSecret, rememberDocumentClient } from '../storage/clients.ts';
+import { isClientSecret } from '../storage/clients.ts';
 import { latestGrant } from '../storage/grants.ts';
 import { answered } from '../storage/errors.ts';
 import { isFirstUse } from '../storage/replay.ts';
@@ -31,7 +31,7 @@ import { mutualTls } from './mutual-tls.ts';
 import type { Outgoing } from './outgoing.ts';
 import { refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
 import { endsWithSession, refreshPolicy } from './refresh-policy.ts';
-import { mayRegister, registration } from './registration.ts';
+import { registrantOf, registration } from './registration.ts';
 import { resourceIndicators } from './resources.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
@@ -146,7 +146,7 @@ export function configuration({
     enc: ['A128CBC-HS256', 'A128GCM', 'A256CBC-HS512', 'A256GCM'],
   } as const;
   const rules = {
-    byItself: mayRegister(config),
+    registrantOf: registrantOf(config),
     defaults: (metadata: object) => policy.inEffect(authOf(metadata)),
   };
   return {
@@ -319,11 +319,6 @@ export function configuration({
       clientIdMetadataDocument: {
         enabled: config.clientIdMetadataDocuments,
         ack: 'draft-02',
-        allowClient: (_ctx, client) =>
-          answered(async () => {
-            await rememberDocumentClient(prisma, client.clientId);
-            return true;
-          }),
       },
       rpInitiatedLogout: {
         enabled: true,

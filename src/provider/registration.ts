@@ -26,26 +26,32 @@ export function registration({
   };
 }
 
+/** Who vouches for metadata: nobody, or whoever gave the client an initial access token. */
+export type Registrant = 'alone' | 'invited';
+
 /**
- * Tells whether metadata is a client's own, with nobody's permission.
+ * Tells whether metadata is a client's own, and not an operator's.
  *
  * @throws {errors.InvalidClientMetadata} when it asks for a grant that only an operator may give
  */
-export function mayRegister(config: Config) {
-  return (ctx: KoaContextWithOIDC | undefined, metadata: object): boolean => {
-    const { grant_types: grants = [], client_id: id = '' } = metadata as {
-      grant_types?: string[];
-      client_id?: string;
+export function registrantOf(config: Config) {
+  return (ctx: KoaContextWithOIDC | undefined, metadata: object): Registrant | undefined => {
+    const { grant_types: grants, client_id: id } = metadata as {
+      grant_types?: unknown;
+      client_id?: unknown;
     };
-    const registers = ['registration', 'client_update'].includes(ctx?.oidc.route ?? '');
-    const isDocument = config.clientIdMetadataDocuments && id.startsWith('https://');
-    if (!((registers && config.registration === 'open') || isDocument)) return false;
-    const refused = grants.find((grant) => withoutConsent.includes(grant));
+    const route = ctx?.oidc.route ?? '';
+    // A scheme may be written in capitals (RFC 3986 §3.1).
+    const isDocument =
+      config.clientIdMetadataDocuments && typeof id === 'string' && /^https:\/\//i.test(id);
+    const registers = ['registration', 'client_update'].includes(route);
+    if (!registers && !isDocument) return undefined;
+    const refused = withoutConsent.find((grant) => Array.isArray(grants) && grants.includes(grant));
     if (refused !== undefined) {
       throw new errors.InvalidClientMetadata(
         `grant_types: a client that registers itself may not have ${refused}`,
       );
     }
-    return true;
+    return route === 'registration' && config.registration === 'token' ? 'invited' : 'alone';
   };
 }

@@ -3,6 +3,7 @@ import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provid
 import type { SigningAlgorithm } from '../keys/signing-keys.ts';
 import { answered } from '../storage/errors.ts';
 import { findResource, scopesOf } from '../storage/resources.ts';
+import { isFapi2 } from './client-metadata.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 
 type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
@@ -30,11 +31,15 @@ export function resourceServers({ prisma }: Pick<Storage, 'prisma'>): ResourceSe
       audience: resource.id,
       accessTokenFormat: isOpaque ? 'opaque' : 'jwt',
       ...(resource.ttl === null ? {} : { accessTokenTTL: resource.ttl }),
-      ...(isOpaque
-        ? {}
-        : { jwt: { sign: { alg: (resource.alg ?? 'RS256') as SigningAlgorithm } } }),
+      ...(isOpaque ? {} : { jwt: { sign: { alg: algorithmFor(client, resource.alg) } } }),
     };
   };
+}
+
+// RS256 is not among the algorithms of FAPI 2.0 (§5.4).
+function algorithmFor(client: Client, registered: string | null): SigningAlgorithm {
+  const alg = (registered ?? 'RS256') as SigningAlgorithm;
+  return alg === 'RS256' && isFapi2(client) ? 'PS256' : alg;
 }
 
 /**

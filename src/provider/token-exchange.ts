@@ -27,7 +27,6 @@ interface Subject {
   readonly audiences: readonly string[];
   readonly scope: string;
   readonly exp: number;
-  readonly grantId: string | undefined;
   /** Who has acted before. */
   readonly act: object | undefined;
 }
@@ -94,12 +93,21 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
       client,
       gty: tokenExchange,
       scope: asked.join(' '),
-      ...(subject.grantId === undefined ? {} : { grantId: subject.grantId }),
     } as never);
     ctx.state['act'] = act;
     issued.resourceServer = server;
     const left = subject.exp - epoch(storage.now());
-    Object.assign(issued, { expiresIn: Math.min(issued.expiration, left) });
+    const expiresIn = Math.min(issued.expiration, left);
+    Object.assign(issued, { expiresIn });
+    if (server.accessTokenFormat === 'opaque') {
+      // A grant of its own, of what nobody was asked for: it is no consent that could be remembered.
+      const grant = new provider.Grant({ accountId: subject.accountId, clientId });
+      grant.addResourceScope(resource, asked.join(' '));
+      Object.assign(grant, { consentExpiresAt: 1 });
+      grant.exp = epoch(storage.now()) + expiresIn;
+      issued.grantId = await grant.save();
+      ctx.oidc.entity('Grant', grant);
+    }
     ctx.oidc.entity('AccessToken', issued);
     await audit(prisma, ctx, {
       type: 'token.exchanged',
@@ -128,14 +136,13 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
         });
         const { sub = '', aud = [], exp = 0, scope, cnf, act, client_id: clientId } = payload;
         const client = await provider.Client.find(String(clientId));
-        if (cnf !== undefined || sub === clientId || client?.subjectType === 'pairwise')
-          return undefined;
+        if (!client || client.subjectType === 'pairwise') return undefined;
+        if (cnf !== undefined || sub === clientId) return undefined;
         return {
           accountId: sub,
           audiences: [aud].flat(),
           scope: typeof scope === 'string' ? scope : '',
           exp,
-          grantId: undefined,
           act: act as object | undefined,
         };
       } catch {
@@ -145,12 +152,13 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     const found = await provider.AccessToken.find(token);
     if (!found?.isValid || found.isSenderConstrained() || !found.grantId) return undefined;
     if (!(await provider.Grant.find(found.grantId))) return undefined;
+    const owner = await provider.Client.find(found.clientId ?? '');
+    if (!owner || owner.subjectType === 'pairwise') return undefined;
     return {
       accountId: found.accountId,
       audiences: [found.aud ?? []].flat(),
       scope: found.scope ?? '',
       exp: found.exp ?? 0,
-      grantId: found.grantId,
       act: (found.extra as { act?: object } | undefined)?.act,
     };
   }

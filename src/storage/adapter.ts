@@ -10,8 +10,8 @@ import {
 import { findArtifact, findArtifactByLookup } from './artifacts.ts';
 import { findClient } from './clients.ts';
 import { answered } from './errors.ts';
-import { findFamily } from './families.ts';
 import { findGrant, payloadOf } from './grants.ts';
+import { findFamilyAtOnce } from './hot-path.ts';
 import {
   type RefreshToken,
   expiresAt,
@@ -141,11 +141,13 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     token: RefreshToken,
     value: string,
   ): Promise<AdapterPayload | undefined> {
-    const { prisma, keyring } = unit.storage;
+    const { pool, keyring } = unit.storage;
     const now = unit.storage.now();
     const { oidc } = engineContext();
     const { client } = oidc;
-    const family = await findFamily(prisma, token.familyId);
+    const found = await findFamilyAtOnce(pool, token.familyId);
+    unit.account = found?.account;
+    const family = found?.family;
     if (!family) {
       if (!isRefreshing()) return undefined;
       const { clientId = '' } = client ?? {};
@@ -254,7 +256,8 @@ class ClientAdapter extends ArtifactAdapter {
 
   override upsert(_id: string, payload: AdapterPayload): Promise<void> {
     const { client_id: id, ...metadata } = payload as AdapterPayload & { client_id: string };
-    currentUnit().client = { client_id: id, ...metadata };
+    const isNew = Provider.ctx?.oidc.route === 'registration';
+    currentUnit().client = { isNew, metadata: { client_id: id, ...metadata } };
     return Promise.resolve();
   }
 

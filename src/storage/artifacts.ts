@@ -3,6 +3,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { Artifact, Prisma, PrismaClient } from '../generated/client.ts';
+import type { Issue } from './hot-path.ts';
 import type { Save } from './unit-of-work.ts';
 
 // The models that the engine revokes by their grant: they cannot exist without it.
@@ -87,6 +88,18 @@ export async function saveArtifact(
     },
     update: changing,
   });
+}
+
+/** An opaque access token as it is written with a rotation; see hot-path.ts. */
+export function sealedAccessToken(keyring: Keyring, { model, id: value, ...save }: Save): Issue {
+  const id = artifactId(model, value);
+  return {
+    id,
+    clientId: save.payload.clientId ?? null,
+    accountId: save.payload.accountId ?? null,
+    sealed: keyring.seal(artifactContext(id), JSON.stringify(save.payload)),
+    expiresAt: save.expiresAt,
+  };
 }
 
 function isWaiting({ model, payload: { grantId, error } }: Save): boolean {

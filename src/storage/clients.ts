@@ -2,7 +2,7 @@
 // whose assertions are made with the secret itself (OIDC Core §9), needs it sealed as it is.
 import { randomBytes } from 'node:crypto';
 import { timingSafeEqual } from 'node:crypto';
-import type { AdapterPayload } from 'oidc-provider';
+import { type AdapterPayload, errors } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 
@@ -65,20 +65,20 @@ export async function updateClient(
 export async function saveRegisteredClient(
   database: Prisma.TransactionClient,
   keyring: Keyring,
-  { client_secret: secret, ...metadata }: ClientMetadata,
+  { isNew, metadata }: { isNew: boolean; metadata: ClientMetadata },
 ): Promise<void> {
-  const { client_id: id, ...rest } = metadata;
-  const known = await database.client.findUnique({ where: { id }, select: { id: true } });
-  if (!known) {
-    await insertClient(database, keyring, { ...metadata, client_secret: secret });
+  if (isNew) {
+    await insertClient(database, keyring, metadata);
     return;
   }
+  const { client_id: id, client_secret: secret, ...rest } = metadata;
   const sealed =
     typeof secret === 'string' ? keyring.seal(clientContext(id), storedSecret(secret, rest)) : null;
-  await database.client.update({
+  const { count } = await database.client.updateMany({
     where: { id },
     data: { metadata: rest as Prisma.InputJsonObject, secret: sealed },
   });
+  if (count === 0) throw new errors.InvalidToken('the client was removed meanwhile');
 }
 
 /** A fresh client secret: 256 random bits, base64url. */

@@ -2,6 +2,7 @@
 // refresh-token families that hang on it: starting a family extends it.
 import type { AdapterPayload } from 'oidc-provider';
 import type { Grant, Prisma, PrismaClient } from '../generated/client.ts';
+import { rememberDocumentClient } from './clients.ts';
 import type { Save } from './unit-of-work.ts';
 
 export async function findGrant(
@@ -33,6 +34,8 @@ export async function saveGrant(
   const { accountId, clientId } = payload;
   if (accountId === undefined || clientId === undefined)
     throw new TypeError('a grant needs an account and a client');
+  // Its metadata is a document of its own (draft-ietf-oauth-client-id-metadata-document).
+  if (/^https:\/\//i.test(clientId)) await rememberDocumentClient(database, clientId);
   const content = payload as Prisma.InputJsonObject;
   await database.grant.upsert({
     where: { id },

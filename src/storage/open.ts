@@ -12,7 +12,7 @@ export interface OpenStorage {
 }
 
 export async function openStorage(config: Config): Promise<OpenStorage> {
-  const { prisma, applied, close } = await openDatabase(config);
+  const { prisma, pool, applied, close } = await openDatabase(config);
   const keyring = new Keyring(config.secrets ?? [keptSecret(config.dataDir)]);
-  return { storage: { prisma, keyring, now: () => new Date() }, applied, close };
+  return { storage: { prisma, pool, keyring, now: () => new Date() }, applied, close };
 }

@@ -1,6 +1,7 @@
 // After SYMBOLON_SECRET has changed: what is sealed under a former secret is sealed anew under the first, a row at a
 // time and only as it was read, so that it can be done while the provider runs.
 import type { AdapterPayload } from 'oidc-provider';
+import type { Artifact } from '../generated/client.ts';
 import { secretContext } from '../keys/installation-secrets.ts';
 import { signingKeyContext } from '../keys/signing-keys.ts';
 import { artifactContext, lookupOf } from './artifacts.ts';
@@ -63,11 +64,10 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
     ).count;
   }
   for (let after: Uint8Array<ArrayBuffer> | undefined; ;) {
-    const rows = await prisma.artifact.findMany({
-      ...(after ? { cursor: { id: after }, skip: 1 } : {}),
-      orderBy: { id: 'asc' },
-      take: BATCH,
-    });
+    // Past the last one seen, which may be gone by now.
+    const rows: Pick<Artifact, 'id' | 'model' | 'sealed'>[] = await prisma.$queryRaw`
+      SELECT id, model, sealed FROM artifact
+      WHERE id > ${after ?? new Uint8Array(0)} ORDER BY id LIMIT ${BATCH}`;
     for (const { id, model, sealed } of rows) {
       const anew = keyring.reseal(artifactContext(id), sealed);
       if (!anew) continue;

@@ -4,9 +4,10 @@
 // then artifacts, then the refresh family, so that units cannot deadlock each other.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type AdapterPayload, errors } from 'oidc-provider';
+import type { Pool } from 'pg';
 import type { Keyring } from '../keys/keyring.ts';
-import type { Prisma, PrismaClient } from '../generated/client.ts';
-import { artifactId, findArtifact, saveArtifact } from './artifacts.ts';
+import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
+import { artifactId, findArtifact, saveArtifact, sealedAccessToken } from './artifacts.ts';
 import { type ClientMetadata, saveRegisteredClient } from './clients.ts';
 import { type Message, saveDeliveries } from './deliveries.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
@@ -20,6 +21,7 @@ import {
   startFamily,
   touchFamily,
 } from './families.ts';
+import { rotateAtOnce } from './hot-path.ts';
 import { type Refusal, lifeEnd, recordRefusal } from './refusal.ts';
 import {
   type EndReason,
@@ -32,6 +34,8 @@ import {
 
 export interface Storage {
   readonly prisma: PrismaClient;
+  /** The connections that Prisma works on, for the statements of the hot path. */
+  readonly pool: Pool;
   readonly keyring: Keyring;
   /** The clock; tests set it. */
   readonly now: () => Date;
@@ -99,9 +103,11 @@ export class UnitOfWork {
   /** The refresh-token family that this request starts. */
   start: Start | undefined;
   /** A client that registers itself, or changes what it has registered. */
-  client: ClientMetadata | undefined;
+  client: { isNew: boolean; metadata: ClientMetadata } | undefined;
   /** A client that removes itself, with everything that was issued to it. */
   removedClient: string | undefined;
+  /** The person that came along with a family. */
+  account: Account | undefined;
   readonly #messages: Message[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
@@ -215,6 +221,8 @@ export class UnitOfWork {
       [rotation, touched, start, refusal, client, removedClient].filter(Boolean).length;
     if (size === 0) return;
 
+    if (rotation && size === 1 + saves.length && (await this.#rotateAtOnce(rotation, saves, now)))
+      return;
     const { prisma } = this.storage;
     const { origin } = this;
     const familyId = rotation?.family.id ?? touched?.family.id ?? start?.token.familyId;
@@ -261,6 +269,17 @@ export class UnitOfWork {
       throw lost;
     }
     if (messages.length > 0) for (const act of this.#afterCommit) act();
+  }
+
+  /** The ordinary refresh, in one statement. @returns whether it was one, and was not overtaken */
+  async #rotateAtOnce(rotation: Rotation, saves: readonly Save[], now: Date): Promise<boolean> {
+    const { verdict, next, family } = rotation;
+    const [save, ...others] = saves;
+    if (verdict !== 'rotate' || !next || others.length > 0 || family.grantId === null) return false;
+    if (save && save.model !== 'AccessToken') return false;
+    const { pool, keyring } = this.storage;
+    const issue = save && sealedAccessToken(keyring, save);
+    return answered(() => rotateAtOnce(pool, rotation, next, issue, now, this.origin));
   }
 
   /** What follows from a lost race: a code that was spent twice ends its grant, a refused refresh has a reason. */

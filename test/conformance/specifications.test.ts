@@ -354,6 +354,44 @@ describe('RFC 8693, token exchange', () => {
     expect({ status, error: body['error'] }).toEqual({ status: 400, error });
   });
 
+  test('revoking what was got in exchange ends nothing of the client that it came from', async () => {
+    const backwards = await add('backwards', {
+      grant_types: [EXCHANGE],
+      response_types: [],
+      token_exchange_from: [OPAQUE],
+      token_exchange_to: [OPAQUE],
+    });
+    const party = new Party(provider, webClient);
+    const tokens = await party.tokens({
+      scope: 'openid notes:read offline_access',
+      resource: OPAQUE,
+    });
+    const { body } = await exchange(backwards, tokens.access_token, { resource: OPAQUE });
+    const token = String(body['access_token']);
+    expect((await introspect(backwards, token)).body['active']).toBe(true);
+    expect((await backwards.post('/revoke', { token })).status).toBe(200);
+    expect((await introspect(backwards, token)).body['active']).toBe(false);
+    const refreshed = await party.token({
+      grant_type: 'refresh_token',
+      refresh_token: tokens.refresh_token,
+    });
+    expect(refreshed.status).toBe(200);
+  });
+
+  test.each([API, OPAQUE])(
+    'of a pairwise or a removed client there is none: %s',
+    async (resource) => {
+      const scope = 'openid notes:read';
+      const pairwise = await add(randomUUID(), { subject_type: 'pairwise' });
+      const paired = await pairwise.tokens({ scope, resource });
+      expect((await exchange(server, paired.access_token)).body['error']).toBe('invalid_request');
+      const short = await add(randomUUID());
+      const orphan = await short.tokens({ scope, resource });
+      await provider.storage.prisma.client.delete({ where: { id: short.client.client_id } });
+      expect((await exchange(server, orphan.access_token)).body['error']).toBe('invalid_request');
+    },
+  );
+
   test('an expired, a revoked, and a locked person’s token are refused', async () => {
     const party = new Party(provider, webClient);
     const opaque = await party.tokens({ scope: 'openid notes:read', resource: OPAQUE });

@@ -43,7 +43,8 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
     }
     client.on('data', (chunk) => {
       if (swallowing) return;
-      if (armed && chunk.includes('COMMIT')) {
+      // The statement that rotates and issues is a transaction by itself.
+      if (armed && (chunk.includes('COMMIT') || chunk.includes('rotate_and_issue'))) {
         const { moment, held } = armed;
         if (moment === 'before') {
           armed = undefined;

@@ -192,7 +192,9 @@ async function startProxy(target: number): Promise<Proxy> {
     });
     upstream.on('data', (data) => {
       // CommandComplete, "COMMIT": PostgreSQL's protocol §54.7.
-      const committed = proxy.cutAfterCommit && data.includes('COMMIT\0');
+      // A rotation is a transaction by itself: its answer, which is sent once it is committed, has this column.
+      const committed =
+        proxy.cutAfterCommit && (data.includes('COMMIT\0') || data.includes('rotated_count'));
       if (committed) proxy.cutAfterCommit = false;
       if (committed || proxy.cutAnswers) cut();
       else client.write(data);

@@ -2,13 +2,14 @@
 // passes, and against the plain adapter, where it is declared to fail: that proves that the test can tell.
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Pool } from 'pg';
 import Koa from 'koa';
 import pg from 'pg';
 import { Provider, errors } from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { readConfig } from '../../src/config.ts';
-import { connect } from '../../src/database/open.ts';
+import { connect, connectPool } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createOutgoing } from '../../src/provider/outgoing.ts';
 import { signingKeys } from '../support/signing-keys.ts';
@@ -220,10 +221,12 @@ async function serve(kind: 'symbolon' | 'plain', databaseUrl: string): Promise<S
     SYMBOLON_ISSUER: url,
     SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
   });
-  const prisma = connect(databaseUrl);
+  const pool = connectPool(databaseUrl);
+  const prisma = connect(pool);
   const keyring = new Keyring(config.secrets ?? []);
   const storage: Storage = {
-    prisma: withFailingClaims(prisma, () => subject.failClaims),
+    prisma: withFailingAccounts(prisma, () => subject.failClaims),
+    pool: withFailingClaims(pool, () => subject.failClaims),
     keyring,
     now: () => new Date(),
   };
@@ -288,30 +291,52 @@ async function serve(kind: 'symbolon' | 'plain', databaseUrl: string): Promise<S
       await stop(server);
       await plain?.end();
       await prisma.$disconnect();
+      await pool.end();
     },
   };
   return subject;
 }
 
-/** The account's row, whose reading fails when the claims are made of it. */
-function withFailingClaims(prisma: Storage['prisma'], failing: () => boolean): Storage['prisma'] {
+/** The account's row, as the plain adapter's provider reads it: making claims of it fails. */
+function withFailingAccounts(prisma: Storage['prisma'], failing: () => boolean): Storage['prisma'] {
   return prisma.$extends({
     query: {
       account: {
         async findUnique({ args, query }) {
           const row = await query(args);
-          if (row && failing()) {
-            Object.defineProperty(row, 'emailVerified', {
-              get: () => {
-                throw new Error('claims() fails');
-              },
-            });
-          }
+          if (row && failing()) row.claims = failingClaims();
           return row;
         },
       },
     },
   }) as unknown as Storage['prisma'];
+}
+
+function failingClaims(): object {
+  return Object.defineProperty({}, 'name', {
+    enumerable: true,
+    get: () => {
+      throw new Error('claims() fails');
+    },
+  });
+}
+
+/** The account's row as it comes along with a family: making claims of it fails. */
+function withFailingClaims(pool: Pool, failing: () => boolean): Pool {
+  return new Proxy(pool, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      if (property !== 'query') return value;
+      return async (query: { name?: string }) => {
+        const result = await target.query<Record<string, unknown>>(query as never);
+        const [row] = result.rows;
+        if (row && query.name === 'find_family' && failing()) {
+          row['account.claims'] = failingClaims();
+        }
+        return result;
+      };
+    },
+  });
 }
 
 const noPages = {

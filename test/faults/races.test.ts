@@ -171,6 +171,7 @@ describe('simultaneous refreshes of one token', () => {
       wrap: (own) => ({
         ...own,
         prisma: provider.storage.prisma,
+        pool: provider.storage.pool,
         keyring: new Keyring([next, former]),
       }),
     });

@@ -49,6 +49,10 @@ beforeAll(async () => {
     SYMBOLON_TLS_KEY: await file('key.pem', tls.serverKey),
     SYMBOLON_MTLS_PORT: String(mtlsPort),
     SYMBOLON_TLS_CLIENT_CA: await file('ca.pem', tls.ca),
+    // A proxy's headers as well, which nobody who speaks TLS with us may send.
+    SYMBOLON_TRUST_PROXY: 'true',
+    SYMBOLON_TLS_CLIENT_CERT_HEADER: 'x-client-cert',
+    SYMBOLON_TLS_CLIENT_VERIFY_HEADER: 'x-client-verify',
   });
   const prisma = connect(database.url);
   const certificate = new X509Certificate(tls.clientCertificate);
@@ -79,6 +83,7 @@ function call(
   path: string,
   form?: Record<string, string>,
   withCertificate = true,
+  headers: Record<string, string> = {},
 ): Promise<{ status: number; body: Record<string, unknown> }> {
   return new Promise((resolve, reject) => {
     const sent = request(
@@ -89,7 +94,10 @@ function call(
         method: form ? 'POST' : 'GET',
         ca: tls.ca,
         agent: false,
-        headers: form ? { 'content-type': 'application/x-www-form-urlencoded' } : {},
+        headers: {
+          ...(form ? { 'content-type': 'application/x-www-form-urlencoded' } : {}),
+          ...headers,
+        },
         ...(withCertificate ? { key: tls.clientKey, cert: tls.clientCertificate } : {}),
       },
       (response) => {
@@ -143,4 +151,17 @@ test.each(['by-authority', 'self-signed'])(
 test('without a certificate, or at the port that asks for none, nobody is authenticated', async () => {
   expect((await token('by-authority', mtlsPort, false)).body['error']).toBe('invalid_client');
   expect((await token('by-authority', issuerPort())).body['error']).toBe('invalid_client');
+});
+
+test('a certificate in a header proves nothing at our own listeners', async () => {
+  const headers = {
+    'x-client-cert': encodeURIComponent(tls.clientCertificate),
+    'x-client-verify': 'SUCCESS',
+  };
+  for (const id of ['by-authority', 'self-signed'])
+    for (const port of [mtlsPort, issuerPort()]) {
+      const form = { grant_type: 'client_credentials', client_id: id };
+      const { body } = await call(port, '/token', form, false, headers);
+      expect({ id, port, error: body['error'] }).toEqual({ id, port, error: 'invalid_client' });
+    }
 });

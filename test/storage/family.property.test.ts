@@ -303,5 +303,21 @@ function withFaults(storage: Storage): Storage {
       };
     },
   });
-  return { ...storage, prisma };
+  // The ordinary refresh is one statement, and a transaction by itself.
+  const pool = new Proxy(storage.pool, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      if (property !== 'query') return value;
+      return async (query: { name?: string }) => {
+        const now = query.name === 'rotate_and_issue' ? fault : undefined;
+        if (now) fault = undefined;
+        if (now === 'before') throw new Error('injected: the connection was cut before the commit');
+        const result = await (value as (given: unknown) => Promise<unknown>).call(target, query);
+        if (now === 'after')
+          throw new Error('injected: the connection was cut before the acknowledgement');
+        return result;
+      };
+    },
+  });
+  return { ...storage, prisma, pool };
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { createApp } from '../../src/app.ts';
 import { type Config, type Environment, readConfig } from '../../src/config.ts';
-import { connect } from '../../src/database/open.ts';
+import { connect, connectPool } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createLog } from '../../src/operations/log.ts';
 import type { Engine } from '../../src/provider/engine.ts';
@@ -70,9 +70,11 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     PORT: String(port),
     ...options.environment,
   });
-  const prisma = connect(database.url);
+  const pool = connectPool(database.url);
+  const prisma = connect(pool);
   const plain: Storage = {
     prisma,
+    pool,
     keyring: new Keyring(config.secrets ?? []),
     now: () => new Date(),
   };
@@ -103,6 +105,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     async close() {
       await closed(server);
       await prisma.$disconnect();
+      await pool.end();
       await database.drop();
     },
   };
