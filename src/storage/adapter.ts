@@ -8,10 +8,10 @@ import {
   errors,
 } from 'oidc-provider';
 import { findArtifact, findArtifactByLookup } from './artifacts.ts';
-import { findClient } from './clients.ts';
+import { clientOf, findClient } from './clients.ts';
 import { answered } from './errors.ts';
 import { findGrant, payloadOf } from './grants.ts';
-import { findFamilyAtOnce } from './hot-path.ts';
+import { type RefreshRead, hotPathOf } from './hot-path.ts';
 import {
   type RefreshToken,
   expiresAt,
@@ -141,13 +141,12 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     token: RefreshToken,
     value: string,
   ): Promise<AdapterPayload | undefined> {
-    const { pool, keyring } = unit.storage;
+    const { keyring } = unit.storage;
     const now = unit.storage.now();
     const { oidc } = engineContext();
     const { client } = oidc;
-    const found = await findFamilyAtOnce(pool, token.familyId);
-    unit.account = found?.account;
-    const family = found?.family;
+    const { family, account } = await readForRefresh(unit, token.familyId, client?.clientId ?? '');
+    unit.account = account;
     if (!family) {
       if (!isRefreshing()) return undefined;
       const { clientId = '' } = client ?? {};
@@ -251,7 +250,16 @@ class ClientAdapter extends ArtifactAdapter {
 
   override find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    return unit.read('Client', id, () => findClient(unit.storage.prisma, unit.storage.keyring, id));
+    const { prisma, keyring } = unit.storage;
+    return unit.read('Client', id, async () => {
+      // The client of a refresh comes with the family.
+      const presented = Provider.ctx?.oidc.params?.['refresh_token'];
+      const token =
+        isRefreshing() && typeof presented === 'string' ? parseRefreshToken(presented) : undefined;
+      if (!token) return findClient(prisma, keyring, id);
+      const { client } = await readForRefresh(unit, token.familyId, id);
+      return client && clientOf(keyring, { id, ...client });
+    });
   }
 
   override upsert(_id: string, payload: AdapterPayload): Promise<void> {
@@ -265,6 +273,19 @@ class ClientAdapter extends ArtifactAdapter {
     currentUnit().removedClient = id;
     return Promise.resolve();
   }
+}
+
+/** One read for the client, the family, its grant and its person; see hot-path.ts. */
+function readForRefresh(
+  unit: UnitOfWork,
+  familyId: string,
+  clientId: string,
+): Promise<RefreshRead> {
+  const { refresh } = unit;
+  if (refresh?.familyId === familyId && refresh.clientId === clientId) return refresh.read;
+  const read = hotPathOf(unit.storage.pool).read(familyId, clientId);
+  unit.refresh = { familyId, clientId, read };
+  return read;
 }
 
 function engineContext(): KoaContextWithOIDC {

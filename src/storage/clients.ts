@@ -18,9 +18,17 @@ export async function findClient(
   id: string,
 ): Promise<AdapterPayload | undefined> {
   const row = await prisma.client.findUnique({ where: { id } });
-  if (!row || DOCUMENT in (row.metadata as object)) return undefined;
-  const secret = row.secret ? { client_secret: keyring.unseal(clientContext(id), row.secret) } : {};
-  return { ...(row.metadata as object), client_id: id, ...secret };
+  return row ? clientOf(keyring, row) : undefined;
+}
+
+/** A client's row, as the engine wants it. */
+export function clientOf(
+  keyring: Keyring,
+  { id, metadata, secret: sealed }: { id: string; metadata: unknown; secret: Uint8Array | null },
+): AdapterPayload | undefined {
+  if (DOCUMENT in (metadata as object)) return undefined;
+  const secret = sealed ? { client_secret: keyring.unseal(clientContext(id), sealed) } : {};
+  return { ...(metadata as object), client_id: id, ...secret };
 }
 
 /** Writes a new client. @throws Prisma's P2002 when the id is taken */

@@ -1,39 +1,104 @@
-// Refreshing is what a provider does most. Its statements go to the database's own driver, prepared by name, and past
-// Prisma's query interface: one reads the family with its grant and its person, one rotates it and writes the access
-// token. docs/performance.md tells what that buys. What is not the ordinary case is left to families.ts.
+// Refreshing is what a provider does most. Its statements go to the database's own driver, prepared by name, past
+// Prisma's query interface, and for all requests of the moment together: one reads the clients, families, grants and
+// people, one rotates the families and writes the access tokens. docs/performance.md tells what that buys. They never
+// wait for anybody: what is locked, has changed or is not the ordinary case is left to families.ts.
 import type { AdapterPayload } from 'oidc-provider';
 import type { Pool } from 'pg';
 import type { Account } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
+import { Batch } from './batch.ts';
 import type { FamilyWithGrant, Rotation } from './families.ts';
 import type { Origin } from './revocation.ts';
 
 /** A row as the driver gives it: columns by their names in the database. */
 type Row = Record<string, unknown>;
 
-const FIND = `
-  SELECT f.*, g.payload AS "grant.payload", g.expires_at AS "grant.expires_at", g.created_at AS "grant.created_at",
+/** What a refresh reads. */
+export interface RefreshRead {
+  readonly client: { metadata: object; secret: Uint8Array | null } | undefined;
+  readonly family: FamilyWithGrant | undefined;
+  /** Without their password. */
+  readonly account: Account | undefined;
+}
+
+/** A rotation, with the access token that is issued with it, if that is opaque. */
+export interface RefreshWrite {
+  readonly rotation: Rotation;
+  readonly next: AdapterPayload;
+  readonly issue: Issue | undefined;
+  readonly now: Date;
+  readonly origin: Origin;
+}
+
+/** An opaque access token, sealed. */
+export interface Issue {
+  readonly id: Uint8Array;
+  readonly clientId: string | null;
+  readonly accountId: string | null;
+  readonly sealed: Uint8Array;
+  readonly expiresAt: Date;
+}
+
+export interface HotPath {
+  read(familyId: string, clientId: string): Promise<RefreshRead>;
+  /** @returns whether it was done; if not, nothing was written, and why is to be found out by other means */
+  rotate(write: RefreshWrite): Promise<boolean>;
+}
+
+const hotPaths = new WeakMap<Pool, HotPath>();
+
+/** The hot path on this pool. */
+export function hotPathOf(pool: Pool): HotPath {
+  const known = hotPaths.get(pool);
+  if (known) return known;
+  const reads = new Batch((asked: readonly [string, string][]) => readAll(pool, asked));
+  const writes = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));
+  const made: HotPath = {
+    read: (familyId, clientId) => reads.ask([familyId, clientId]),
+    rotate: (write) => writes.ask(write),
+  };
+  hotPaths.set(pool, made);
+  return made;
+}
+
+const READ = `
+  SELECT asked.n, c.metadata AS "client.metadata", c.secret AS "client.secret", f.*,
+         g.payload AS "grant.payload", g.expires_at AS "grant.expires_at", g.created_at AS "grant.created_at",
          g.account_id AS "grant.account_id", g.client_id AS "grant.client_id",
          a.email AS "account.email", a.email_verified AS "account.email_verified", a.name AS "account.name",
          a.claims AS "account.claims", a.admin AS "account.admin", a.locked_at AS "account.locked_at",
          a.signed_out_at AS "account.signed_out_at", a.created_at AS "account.created_at",
          a.updated_at AS "account.updated_at"
-  FROM refresh_family f
+  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (family_id, client_id, n)
+  LEFT JOIN client c ON c.id = asked.client_id
+  LEFT JOIN refresh_family f ON f.id = asked.family_id
   LEFT JOIN "grant" g ON g.id = f.grant_id
-  LEFT JOIN account a ON a.id = f.account_id
-  WHERE f.id = $1`;
+  LEFT JOIN account a ON a.id = f.account_id`;
 
-/** Reads a family with its grant, and the person without their password. */
-export async function findFamilyAtOnce(
+async function readAll(
   pool: Pool,
-  id: string,
-): Promise<{ family: FamilyWithGrant; account: Account | undefined } | undefined> {
-  const { rows } = await pool.query<Row>({ name: 'find_family', text: FIND, values: [id] });
-  const [row] = rows;
-  if (!row) return undefined;
+  asked: readonly (readonly [string, string])[],
+): Promise<RefreshRead[]> {
+  const values = [asked.map(([familyId]) => familyId), asked.map(([, clientId]) => clientId)];
+  const { rows } = await pool.query<Row>({ name: 'read_for_refresh', text: READ, values });
+  const answers: RefreshRead[] = [];
+  for (const row of rows) answers[Number(row['n']) - 1] = readOf(row);
+  return answers;
+}
+
+function readOf(row: Row): RefreshRead {
+  const metadata = row['client.metadata'] as object | null;
+  return {
+    client: metadata ? { metadata, secret: row['client.secret'] as Uint8Array | null } : undefined,
+    family: row['id'] === null ? undefined : familyOf(row),
+    account: row['account.email'] === null ? undefined : accountOf(row),
+  };
+}
+
+function familyOf(row: Row): FamilyWithGrant {
   const grantId = row['grant_id'] as string | null;
-  const family = {
-    id,
+  return {
+    id: row['id'],
     grantId,
     accountId: row['account_id'],
     clientId: row['client_id'],
@@ -63,7 +128,6 @@ export async function findFamilyAtOnce(
             expiresAt: row['grant.expires_at'],
           },
   } as FamilyWithGrant;
-  return { family, account: row['account.email'] === null ? undefined : accountOf(row) };
 }
 
 function accountOf(row: Row): Account {
@@ -82,72 +146,61 @@ function accountOf(row: Row): Account {
   } as Account;
 }
 
-// The grant's row first, as every unit of work takes its locks. With the rotation lost nothing is issued.
+// Grants first, then families, as every unit of work takes its locks; what somebody else has locked is passed over.
+// With a rotation lost nothing is issued. It is one statement, and so one transaction: whoever is told that it was
+// done has it on disk.
 const ROTATE = `
-  WITH granted AS MATERIALIZED (SELECT id FROM "grant" WHERE id = $1 FOR KEY SHARE),
+  WITH asked AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[], $5::bytea[], $6::timestamptz[], $7::jsonb[],
+                         $8::timestamptz[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::text[],
+                         $14::bytea[], $15::timestamptz[])
+      WITH ORDINALITY AS asked (grant_id, family_id, generation, presented, successor, now, next, idle_expires_at, ip,
+                                user_agent, artifact_id, client_id, account_id, sealed, expires_at, n)),
+  granted AS MATERIALIZED (
+    SELECT id FROM "grant" WHERE id = ANY ($1) FOR KEY SHARE SKIP LOCKED),
+  free AS MATERIALIZED (
+    SELECT f.id FROM refresh_family f JOIN granted g ON g.id = f.grant_id
+    WHERE f.id = ANY ($2) FOR NO KEY UPDATE OF f SKIP LOCKED),
   rotated AS (
     UPDATE refresh_family f
-    SET generation = $3::int + 1, current_hash = $5, previous_hash = $4, rotated_at = $6, payload = $7,
-        idle_expires_at = $8, last_used_at = $6, last_used_ip = $9, last_used_user_agent = $10
-    FROM granted
-    WHERE f.id = $2 AND f.grant_id = granted.id AND f.generation = $3 AND f.current_hash = $4
-      AND f.ended_at IS NULL
-    RETURNING f.id)`;
-const ISSUE = `,
+    SET generation = asked.generation + 1, current_hash = asked.successor, previous_hash = asked.presented,
+        rotated_at = asked.now, payload = asked.next, idle_expires_at = asked.idle_expires_at,
+        last_used_at = asked.now, last_used_ip = asked.ip, last_used_user_agent = asked.user_agent
+    FROM asked JOIN free ON free.id = asked.family_id
+    WHERE f.id = asked.family_id AND f.grant_id = asked.grant_id AND f.generation = asked.generation
+      AND f.current_hash = asked.presented AND f.ended_at IS NULL
+    RETURNING asked.n),
   issued AS (
     INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, sealed, expires_at)
-    SELECT $11, 'AccessToken', $1, $12, $13, $2, $14, $15 FROM rotated)`;
-const COUNT = ' SELECT count(*)::int AS rotated_count FROM rotated';
+    SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
+           asked.sealed, asked.expires_at
+    FROM asked JOIN rotated USING (n) WHERE asked.artifact_id IS NOT NULL)
+  SELECT n::int AS rotated_n FROM rotated`;
 
-/** An opaque access token, sealed. */
-export interface Issue {
-  readonly id: Uint8Array;
-  readonly clientId: string | null;
-  readonly accountId: string | null;
-  readonly sealed: Uint8Array;
-  readonly expiresAt: Date;
-}
-
-/**
- * Rotates a family and writes the access token that was issued with it, in one statement, which is a transaction.
- *
- * @returns whether it was done; if not, nothing was written, and why is to be found out by other means
- */
-export async function rotateAtOnce(
-  pool: Pool,
-  { family, presented, successor, idleExpiresAt }: Rotation,
-  next: AdapterPayload,
-  issue: Issue | undefined,
-  now: Date,
-  origin: Origin,
-): Promise<boolean> {
-  const values = [
-    family.grantId,
-    family.id,
-    family.generation,
-    Buffer.from(sha256(presented.secret)),
-    Buffer.from(sha256(successor)),
-    now,
-    JSON.stringify(next),
-    idleExpiresAt,
-    origin.ip ?? null,
-    origin.userAgent ?? null,
-  ];
-  const { rows } = await pool.query<{ rotated_count: number }>(
-    issue
-      ? {
-          name: 'rotate_and_issue',
-          text: ROTATE + ISSUE + COUNT,
-          values: [
-            ...values,
-            Buffer.from(issue.id),
-            issue.clientId,
-            issue.accountId,
-            Buffer.from(issue.sealed),
-            issue.expiresAt,
-          ],
-        }
-      : { name: 'rotate_family', text: ROTATE + COUNT, values },
-  );
-  return rows[0]?.rotated_count === 1;
+async function rotateAll(pool: Pool, asked: readonly RefreshWrite[]): Promise<boolean[]> {
+  const column = (of: (write: RefreshWrite) => unknown) => asked.map(of);
+  const bytes = (value: Uint8Array | undefined) => value && Buffer.from(value);
+  const { rows } = await pool.query<{ rotated_n: number }>({
+    name: 'rotate_and_issue',
+    text: ROTATE,
+    values: [
+      column(({ rotation }) => rotation.family.grantId),
+      column(({ rotation }) => rotation.family.id),
+      column(({ rotation }) => rotation.family.generation),
+      column(({ rotation }) => bytes(sha256(rotation.presented.secret))),
+      column(({ rotation }) => bytes(sha256(rotation.successor))),
+      column(({ now }) => now),
+      column(({ next }) => JSON.stringify(next)),
+      column(({ rotation }) => rotation.idleExpiresAt),
+      column(({ origin }) => origin.ip),
+      column(({ origin }) => origin.userAgent),
+      column(({ issue }) => bytes(issue?.id)),
+      column(({ issue }) => issue?.clientId),
+      column(({ issue }) => issue?.accountId),
+      column(({ issue }) => bytes(issue?.sealed)),
+      column(({ issue }) => issue?.expiresAt),
+    ],
+  });
+  const done = new Set(rows.map(({ rotated_n: n }) => n));
+  return asked.map((_write, index) => done.has(index + 1));
 }

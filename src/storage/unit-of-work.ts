@@ -21,7 +21,7 @@ import {
   startFamily,
   touchFamily,
 } from './families.ts';
-import { rotateAtOnce } from './hot-path.ts';
+import { type RefreshRead, hotPathOf } from './hot-path.ts';
 import { type Refusal, lifeEnd, recordRefusal } from './refusal.ts';
 import {
   type EndReason,
@@ -106,6 +106,8 @@ export class UnitOfWork {
   client: { isNew: boolean; metadata: ClientMetadata } | undefined;
   /** A client that removes itself, with everything that was issued to it. */
   removedClient: string | undefined;
+  /** What was read for a refresh: the client, the family with its grant, the person. */
+  refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
   /** The person that came along with a family. */
   account: Account | undefined;
   readonly #messages: Message[] = [];
@@ -279,7 +281,8 @@ export class UnitOfWork {
     if (save && save.model !== 'AccessToken') return false;
     const { pool, keyring } = this.storage;
     const issue = save && sealedAccessToken(keyring, save);
-    return answered(() => rotateAtOnce(pool, rotation, next, issue, now, this.origin));
+    const write = { rotation, next, issue, now, origin: this.origin };
+    return answered(() => hotPathOf(pool).rotate(write));
   }
 
   /** What follows from a lost race: a code that was spent twice ends its grant, a refused refresh has a reason. */

@@ -194,7 +194,7 @@ async function startProxy(target: number): Promise<Proxy> {
       // CommandComplete, "COMMIT": PostgreSQL's protocol §54.7.
       // A rotation is a transaction by itself: its answer, which is sent once it is committed, has this column.
       const committed =
-        proxy.cutAfterCommit && (data.includes('COMMIT\0') || data.includes('rotated_count'));
+        proxy.cutAfterCommit && (data.includes('COMMIT\0') || data.includes('rotated_n'));
       if (committed) proxy.cutAfterCommit = false;
       if (committed || proxy.cutAnswers) cut();
       else client.write(data);

@@ -330,7 +330,7 @@ function withFailingClaims(pool: Pool, failing: () => boolean): Pool {
       return async (query: { name?: string }) => {
         const result = await target.query<Record<string, unknown>>(query as never);
         const [row] = result.rows;
-        if (row && query.name === 'find_family' && failing()) {
+        if (row && query.name === 'read_for_refresh' && failing()) {
           row['account.claims'] = failingClaims();
         }
         return result;

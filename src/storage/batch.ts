@@ -1,0 +1,66 @@
+// Requests that want the same of the database at the same time ask together: what comes while others are on their way
+// goes with the next. A lone request goes at once.
+
+const AT_ONCE = 3; // on their way at a time
+const LARGEST = 64;
+
+interface Waiting<In, Out> {
+  readonly item: In;
+  readonly resolve: (out: Out) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Batch<In, Out> {
+  readonly #run: (items: readonly In[]) => Promise<readonly Out[]>;
+  #waiting: Waiting<In, Out>[] = [];
+  #onTheirWay = 0;
+  #isScheduled = false;
+
+  /** @param run answers each item, in their order; what it throws is thrown to each of them */
+  constructor(run: (items: readonly In[]) => Promise<readonly Out[]>) {
+    this.#run = run;
+  }
+
+  ask(item: In): Promise<Out> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#onTheirWay >= AT_ONCE || this.#waiting.length === 0) return;
+    this.#isScheduled = true;
+    // After everything that has arrived by now.
+    setImmediate(() => {
+      this.#isScheduled = false;
+      const batch = this.#waiting.splice(0, LARGEST);
+      this.#onTheirWay++;
+      void this.#send(batch).finally(() => {
+        this.#onTheirWay--;
+        this.#schedule();
+      });
+      this.#schedule();
+    });
+  }
+
+  async #send(batch: readonly Waiting<In, Out>[]): Promise<void> {
+    try {
+      const answers = await this.#run(batch.map(({ item }) => item));
+      batch.forEach(({ resolve }, index) => {
+        resolve(answers[index] as Out);
+      });
+    } catch (error) {
+      if (batch.length > 1 && isOfOne(error)) {
+        await Promise.all(batch.map((one) => this.#send([one])));
+        return;
+      }
+      for (const { reject } of batch) reject(error);
+    }
+  }
+}
+
+// PostgreSQL's classes 22 and 23: data that cannot be stored, a constraint. One item's fault is not the others'.
+function isOfOne(error: unknown): boolean {
+  return /^2[23]/.test((error as { code?: string }).code ?? '');
+}
