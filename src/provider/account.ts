@@ -12,9 +12,9 @@ export function findAccountWith(
   claims: ClaimsPolicy,
 ): FindAccount {
   return async (_ctx, id) => {
-    const known = currentUnit().account;
     const account =
-      known?.id === id ? known : await answered(() => prisma.account.findUnique({ where: { id } }));
+      currentUnit().accounts.get(id) ??
+      (await answered(() => prisma.account.findUnique({ where: { id } })));
     if (!account || account.lockedAt !== null) return undefined;
     return {
       accountId: account.id,

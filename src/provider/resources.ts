@@ -2,7 +2,8 @@
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { SigningAlgorithm } from '../keys/signing-keys.ts';
 import { answered } from '../storage/errors.ts';
-import { findResource, scopesOf } from '../storage/resources.ts';
+import { hotPathOf } from '../storage/hot-path.ts';
+import { scopesOf } from '../storage/resources.ts';
 import { isFapi2 } from './client-metadata.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 
@@ -10,7 +11,7 @@ type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
 type ResourceServers = NonNullable<ResourceIndicators['getResourceServerInfo']>;
 
-export function resourceIndicators(storage: Pick<Storage, 'prisma'>): ResourceIndicators {
+export function resourceIndicators(storage: Pick<Storage, 'pool'>): ResourceIndicators {
   return {
     enabled: true,
     getResourceServerInfo: resourceServers(storage),
@@ -20,9 +21,9 @@ export function resourceIndicators(storage: Pick<Storage, 'prisma'>): ResourceIn
 }
 
 /** Finds the resource server of an indicator. @throws {errors.InvalidTarget} when there is none */
-export function resourceServers({ prisma }: Pick<Storage, 'prisma'>): ResourceServers {
+export function resourceServers({ pool }: Pick<Storage, 'pool'>): ResourceServers {
   return async (ctx, indicator, client) => {
-    const resource = await answered(() => findResource(prisma, indicator));
+    const resource = await answered(() => hotPathOf(pool).resource(indicator));
     if (!resource) throw new errors.InvalidTarget(`there is no resource ${indicator}`);
     const scopes = Object.keys(scopesOf(resource));
     const isOpaque = resource.format === 'opaque';

@@ -7,8 +7,8 @@ import {
   Provider,
   errors,
 } from 'oidc-provider';
-import { findArtifact, findArtifactByLookup } from './artifacts.ts';
-import { clientOf, findClient } from './clients.ts';
+import { artifactId, findArtifactByLookup, openArtifact } from './artifacts.ts';
+import { clientOf } from './clients.ts';
 import { answered } from './errors.ts';
 import { findGrant, payloadOf } from './grants.ts';
 import { type RefreshRead, hotPathOf } from './hot-path.ts';
@@ -64,12 +64,21 @@ class ArtifactAdapter implements Adapter {
 
   find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    const { prisma, keyring } = unit.storage;
-    return unit.read(this.#model, id, () =>
-      this.#model === 'Grant'
-        ? findGrant(prisma, id)
-        : findArtifact(prisma, keyring, this.#model, id),
-    );
+    const { prisma, pool, keyring } = unit.storage;
+    return unit.read(this.#model, id, async () => {
+      if (this.#model === 'Grant') return findGrant(prisma, id);
+      const read = await hotPathOf(pool).artifact(artifactId(this.#model, id));
+      if (!read) return undefined;
+      // What belongs to it is asked for next.
+      const { artifact, grant, client, account } = read;
+      if (grant) unit.remember('Grant', grant.id, payloadOf(grant));
+      if (account) unit.accounts.set(account.id, account);
+      if (client && artifact.clientId !== null) {
+        const metadata = clientOf(keyring, { id: artifact.clientId, ...client });
+        if (metadata) unit.remember('Client', artifact.clientId, metadata);
+      }
+      return openArtifact(keyring, artifact);
+    });
   }
 
   findByUid(uid: string): Promise<AdapterPayload | undefined> {
@@ -146,7 +155,7 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     const { oidc } = engineContext();
     const { client } = oidc;
     const { family, account } = await readForRefresh(unit, token.familyId, client?.clientId ?? '');
-    unit.account = account;
+    if (account) unit.accounts.set(account.id, account);
     if (!family) {
       if (!isRefreshing()) return undefined;
       const { clientId = '' } = client ?? {};
@@ -250,14 +259,15 @@ class ClientAdapter extends ArtifactAdapter {
 
   override find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    const { prisma, keyring } = unit.storage;
+    const { pool, keyring } = unit.storage;
     return unit.read('Client', id, async () => {
       // The client of a refresh comes with the family.
       const presented = Provider.ctx?.oidc.params?.['refresh_token'];
       const token =
         isRefreshing() && typeof presented === 'string' ? parseRefreshToken(presented) : undefined;
-      if (!token) return findClient(prisma, keyring, id);
-      const { client } = await readForRefresh(unit, token.familyId, id);
+      const client = token
+        ? (await readForRefresh(unit, token.familyId, id)).client
+        : await hotPathOf(pool).client(id);
       return client && clientOf(keyring, { id, ...client });
     });
   }

@@ -27,7 +27,7 @@ export async function findArtifact(
   value: string,
 ): Promise<AdapterPayload | undefined> {
   const row = await database.artifact.findUnique({ where: { id: artifactId(model, value) } });
-  return row ? open(keyring, row) : undefined;
+  return row ? openArtifact(keyring, row) : undefined;
 }
 
 /** Finds by the second way in: a session's uid, a device's user code. The newest, where two stand for a moment. */
@@ -41,7 +41,7 @@ export async function findArtifactByLookup(
     where: { model, lookup: { in: lookups(keyring, model, value) } },
     orderBy: { expiresAt: 'desc' },
   });
-  return row ? open(keyring, row) : undefined;
+  return row ? openArtifact(keyring, row) : undefined;
 }
 
 /** What waits for a person's answer, the oldest first. */
@@ -57,7 +57,7 @@ export async function findArtifactsOf(
     orderBy: { expiresAt: 'asc' },
     take: 50,
   });
-  return rows.map((row) => open(keyring, row));
+  return rows.map((row) => openArtifact(keyring, row));
 }
 
 /** Writes an artifact, new or changed; an access token with the family that it was issued with. */
@@ -108,7 +108,8 @@ function isWaiting({ model, payload: { grantId, error } }: Save): boolean {
   );
 }
 
-function open(keyring: Keyring, row: Artifact): AdapterPayload {
+/** The engine's payload of an artifact. */
+export function openArtifact(keyring: Keyring, row: Artifact): AdapterPayload {
   const payload = JSON.parse(keyring.unseal(artifactContext(row.id), row.sealed)) as AdapterPayload;
   if (row.consumedAt) payload.consumed = Math.floor(row.consumedAt.getTime() / 1000);
   return payload;

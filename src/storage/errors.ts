@@ -1,5 +1,6 @@
 // What storage refuses or cannot do, as errors that the engine passes on to the client as they are.
 import { errors } from 'oidc-provider';
+import { DatabaseError } from 'pg';
 import { Prisma } from '../generated/client.ts';
 
 /** The database cannot answer: nothing was written; the client may try again (RFC 6749 §4.1.2.1). */
@@ -52,7 +53,10 @@ export async function unlessUnavailable<T>(work: () => PromiseLike<T>): Promise<
   try {
     return await work();
   } catch (error) {
-    if (error instanceof Error && /^(PrismaClient|DriverAdapter)/.test(error.name))
+    if (
+      error instanceof Error &&
+      (error instanceof DatabaseError || /^(PrismaClient|DriverAdapter)/.test(error.name))
+    )
       return answered(() => Promise.reject(error));
     throw error;
   }
@@ -72,6 +76,8 @@ export function isTaken(error: unknown): boolean {
 function isBadData(error: unknown): boolean {
   const meta = (error as { meta?: { driverAdapterError?: { cause?: { originalCode?: string } } } })
     .meta;
+  const { code } = error as { code?: unknown }; // of the driver itself
+  if (error instanceof DatabaseError) return typeof code === 'string' && code.startsWith('22');
   return meta?.driverAdapterError?.cause?.originalCode?.startsWith('22') ?? false;
 }
 

@@ -1,10 +1,11 @@
-// Refreshing is what a provider does most. Its statements go to the database's own driver, prepared by name, past
-// Prisma's query interface, and for all requests of the moment together: one reads the clients, families, grants and
-// people, one rotates the families and writes the access tokens. docs/performance.md tells what that buys. They never
-// wait for anybody: what is locked, has changed or is not the ordinary case is left to families.ts.
+// What a provider does most: refreshing, and looking up what is presented. These statements go to the database's own
+// driver, prepared by name, past Prisma's query interface, and for all requests of the moment together: one reads the
+// clients, families, grants and people of refreshes, one rotates the families and writes the access tokens, one reads
+// artifacts with all that belongs to them. docs/performance.md tells what that buys. They never wait for anybody: what
+// is locked, has changed or is not the ordinary case is left to families.ts.
 import type { AdapterPayload } from 'oidc-provider';
 import type { Pool } from 'pg';
-import type { Account } from '../generated/client.ts';
+import type { Account, Artifact, Grant, Resource } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { Batch } from './batch.ts';
 import type { FamilyWithGrant, Rotation } from './families.ts';
@@ -13,9 +14,22 @@ import type { Origin } from './revocation.ts';
 /** A row as the driver gives it: columns by their names in the database. */
 type Row = Record<string, unknown>;
 
+export interface ClientRead {
+  readonly metadata: object;
+  readonly secret: Uint8Array | null;
+}
+
+/** An artifact with its grant, its client and its person, who is without their password. */
+export interface ArtifactRead {
+  readonly artifact: Artifact;
+  readonly grant: Grant | undefined;
+  readonly client: ClientRead | undefined;
+  readonly account: Account | undefined;
+}
+
 /** What a refresh reads. */
 export interface RefreshRead {
-  readonly client: { metadata: object; secret: Uint8Array | null } | undefined;
+  readonly client: ClientRead | undefined;
   readonly family: FamilyWithGrant | undefined;
   /** Without their password. */
   readonly account: Account | undefined;
@@ -40,6 +54,10 @@ export interface Issue {
 }
 
 export interface HotPath {
+  client(id: string): Promise<ClientRead | undefined>;
+  resource(id: string): Promise<Resource | undefined>;
+  /** @param id the artifact's primary key */
+  artifact(id: Uint8Array): Promise<ArtifactRead | undefined>;
   read(familyId: string, clientId: string): Promise<RefreshRead>;
   /** @returns whether it was done; if not, nothing was written, and why is to be found out by other means */
   rotate(write: RefreshWrite): Promise<boolean>;
@@ -51,9 +69,15 @@ const hotPaths = new WeakMap<Pool, HotPath>();
 export function hotPathOf(pool: Pool): HotPath {
   const known = hotPaths.get(pool);
   if (known) return known;
+  const clients = new Batch((ids: readonly string[]) => readClients(pool, ids));
+  const resources = new Batch((ids: readonly string[]) => readResources(pool, ids));
+  const artifacts = new Batch((ids: readonly Uint8Array[]) => readArtifacts(pool, ids));
   const reads = new Batch((asked: readonly [string, string][]) => readAll(pool, asked));
   const writes = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));
   const made: HotPath = {
+    client: (id) => clients.ask(id),
+    resource: (id) => resources.ask(id),
+    artifact: (id) => artifacts.ask(id),
     read: (familyId, clientId) => reads.ask([familyId, clientId]),
     rotate: (write) => writes.ask(write),
   };
@@ -61,14 +85,79 @@ export function hotPathOf(pool: Pool): HotPath {
   return made;
 }
 
-const READ = `
-  SELECT asked.n, c.metadata AS "client.metadata", c.secret AS "client.secret", f.*,
+async function readClients(
+  pool: Pool,
+  ids: readonly string[],
+): Promise<(ClientRead | undefined)[]> {
+  const { rows } = await pool.query<ClientRead & { id: string }>({
+    name: 'read_clients',
+    text: 'SELECT id, metadata, secret FROM client WHERE id = ANY ($1::text[])',
+    values: [ids],
+  });
+  return ids.map((id) => rows.find((row) => row.id === id));
+}
+
+async function readResources(
+  pool: Pool,
+  ids: readonly string[],
+): Promise<(Resource | undefined)[]> {
+  const { rows } = await pool.query<Resource>({
+    name: 'read_resources',
+    text: `SELECT id, name, scopes, format, ttl, alg, created_at AS "createdAt", updated_at AS "updatedAt"
+           FROM resource WHERE id = ANY ($1::text[])`,
+    values: [ids],
+  });
+  return ids.map((id) => rows.find((row) => row.id === id));
+}
+
+const COMPANY = `
+         c.metadata AS "client.metadata", c.secret AS "client.secret",
          g.payload AS "grant.payload", g.expires_at AS "grant.expires_at", g.created_at AS "grant.created_at",
          g.account_id AS "grant.account_id", g.client_id AS "grant.client_id",
          a.email AS "account.email", a.email_verified AS "account.email_verified", a.name AS "account.name",
          a.claims AS "account.claims", a.admin AS "account.admin", a.locked_at AS "account.locked_at",
          a.signed_out_at AS "account.signed_out_at", a.created_at AS "account.created_at",
-         a.updated_at AS "account.updated_at"
+         a.updated_at AS "account.updated_at"`;
+
+const ARTIFACTS = `
+  SELECT asked.n, t.*, ${COMPANY}
+  FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (id, n)
+  JOIN artifact t ON t.id = asked.id
+  LEFT JOIN client c ON c.id = t.client_id
+  LEFT JOIN "grant" g ON g.id = t.grant_id
+  LEFT JOIN account a ON a.id = t.account_id`;
+
+async function readArtifacts(
+  pool: Pool,
+  ids: readonly Uint8Array[],
+): Promise<(ArtifactRead | undefined)[]> {
+  const values = [ids.map((id) => Buffer.from(id))];
+  const { rows } = await pool.query<Row>({ name: 'read_artifacts', text: ARTIFACTS, values });
+  const answers = ids.map((): ArtifactRead | undefined => undefined);
+  for (const row of rows) {
+    answers[Number(row['n']) - 1] = {
+      artifact: {
+        id: row['id'],
+        model: row['model'],
+        grantId: row['grant_id'],
+        clientId: row['client_id'],
+        accountId: row['account_id'],
+        familyId: row['family_id'],
+        lookup: row['lookup'],
+        sealed: row['sealed'],
+        expiresAt: row['expires_at'],
+        consumedAt: row['consumed_at'],
+      } as Artifact,
+      grant: grantOf(row),
+      client: clientOf(row),
+      account: accountOf(row),
+    };
+  }
+  return answers;
+}
+
+const READ = `
+  SELECT asked.n, f.*, ${COMPANY}
   FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (family_id, client_id, n)
   LEFT JOIN client c ON c.id = asked.client_id
   LEFT JOIN refresh_family f ON f.id = asked.family_id
@@ -87,19 +176,34 @@ async function readAll(
 }
 
 function readOf(row: Row): RefreshRead {
-  const metadata = row['client.metadata'] as object | null;
   return {
-    client: metadata ? { metadata, secret: row['client.secret'] as Uint8Array | null } : undefined,
+    client: clientOf(row),
     family: row['id'] === null ? undefined : familyOf(row),
-    account: row['account.email'] === null ? undefined : accountOf(row),
+    account: accountOf(row),
   };
 }
 
+function clientOf(row: Row): ClientRead | undefined {
+  const metadata = row['client.metadata'] as object | null;
+  return metadata ? { metadata, secret: row['client.secret'] as Uint8Array | null } : undefined;
+}
+
+function grantOf(row: Row): Grant | undefined {
+  if (row['grant_id'] === null || row['grant.payload'] === null) return undefined;
+  return {
+    id: row['grant_id'],
+    accountId: row['grant.account_id'],
+    clientId: row['grant.client_id'],
+    payload: row['grant.payload'],
+    createdAt: row['grant.created_at'],
+    expiresAt: row['grant.expires_at'],
+  } as Grant;
+}
+
 function familyOf(row: Row): FamilyWithGrant {
-  const grantId = row['grant_id'] as string | null;
   return {
     id: row['id'],
-    grantId,
+    grantId: row['grant_id'],
     accountId: row['account_id'],
     clientId: row['client_id'],
     generation: row['generation'],
@@ -116,21 +220,12 @@ function familyOf(row: Row): FamilyWithGrant {
     lastUsedUserAgent: row['last_used_user_agent'],
     endedAt: row['ended_at'],
     endReason: row['end_reason'],
-    grant:
-      grantId === null || row['grant.payload'] === null
-        ? null
-        : {
-            id: grantId,
-            accountId: row['grant.account_id'],
-            clientId: row['grant.client_id'],
-            payload: row['grant.payload'],
-            createdAt: row['grant.created_at'],
-            expiresAt: row['grant.expires_at'],
-          },
+    grant: grantOf(row) ?? null,
   } as FamilyWithGrant;
 }
 
-function accountOf(row: Row): Account {
+function accountOf(row: Row): Account | undefined {
+  if (row['account.email'] === null) return undefined;
   return {
     id: row['account_id'],
     email: row['account.email'],

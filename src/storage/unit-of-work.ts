@@ -108,8 +108,8 @@ export class UnitOfWork {
   removedClient: string | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
   refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
-  /** The person that came along with a family. */
-  account: Account | undefined;
+  /** People who came along with what was read, without their passwords. */
+  readonly accounts = new Map<string, Account>();
   readonly #messages: Message[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
@@ -146,7 +146,8 @@ export class UnitOfWork {
 
   /** Tells the unit of a record that came along with another. */
   remember(model: string, id: string, payload: AdapterPayload): void {
-    this.#reads.set(keyOf(model, id), Promise.resolve(payload));
+    const key = keyOf(model, id);
+    if (!this.#reads.has(key)) this.#reads.set(key, Promise.resolve(payload));
   }
 
   /** A record that this request itself has written and that fits. */
