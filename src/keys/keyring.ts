@@ -1,10 +1,12 @@
 // The keys derived from SYMBOLON_SECRET, one set per secret: the first secret's keys make new things,
 // every secret's keys read old ones. Derivation is HKDF-SHA256 (RFC 5869), sealing AES-256-GCM.
 import {
+  type KeyObject,
   createCipheriv,
   createDecipheriv,
-  createHash,
   createHmac,
+  createSecretKey,
+  hash,
   hkdfSync,
   randomBytes,
 } from 'node:crypto';
@@ -29,7 +31,8 @@ export class SealError extends Error {
 }
 
 export class Keyring {
-  readonly #keys: readonly Record<Purpose, Buffer>[];
+  // Key objects: given bytes, every operation would spend most of its time on finding out what it was given.
+  readonly #keys: readonly Record<Purpose, KeyObject>[];
 
   /** @param secrets at least one; the first is current */
   constructor(secrets: readonly string[]) {
@@ -39,9 +42,9 @@ export class Keyring {
         Object.fromEntries(
           purposes.map((purpose) => [
             purpose,
-            Buffer.from(hkdfSync('sha256', secret, '', `symbolon ${purpose}`, 32)),
+            createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `symbolon ${purpose}`, 32))),
           ]),
-        ) as Record<Purpose, Buffer>,
+        ) as Record<Purpose, KeyObject>,
     );
   }
 
@@ -59,7 +62,11 @@ export class Keyring {
    */
   seal(context: string, text: string): Uint8Array<ArrayBuffer> {
     const iv = randomBytes(IV);
-    const cipher = createCipheriv('aes-256-gcm', this.macs('seal', context)[0], iv);
+    const cipher = createCipheriv(
+      'aes-256-gcm',
+      createSecretKey(this.macs('seal', context)[0]),
+      iv,
+    );
     const body = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
     return new Uint8Array(Buffer.concat([iv, cipher.getAuthTag(), body]));
   }
@@ -77,9 +84,14 @@ export class Keyring {
 
   #open(context: string, sealed: Uint8Array): { text: string; index: number } {
     for (const [index, key] of this.macs('seal', context).entries()) {
-      const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, IV), {
-        authTagLength: TAG,
-      });
+      const decipher = createDecipheriv(
+        'aes-256-gcm',
+        createSecretKey(key),
+        sealed.subarray(0, IV),
+        {
+          authTagLength: TAG,
+        },
+      );
       decipher.setAuthTag(sealed.subarray(IV, IV + TAG));
       try {
         const body = [decipher.update(sealed.subarray(IV + TAG)), decipher.final()];
@@ -93,13 +105,13 @@ export class Keyring {
 
   /** Keys for signed cookies, the current one first. */
   get cookieKeys(): string[] {
-    return this.#keys.map(({ cookie }) => cookie.toString('base64url'));
+    return this.#keys.map(({ cookie }) => cookie.export().toString('base64url'));
   }
 }
 
 /** SHA-256 of a text. */
 export function sha256(text: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHash('sha256').update(text).digest());
+  return new Uint8Array(hash('sha256', text, 'buffer'));
 }
 
 /**

@@ -7,7 +7,7 @@ import {
   Provider,
   errors,
 } from 'oidc-provider';
-import { artifactId, findArtifactByLookup, openArtifact } from './artifacts.ts';
+import { artifactId, lookups, openArtifact } from './artifacts.ts';
 import { clientOf } from './clients.ts';
 import { answered } from './errors.ts';
 import { findGrant, payloadOf } from './grants.ts';
@@ -94,11 +94,12 @@ class ArtifactAdapter implements Adapter {
     fits: (payload: AdapterPayload) => boolean,
   ): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    const { prisma, keyring } = unit.storage;
+    const { pool, keyring } = unit.storage;
     const written = unit.written(this.#model, fits);
-    return (
-      written ?? (await answered(() => findArtifactByLookup(prisma, keyring, this.#model, value)))
-    );
+    if (written) return written;
+    const kept = lookups(keyring, this.#model, value);
+    const found = await answered(() => hotPathOf(pool).lookUp(this.#model, kept));
+    return found && openArtifact(keyring, found);
   }
 
   upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {

@@ -30,20 +30,6 @@ export async function findArtifact(
   return row ? openArtifact(keyring, row) : undefined;
 }
 
-/** Finds by the second way in: a session's uid, a device's user code. The newest, where two stand for a moment. */
-export async function findArtifactByLookup(
-  prisma: PrismaClient,
-  keyring: Keyring,
-  model: string,
-  value: string,
-): Promise<AdapterPayload | undefined> {
-  const row = await prisma.artifact.findFirst({
-    where: { model, lookup: { in: lookups(keyring, model, value) } },
-    orderBy: { expiresAt: 'desc' },
-  });
-  return row ? openArtifact(keyring, row) : undefined;
-}
-
 /** What waits for a person's answer, the oldest first. */
 export async function findArtifactsOf(
   prisma: PrismaClient,
@@ -125,8 +111,11 @@ export function lookupOf(
   return value === undefined ? undefined : lookups(keyring, model, value)[0];
 }
 
-// A user code is short enough to be guessed from a plain hash; under a key it is not.
-function lookups(
+/**
+ * What an artifact's second way in is kept as, under every secret, the current one first: a user code is short enough
+ * to be guessed from a plain hash; under a key it is not.
+ */
+export function lookups(
   keyring: Keyring,
   model: string,
   value: string,

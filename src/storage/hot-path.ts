@@ -58,6 +58,12 @@ export interface HotPath {
   resource(id: string): Promise<Resource | undefined>;
   /** @param id the artifact's primary key */
   artifact(id: Uint8Array): Promise<ArtifactRead | undefined>;
+  /**
+   * Finds by the second way in: a session's uid, a device's user code. The newest, where two stand for a moment.
+   *
+   * @param lookups what may stand there, one for each secret
+   */
+  lookUp(model: string, lookups: readonly Uint8Array[]): Promise<Artifact | undefined>;
   read(familyId: string, clientId: string): Promise<RefreshRead>;
   /** @returns whether it was done; if not, nothing was written, and why is to be found out by other means */
   rotate(write: RefreshWrite): Promise<boolean>;
@@ -72,12 +78,16 @@ export function hotPathOf(pool: Pool): HotPath {
   const clients = new Batch((ids: readonly string[]) => readClients(pool, ids));
   const resources = new Batch((ids: readonly string[]) => readResources(pool, ids));
   const artifacts = new Batch((ids: readonly Uint8Array[]) => readArtifacts(pool, ids));
+  const lookups = new Batch((asked: readonly [string, readonly Uint8Array[]][]) =>
+    lookUpAll(pool, asked),
+  );
   const reads = new Batch((asked: readonly [string, string][]) => readAll(pool, asked));
   const writes = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));
   const made: HotPath = {
     client: (id) => clients.ask(id),
     resource: (id) => resources.ask(id),
     artifact: (id) => artifacts.ask(id),
+    lookUp: (model, values) => lookups.ask([model, values]),
     read: (familyId, clientId) => reads.ask([familyId, clientId]),
     rotate: (write) => writes.ask(write),
   };
@@ -136,24 +146,47 @@ async function readArtifacts(
   const answers = ids.map((): ArtifactRead | undefined => undefined);
   for (const row of rows) {
     answers[Number(row['n']) - 1] = {
-      artifact: {
-        id: row['id'],
-        model: row['model'],
-        grantId: row['grant_id'],
-        clientId: row['client_id'],
-        accountId: row['account_id'],
-        familyId: row['family_id'],
-        lookup: row['lookup'],
-        sealed: row['sealed'],
-        expiresAt: row['expires_at'],
-        consumedAt: row['consumed_at'],
-      } as Artifact,
+      artifact: artifactOf(row),
       grant: grantOf(row),
       client: clientOf(row),
       account: accountOf(row),
     };
   }
   return answers;
+}
+
+function artifactOf(row: Row): Artifact {
+  return {
+    id: row['id'],
+    model: row['model'],
+    grantId: row['grant_id'],
+    clientId: row['client_id'],
+    accountId: row['account_id'],
+    familyId: row['family_id'],
+    lookup: row['lookup'],
+    sealed: row['sealed'],
+    expiresAt: row['expires_at'],
+    consumedAt: row['consumed_at'],
+  } as Artifact;
+}
+
+async function lookUpAll(
+  pool: Pool,
+  asked: readonly (readonly [string, readonly Uint8Array[]])[],
+): Promise<(Artifact | undefined)[]> {
+  const { rows } = await pool.query<Row>({
+    name: 'look_up_artifacts',
+    text: 'SELECT * FROM artifact WHERE lookup = ANY ($1::bytea[]) ORDER BY expires_at DESC',
+    values: [asked.flatMap(([, lookups]) => lookups.map((lookup) => Buffer.from(lookup)))],
+  });
+  const found = rows.map(artifactOf);
+  return asked.map(([model, lookups]) =>
+    found.find(
+      (one) =>
+        one.model === model &&
+        lookups.some((lookup) => one.lookup !== null && Buffer.compare(lookup, one.lookup) === 0),
+    ),
+  );
 }
 
 const READ = `
