@@ -1,10 +1,9 @@
-// People: adding them and checking their passwords. Passwords are kept as argon2id with OWASP's parameters,
-// which are the library's own (19 MiB, 2 passes, 1 lane).
+// People: adding them and checking their passwords.
 import { randomUUID } from 'node:crypto';
-import { hash, verify } from '@node-rs/argon2';
 import { z } from 'zod';
 import type { Account, PrismaClient } from '../generated/client.ts';
 import { isTaken } from '../storage/errors.ts';
+import { hashPassword, verifyPassword } from './hashing.ts';
 
 const MAKING_FIRST = 5_991_003; // an advisory lock: the first administrator is made once
 
@@ -59,7 +58,7 @@ export async function addAccount(
     );
   }
   const { email, name, password } = parsed.data;
-  const passwordHash = await hash(password);
+  const passwordHash = await hashPassword(password);
   const data = { id: randomUUID(), email, name: name || null, passwordHash, admin: options.admin };
   try {
     if (!options.first) return await prisma.account.create({ data });
@@ -102,7 +101,7 @@ export async function authenticate(
 ): Promise<Account | undefined> {
   const account = await findAccountByEmail(prisma, email);
   const stored =
-    account?.passwordHash ?? (await (nobodysHash ??= hash('nobody has this password')));
-  const matches = await verify(stored, password.slice(0, 256));
+    account?.passwordHash ?? (await (nobodysHash ??= hashPassword('nobody has this password')));
+  const matches = await verifyPassword(stored, password.slice(0, 256));
   return account?.passwordHash && account.lockedAt === null && matches ? account : undefined;
 }

@@ -1,10 +1,10 @@
 // Changes of an account that end what it had: a new password, a lock, signing out everywhere. Browser sessions end
 // with each; refresh-token families as SYMBOLON_END_FAMILIES_ON says. Each change is one transaction.
-import { hash } from '@node-rs/argon2';
 import type { Prisma } from '../generated/client.ts';
 import { type Ending, type Origin, endSessions, revokeAccount } from '../storage/revocation.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { AccountError, accountInput } from './accounts.ts';
+import { hashPassword } from './hashing.ts';
 
 export interface ChangeParts {
   readonly storage: Storage;
@@ -28,7 +28,7 @@ export async function changePassword(
   const parsed = accountInput.shape.password.safeParse(password);
   if (!parsed.success)
     throw new AccountError('password', parsed.error.issues[0]?.message ?? 'Not acceptable.');
-  const passwordHash = await hash(parsed.data);
+  const passwordHash = await hashPassword(parsed.data);
   return change(parts, id, 'password_changed', (database) =>
     database.account.update({ where: { id }, data: { passwordHash } }),
   );
