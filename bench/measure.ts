@@ -58,10 +58,10 @@ async function run(
     operations.map(async (operation) => {
       for (let now = performance.now(); now < end;) {
         const goesOn = await operation();
+        if (!goesOn) return;
         const then = performance.now();
         times.push(then - now);
         now = then;
-        if (!goesOn) return;
       }
     }),
   );

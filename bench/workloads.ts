@@ -6,7 +6,7 @@ import { authorization, resource } from './settings.ts';
 import { signIn } from './sign-in.ts';
 import type { Subject } from './subjects.ts';
 
-/** @returns whether it can be done again; nothing instead of an operation where the subject has no such thing */
+/** @returns whether it was done, and not out of what it needs; nothing instead of an operation where the subject has no such thing */
 export type Operation = () => Promise<boolean>;
 export type Prepare = (
   subject: Subject,
@@ -23,7 +23,7 @@ export const workloads: Record<string, Prepare> = {
   code: async (subject, connection, _index, duration) => {
     // Authorized before, not measured.
     const forms: string[] = [];
-    const end = performance.now() + duration;
+    const end = performance.now() + 2 * duration;
     const path = authorizationPath({ offline: true, silent: true });
     while (performance.now() < end && forms.length < CODES) {
       const answer = await connection.request('GET', path, `cookie: ${subject.cookie}\r\n`);
@@ -31,9 +31,10 @@ export const workloads: Record<string, Prepare> = {
     }
     let next = 0;
     return async () => {
-      const body = forms[next++] ?? '';
+      const body = forms[next++];
+      if (body === undefined) return false;
       expected(await connection.request('POST', '/token', authorization + form, body), 200);
-      return next < forms.length;
+      return true;
     };
   },
   authorize: (subject, connection) => {

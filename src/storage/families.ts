@@ -53,7 +53,7 @@ export async function startFamily(
     throw new TypeError('a refresh-token family needs an account, a client and a grant');
   }
   await database.grant.updateMany({
-    where: { id: grantId, expiresAt: { lt: grantExpiry(absoluteExpiresAt) } },
+    where: { id: grantId, expiresAt: { lt: grantMargin(absoluteExpiresAt) } },
     data: { expiresAt: grantExpiry(absoluteExpiresAt) },
   });
   await database.refreshFamily.create({
@@ -177,7 +177,12 @@ function usedBy(origin: Origin, now: Date) {
   };
 }
 
-/** When a grant must not have expired yet for a family that ends at this time: a day later. */
+/** When a grant must not have expired yet for a family that ends at this time: an hour later. */
+export function grantMargin(familyExpiresAt: Date): Date {
+  return new Date(familyExpiresAt.getTime() + 3_600_000);
+}
+
+/** Until when a grant is extended for such a family: a day later, so that it need not be for every one. */
 export function grantExpiry(familyExpiresAt: Date): Date {
   return new Date(familyExpiresAt.getTime() + 86_400_000);
 }

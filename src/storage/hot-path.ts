@@ -8,7 +8,7 @@ import type { Pool } from 'pg';
 import type { Account, Artifact, Grant, Resource } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { Batch } from './batch.ts';
-import type { FamilyWithGrant, Rotation } from './families.ts';
+import { type FamilyWithGrant, type Rotation, type Start, grantMargin } from './families.ts';
 import type { Origin } from './revocation.ts';
 
 /** A row as the driver gives it: columns by their names in the database. */
@@ -44,6 +44,17 @@ export interface RefreshWrite {
   readonly origin: Origin;
 }
 
+/** A code that is spent, with what is issued for it. */
+export interface ExchangeWrite {
+  /** The code's primary key. */
+  readonly code: Uint8Array;
+  readonly grantId: string;
+  readonly issue: Issue | undefined;
+  readonly start: Start | undefined;
+  readonly now: Date;
+  readonly origin: Origin;
+}
+
 /** An opaque access token, sealed. */
 export interface Issue {
   readonly id: Uint8Array;
@@ -67,6 +78,8 @@ export interface HotPath {
   read(familyId: string, clientId: string): Promise<RefreshRead>;
   /** @returns whether it was done; if not, nothing was written, and why is to be found out by other means */
   rotate(write: RefreshWrite): Promise<boolean>;
+  /** @returns see {@link rotate} */
+  exchange(write: ExchangeWrite): Promise<boolean>;
 }
 
 const hotPaths = new WeakMap<Pool, HotPath>();
@@ -83,6 +96,7 @@ export function hotPathOf(pool: Pool): HotPath {
   );
   const reads = new Batch((asked: readonly [string, string][]) => readAll(pool, asked));
   const writes = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));
+  const exchanges = new Batch((asked: readonly ExchangeWrite[]) => exchangeAll(pool, asked));
   const made: HotPath = {
     client: (id) => clients.ask(id),
     resource: (id) => resources.ask(id),
@@ -90,6 +104,7 @@ export function hotPathOf(pool: Pool): HotPath {
     lookUp: (model, values) => lookups.ask([model, values]),
     read: (familyId, clientId) => reads.ask([familyId, clientId]),
     rotate: (write) => writes.ask(write),
+    exchange: (write) => exchanges.ask(write),
   };
   hotPaths.set(pool, made);
   return made;
@@ -330,5 +345,74 @@ async function rotateAll(pool: Pool, asked: readonly RefreshWrite[]): Promise<bo
     ],
   });
   const done = new Set(rows.map(({ rotated_n: n }) => n));
+  return asked.map((_write, index) => done.has(index + 1));
+}
+
+// As above: grants first, what is locked is passed over, and nothing is issued for a code that is not spent here and now.
+// A grant that a new family might outlive is to be extended, which is not the ordinary case either.
+const EXCHANGE = `
+  WITH asked AS (
+    SELECT * FROM unnest($1::bytea[], $2::text[], $3::timestamptz[], $4::bytea[], $5::text[], $6::text[], $7::bytea[],
+                         $8::timestamptz[], $9::text[], $10::bytea[], $11::jsonb[], $12::timestamptz[],
+                         $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::timestamptz[])
+      WITH ORDINALITY AS asked (code_id, grant_id, now, artifact_id, client_id, account_id, sealed, expires_at,
+                                family_id, current_hash, payload, idle_expires_at, absolute_expires_at,
+                                consent_expires_at, ip, user_agent, grant_until, n)),
+  granted AS MATERIALIZED (
+    SELECT id, expires_at FROM "grant" WHERE id = ANY ($2) FOR KEY SHARE SKIP LOCKED),
+  free AS MATERIALIZED (
+    SELECT t.id FROM artifact t WHERE t.id = ANY ($1) AND t.consumed_at IS NULL FOR UPDATE SKIP LOCKED),
+  spent AS (
+    UPDATE artifact t SET consumed_at = asked.now
+    FROM asked JOIN free ON free.id = asked.code_id JOIN granted g ON g.id = asked.grant_id
+    WHERE t.id = asked.code_id AND t.grant_id = asked.grant_id AND t.consumed_at IS NULL
+      AND (asked.family_id IS NULL OR g.expires_at >= asked.grant_until)
+    RETURNING asked.n),
+  issued AS (
+    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, sealed, expires_at)
+    SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
+           asked.sealed, asked.expires_at
+    FROM asked JOIN spent USING (n) WHERE asked.artifact_id IS NOT NULL),
+  started AS (
+    INSERT INTO refresh_family (id, grant_id, account_id, client_id, current_hash, payload, created_at,
+                                idle_expires_at, absolute_expires_at, consent_expires_at, last_used_at, last_used_ip,
+                                last_used_user_agent)
+    SELECT asked.family_id, asked.grant_id, asked.account_id, asked.client_id, asked.current_hash, asked.payload,
+           asked.now, asked.idle_expires_at, asked.absolute_expires_at, asked.consent_expires_at, asked.now, asked.ip,
+           asked.user_agent
+    FROM asked JOIN spent USING (n) WHERE asked.family_id IS NOT NULL),
+  audited AS (
+    INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent)
+    SELECT asked.now, 'family.started', asked.account_id, asked.client_id, asked.family_id, asked.ip, asked.user_agent
+    FROM asked JOIN spent USING (n) WHERE asked.family_id IS NOT NULL)
+  SELECT n::int AS spent_n FROM spent`;
+
+async function exchangeAll(pool: Pool, asked: readonly ExchangeWrite[]): Promise<boolean[]> {
+  const column = (of: (write: ExchangeWrite) => unknown) => asked.map(of);
+  const bytes = (value: Uint8Array | undefined) => value && Buffer.from(value);
+  const { rows } = await pool.query<{ spent_n: number }>({
+    name: 'exchange_code',
+    text: EXCHANGE,
+    values: [
+      column(({ code }) => bytes(code)),
+      column(({ grantId }) => grantId),
+      column(({ now }) => now),
+      column(({ issue }) => bytes(issue?.id)),
+      column(({ start, issue }) => start?.payload.clientId ?? issue?.clientId),
+      column(({ start, issue }) => start?.payload.accountId ?? issue?.accountId),
+      column(({ issue }) => bytes(issue?.sealed)),
+      column(({ issue }) => issue?.expiresAt),
+      column(({ start }) => start?.token.familyId),
+      column(({ start }) => start && bytes(sha256(start.token.secret))),
+      column(({ start }) => start && JSON.stringify(start.payload)),
+      column(({ start }) => start?.idleExpiresAt),
+      column(({ start }) => start?.absoluteExpiresAt),
+      column(({ start }) => start?.consentExpiresAt),
+      column(({ origin }) => origin.ip),
+      column(({ origin }) => origin.userAgent),
+      column(({ start }) => start && grantMargin(start.absoluteExpiresAt)),
+    ],
+  });
+  const done = new Set(rows.map(({ spent_n: n }) => n));
   return asked.map((_write, index) => done.has(index + 1));
 }

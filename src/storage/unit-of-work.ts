@@ -226,6 +226,10 @@ export class UnitOfWork {
 
     if (rotation && size === 1 + saves.length && (await this.#rotateAtOnce(rotation, saves, now)))
       return;
+    if (start || consumed.length > 0) {
+      const isAll = size === saves.length + consumed.length + (start ? 1 : 0);
+      if (isAll && (await this.#exchangeAtOnce(consumed, saves, start, now))) return;
+    }
     const { prisma } = this.storage;
     const { origin } = this;
     const familyId = rotation?.family.id ?? touched?.family.id ?? start?.token.familyId;
@@ -284,6 +288,32 @@ export class UnitOfWork {
     const issue = save && sealedAccessToken(keyring, save);
     const write = { rotation, next, issue, now, origin: this.origin };
     return answered(() => hotPathOf(pool).rotate(write));
+  }
+
+  /** The ordinary exchange of a code, in one statement. @returns see above */
+  async #exchangeAtOnce(
+    consumed: readonly Reference[],
+    saves: readonly Save[],
+    start: Start | undefined,
+    now: Date,
+  ): Promise<boolean> {
+    const [code, ...more] = consumed;
+    const [save, ...others] = saves;
+    if (code?.model !== 'AuthorizationCode' || code.grantId === undefined) return false;
+    if (more.length > 0 || others.length > 0 || start?.maxFamilies !== undefined) return false;
+    if (start && start.payload.grantId !== code.grantId) return false;
+    if (save && (save.model !== 'AccessToken' || save.payload.grantId !== code.grantId))
+      return false;
+    const { pool, keyring } = this.storage;
+    const write = {
+      code: artifactId(code.model, code.id),
+      grantId: code.grantId,
+      issue: save && sealedAccessToken(keyring, save),
+      start,
+      now,
+      origin: this.origin,
+    };
+    return answered(() => hotPathOf(pool).exchange(write));
   }
 
   /** What follows from a lost race: a code that was spent twice ends its grant, a refused refresh has a reason. */
