@@ -22,7 +22,7 @@ import { type Storage, runUnit } from '../../src/storage/unit-of-work.ts';
 import { type TestDatabase, createDatabase } from '../support/database.ts';
 import { person, secret, webClient } from '../support/provider.ts';
 import { post as postTo } from '../support/token-endpoint.ts';
-import { queued } from './locks.ts';
+import { holdFamily, queued } from './locks.ts';
 import { createPlainAdapter } from './plain-adapter.ts';
 
 const HELD = 7001; // the advisory lock by which a write is held
@@ -63,12 +63,16 @@ for (const kind of ['symbolon', 'plain'] as const) {
       'five simultaneous refreshes of one token leave one live token',
       async () => {
         const { token } = await signIn();
-        const answers = await held(subject.spend, async () => {
-          const requests = Array.from({ length: 5 }, () => refresh(token));
-          // Symbolon's may be on their way together, in fewer sessions.
-          await queued(admin, kind === 'plain' ? 5 : 1);
-          return requests;
-        });
+        const together = () => Array.from({ length: 5 }, () => refresh(token));
+        // All five have read the token before the first of them is through.
+        const answers =
+          kind === 'plain'
+            ? await held(subject.spend, async () => {
+                const requests = together();
+                await queued(admin, 5);
+                return requests;
+              })
+            : await behind(token, together);
         const statuses = answers.map(({ status }) => status);
         const live = [];
         for (const successor of new Set(answers.map(({ body }) => body.refresh_token)))
@@ -184,6 +188,18 @@ for (const kind of ['symbolon', 'plain'] as const) {
         await Promise.allSettled(made);
         await untrigger();
       }
+      return Promise.all(made);
+    }
+
+    /** Lets requests wait for their family's row, each in a session of its own. */
+    async function behind<Answer>(
+      token: string,
+      requests: () => Promise<Answer>[],
+    ): Promise<Answer[]> {
+      const { holder, release } = await holdFamily(database.url, token);
+      const made = requests();
+      await queued(holder, made.length);
+      await release();
       return Promise.all(made);
     }
 
