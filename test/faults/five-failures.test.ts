@@ -196,10 +196,10 @@ for (const kind of ['symbolon', 'plain'] as const) {
       token: string,
       requests: () => Promise<Answer>[],
     ): Promise<Answer[]> {
-      const { holder, release } = await holdFamily(database.url, token);
+      const row = await holdFamily(database.url, token);
       const made = requests();
-      await queued(holder, made.length);
-      await release();
+      await queued(row.holder, made.length);
+      await row.release();
       return Promise.all(made);
     }
 

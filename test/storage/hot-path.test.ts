@@ -1,0 +1,211 @@
+// The statements of the hot path read what Prisma reads, wait for nobody, and one request's fault is not another's.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Batch } from '../../src/storage/batch.ts';
+import { artifactId } from '../../src/storage/artifacts.ts';
+import { hotPathOf } from '../../src/storage/hot-path.ts';
+import { hold, holdFamily } from '../faults/locks.ts';
+import { type TestProvider, startProvider, webClient } from '../support/provider.ts';
+import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+
+const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
+const idOf = (token: string) => token.split('.')[0] ?? '';
+
+let provider: TestProvider;
+beforeAll(async () => {
+  provider = await startProvider({
+    environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true' },
+    clients: [client],
+  });
+});
+afterAll(() => provider.close());
+
+describe('what is read is what Prisma reads', () => {
+  test('for a refresh', async () => {
+    const { prisma, pool } = provider.storage;
+    const token = await newFamily(provider.issuer, client);
+    await refreshAt(provider.issuer, token, client);
+    const id = idOf(token);
+    const read = await hotPathOf(pool).read(id, 'web');
+    const family = await prisma.refreshFamily.findUnique({
+      where: { id },
+      include: { grant: true },
+    });
+    expect(read.family).toEqual(binary(family));
+    const account = await prisma.account.findUnique({ where: { id: provider.accountId } });
+    expect(read.account).toEqual({ ...account, passwordHash: null });
+    const { metadata, secret } = await prisma.client.findUniqueOrThrow({ where: { id: 'web' } });
+    expect(read.client).toEqual(binary({ metadata, secret }));
+    expect(await hotPathOf(pool).client('web')).toEqual(binary({ id: 'web', metadata, secret }));
+  });
+
+  test('for an artifact', async () => {
+    const { prisma, pool } = provider.storage;
+    const token = await newFamily(provider.issuer, client);
+    const { body } = await refreshAt(provider.issuer, token, client);
+    const id = artifactId('AccessToken', body.access_token ?? '');
+    const row = await prisma.artifact.findUniqueOrThrow({
+      where: { id },
+      include: { grant: true },
+    });
+    const { grant, ...artifact } = row;
+    const read = await hotPathOf(pool).artifact(id);
+    expect(read?.artifact).toEqual(binary(artifact));
+    expect(read?.grant).toEqual(grant);
+    expect(read?.account?.id).toBe(provider.accountId);
+    expect(read?.client?.metadata).toHaveProperty('redirect_uris');
+  });
+
+  test('for a resource, and nothing of what is not there', async () => {
+    const { prisma, pool } = provider.storage;
+    const made = await prisma.resource.create({
+      data: { id: 'https://api.example', scopes: { read: 'Read' }, ttl: 60 },
+    });
+    const hotPath = hotPathOf(pool);
+    expect(await hotPath.resource(made.id)).toEqual(made);
+    expect(await hotPath.resource('https://no.example')).toBeUndefined();
+    expect(await hotPath.client('nobody')).toBeUndefined();
+    expect(await hotPath.artifact(artifactId('AccessToken', 'x'))).toBeUndefined();
+    expect(await hotPath.lookUp('Session', [artifactId('Session', 'x')])).toBeUndefined();
+    expect(await hotPath.read('nothing', 'nobody')).toEqual({
+      client: undefined,
+      family: undefined,
+      account: undefined,
+    });
+  });
+
+  test('also when many ask together, each its own', async () => {
+    const { pool } = provider.storage;
+    const tokens = await Promise.all(
+      Array.from({ length: 20 }, () => newFamily(provider.issuer, client)),
+    );
+    const asked = [...tokens.map(idOf), 'nothing', ...tokens.map(idOf).reverse()];
+    const read = await Promise.all(asked.map((id) => hotPathOf(pool).read(id, 'web')));
+    expect(read.map(({ family }) => family?.id)).toEqual(
+      asked.map((id) => (id === 'nothing' ? undefined : id)),
+    );
+  });
+});
+
+test('a family that somebody has locked holds up no other', async () => {
+  const tokens = await Promise.all(
+    Array.from({ length: 8 }, () => newFamily(provider.issuer, client)),
+  );
+  const [locked = '', ...free] = tokens;
+  const row = await holdFamily(provider.databaseUrl, locked);
+  const waits = refreshAt(provider.issuer, locked, client);
+  for (let round = 0; round < 3; round++) {
+    const answers = await Promise.all(
+      free.map((token) => refreshAt(provider.issuer, token, client)),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(free.map(() => 200));
+    answers.forEach(({ body }, index) => (free[index] = body.refresh_token ?? ''));
+  }
+  await row.release();
+  expect((await waits).status).toBe(200);
+});
+
+test('nor does a grant', async () => {
+  const [one, other] = await Promise.all([1, 2].map(() => newFamily(provider.issuer, client)));
+  const { grantId } = await provider.storage.prisma.refreshFamily.findUniqueOrThrow({
+    where: { id: idOf(one ?? '') },
+  });
+  const row = await hold(provider.databaseUrl, 'SELECT FROM "grant" WHERE id = $1 FOR UPDATE', [
+    grantId,
+  ]);
+  const waits = refreshAt(provider.issuer, one ?? '', client);
+  expect((await refreshAt(provider.issuer, other ?? '', client)).status).toBe(200);
+  await row.release();
+  expect((await waits).status).toBe(200);
+});
+
+test(
+  'however often it rotates, a family is one row, changed in place',
+  { timeout: 120_000 },
+  async () => {
+    const { prisma } = provider.storage;
+    const rotations = process.env['TEST_LONG'] === undefined ? 500 : 10_000;
+    let token = await newFamily(provider.issuer, client);
+    const id = idOf(token);
+    const updates = async () => {
+      await prisma.$executeRaw`SELECT pg_stat_force_next_flush()`;
+      const [row] = await prisma.$queryRaw<{ all: bigint; hot: bigint }[]>`
+      SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'refresh_family'`;
+      return { all: Number(row?.all), hot: Number(row?.hot) };
+    };
+    const before = await updates();
+    for (let count = 0; count < rotations; count++) {
+      const { body } = await refreshAt(provider.issuer, token, client);
+      token = body.refresh_token ?? '';
+    }
+    expect(await prisma.refreshFamily.findUnique({ where: { id } })).toMatchObject({
+      generation: rotations,
+    });
+    // The counters come within a second of the sessions' own.
+    await expect
+      .poll(async () => (await updates()).all - before.all, { timeout: 20_000 })
+      .toBeGreaterThanOrEqual(rotations * 0.9);
+    const after = await updates();
+    expect((after.hot - before.hot) / (after.all - before.all)).toBeGreaterThan(0.9);
+  },
+);
+
+describe('a batch', () => {
+  test('answers each in its order, a lone one at once, and the many together', async () => {
+    const sizes: number[] = [];
+    const batch = new Batch((items: readonly number[]) => {
+      sizes.push(items.length);
+      return Promise.resolve(items.map((item) => item * 2));
+    });
+    expect(await batch.ask(1)).toBe(2);
+    const many = Array.from({ length: 200 }, (_, index) => index);
+    expect(await Promise.all(many.map((item) => batch.ask(item)))).toEqual(
+      many.map((item) => item * 2),
+    );
+    expect(sizes[0]).toBe(1);
+    expect(sizes.length).toBeLessThan(8);
+    expect(Math.max(...sizes)).toBe(64);
+  });
+
+  test('leaves those alone whose data is good, when one’s cannot be stored', async () => {
+    const batch = new Batch((items: readonly number[]) =>
+      items.includes(13)
+        ? Promise.reject(Object.assign(new Error('bad'), { code: '22021' }))
+        : Promise.resolve(items),
+    );
+    const answers = await Promise.allSettled([1, 13, 2].map((item) => batch.ask(item)));
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  });
+
+  test('tells all of them that the database is away', async () => {
+    let asked = 0;
+    const batch = new Batch((_items: readonly number[]): Promise<number[]> => {
+      asked++;
+      return Promise.reject(new Error('away'));
+    });
+    const answers = await Promise.allSettled([1, 2, 3].map((item) => batch.ask(item)));
+    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(asked).toBe(1);
+  });
+});
+
+test('a client that is not there, and one with a NUL in its id, are refused as ever', async () => {
+  for (const id of ['nobody', 'no\u0000body']) {
+    const { status, body } = await post(
+      `${provider.issuer}/token`,
+      { grant_type: 'refresh_token', refresh_token: 'x' },
+      { client_id: encodeURIComponent(id), client_secret: 'x' },
+    );
+    expect({ status, error: body.error }).toMatchObject({ status: expect.any(Number) as number });
+    expect(status).toBeLessThan(500);
+  }
+});
+
+/** Prisma gives bytes as Uint8Array, the driver as Buffer. */
+function binary<T>(value: T): T {
+  if (value instanceof Uint8Array) return Buffer.from(value) as T;
+  const isPlain = value !== null && typeof value === 'object' && !(value instanceof Date);
+  if (!isPlain || Array.isArray(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [name, binary(member)]),
+  ) as T;
+}
