@@ -5,7 +5,7 @@ import { answered } from '../storage/errors.ts';
 import { hotPathOf } from '../storage/hot-path.ts';
 import { scopesOf } from '../storage/resources.ts';
 import { isFapi2 } from './client-metadata.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 
 type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
@@ -23,7 +23,9 @@ export function resourceIndicators(storage: Pick<Storage, 'pool'>): ResourceIndi
 /** Finds the resource server of an indicator. @throws {errors.InvalidTarget} when there is none */
 export function resourceServers({ pool }: Pick<Storage, 'pool'>): ResourceServers {
   return async (ctx, indicator, client) => {
-    const resource = await answered(() => hotPathOf(pool).resource(indicator));
+    const known = currentUnit().resource;
+    const resource =
+      known?.id === indicator ? known : await answered(() => hotPathOf(pool).resource(indicator));
     if (!resource) throw new errors.InvalidTarget(`there is no resource ${indicator}`);
     const scopes = Object.keys(scopesOf(resource));
     const isOpaque = resource.format === 'opaque';

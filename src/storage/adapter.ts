@@ -155,7 +155,9 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     const now = unit.storage.now();
     const { oidc } = engineContext();
     const { client } = oidc;
-    const { family, account } = await readForRefresh(unit, token.familyId, client?.clientId ?? '');
+    const read = await readForRefresh(unit, token.familyId, client?.clientId ?? '');
+    const { family, account } = read;
+    unit.resource = read.resource;
     if (account) unit.accounts.set(account.id, account);
     if (!family) {
       if (!isRefreshing()) return undefined;

@@ -33,6 +33,8 @@ export interface RefreshRead {
   readonly family: FamilyWithGrant | undefined;
   /** Without their password. */
   readonly account: Account | undefined;
+  /** What its access tokens are for, if that is one thing. */
+  readonly resource: Resource | undefined;
 }
 
 /** A rotation, with the access token that is issued with it, if that is opaque. */
@@ -205,12 +207,16 @@ async function lookUpAll(
 }
 
 const READ = `
-  SELECT asked.n, f.*, ${COMPANY}
+  SELECT asked.n, f.*, ${COMPANY},
+         r.id AS "resource.id", r.name AS "resource.name", r.scopes AS "resource.scopes",
+         r.format AS "resource.format", r.ttl AS "resource.ttl", r.alg AS "resource.alg",
+         r.created_at AS "resource.created_at", r.updated_at AS "resource.updated_at"
   FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (family_id, client_id, n)
   LEFT JOIN client c ON c.id = asked.client_id
   LEFT JOIN refresh_family f ON f.id = asked.family_id
   LEFT JOIN "grant" g ON g.id = f.grant_id
-  LEFT JOIN account a ON a.id = f.account_id`;
+  LEFT JOIN account a ON a.id = f.account_id
+  LEFT JOIN resource r ON r.id = f.payload->>'resource'`;
 
 async function readAll(
   pool: Pool,
@@ -228,7 +234,22 @@ function readOf(row: Row): RefreshRead {
     client: clientOf(row),
     family: row['id'] === null ? undefined : familyOf(row),
     account: accountOf(row),
+    resource: resourceOf(row),
   };
+}
+
+function resourceOf(row: Row): Resource | undefined {
+  if (row['resource.id'] === null) return undefined;
+  return {
+    id: row['resource.id'],
+    name: row['resource.name'],
+    scopes: row['resource.scopes'],
+    format: row['resource.format'],
+    ttl: row['resource.ttl'],
+    alg: row['resource.alg'],
+    createdAt: row['resource.created_at'],
+    updatedAt: row['resource.updated_at'],
+  } as Resource;
 }
 
 function clientOf(row: Row): ClientRead | undefined {

@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Pool } from 'pg';
 import type { Keyring } from '../keys/keyring.ts';
-import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
+import type { Account, Prisma, PrismaClient, Resource } from '../generated/client.ts';
 import { artifactId, findArtifact, saveArtifact, sealedAccessToken } from './artifacts.ts';
 import { type ClientMetadata, saveRegisteredClient } from './clients.ts';
 import { type Message, saveDeliveries } from './deliveries.ts';
@@ -110,6 +110,8 @@ export class UnitOfWork {
   refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
   /** People who came along with what was read, without their passwords. */
   readonly accounts = new Map<string, Account>();
+  /** A resource server that came along likewise. */
+  resource: Resource | undefined;
   readonly #messages: Message[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
@@ -139,8 +141,8 @@ export class UnitOfWork {
     if (payload === undefined) return undefined;
     if (!saved) this.#found.add(key);
     if (payload.grantId !== undefined && this.#revokedGrants.has(payload.grantId)) return undefined;
-    // A copy: the engine changes what it is given.
-    const copy = structuredClone(payload);
+    // A copy: the engine changes what it is given, but for clients.
+    const copy = model === 'Client' ? payload : (copied(payload) as AdapterPayload);
     return this.#consumed.has(key) ? { ...copy, consumed: epoch(this.storage.now()) } : copy;
   }
 
@@ -401,6 +403,13 @@ function sessionEnded(): errors.SessionNotFound {
 
 export function epoch(date: Date): number {
   return Math.floor(date.getTime() / 1000);
+}
+
+// Of what came out of JSON.
+function copied(value: unknown): unknown {
+  if (value === null || typeof value !== 'object') return value;
+  if (Array.isArray(value)) return value.map(copied);
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, copied(member)]));
 }
 
 function keyOf(model: string, id: string): string {

@@ -70,6 +70,7 @@ describe('what is read is what Prisma reads', () => {
       client: undefined,
       family: undefined,
       account: undefined,
+      resource: undefined,
     });
   });
 
