@@ -34,6 +34,7 @@ export async function measure(
   const start = performance.now();
   const times = await run(runs, duration);
   const elapsed = performance.now() - start;
+  if (times.length === 0) throw new Error('nothing was measured: there was nothing left to do');
   const after = subject.usage();
   for (const connection of open) connection.close();
   const sorted = times.toSorted((a, b) => a - b);

@@ -15,7 +15,7 @@ export type Prepare = (
   duration: number,
 ) => Promise<Operation | undefined> | Operation | undefined;
 
-const CODES = 400; // to be exchanged, for all connections of a measurement together
+const CODES = 5_000; // to be exchanged by one connection
 
 export const workloads: Record<string, Prepare> = {
   'refresh-opaque': refresh('opaque'),
