@@ -50,6 +50,7 @@ beforeAll(async () => {
 afterAll(async () => {
   // PostgreSQL counts what its sessions have met once they end.
   await provider.storage.prisma.$disconnect();
+  await provider.storage.pool.end();
   const admin = new pg.Client({ connectionString: provider.databaseUrl });
   await admin.connect();
   await until(async () => {

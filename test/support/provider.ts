@@ -105,7 +105,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     async close() {
       await closed(server);
       await prisma.$disconnect();
-      await pool.end();
+      if (!pool.ending) await pool.end(); // a test may have done so
       await database.drop();
     },
   };
