@@ -21,15 +21,9 @@ const chosen = Object.entries(workloads).filter(
   ([name]) => values.only === undefined || values.only.includes(name),
 );
 
-interface Row {
+interface Row extends Measurement {
   readonly workload: string;
   readonly connections: number;
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p95: number;
-  readonly p99: number;
-  readonly cpuProvider: number;
-  readonly cpuPostgres: number;
   /** Of the bare engine: the same, without PostgreSQL. */
   readonly baseline: Measurement | null;
   readonly ratio: number | null;

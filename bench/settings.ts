@@ -12,9 +12,3 @@ export const client = {
   id_token_signed_response_alg: 'ES256',
 };
 export const authorization = `authorization: Basic ${Buffer.from(`bench:${encodeURIComponent(clientSecret)}`).toString('base64')}\r\n`;
-
-/** Milliseconds of CPU that a process has used so far, and its ended children. */
-export interface Usage {
-  readonly node: number;
-  readonly postgres: number;
-}

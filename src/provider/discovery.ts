@@ -34,8 +34,6 @@ export function completeDiscovery(config: Config) {
         document['token_endpoint_auth_signing_alg_values_supported'];
     }
     if (config.ciba) document['backchannel_user_code_parameter_supported'] = false;
-    if (config.registration !== 'off' || config.clientIdMetadataDocuments)
-      document['display_values_supported'] = ['page'];
     if (config.tls?.mtlsPort !== undefined) {
       document['mtls_endpoint_aliases'] = Object.fromEntries(
         aliased
