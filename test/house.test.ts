@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { createRenderer } from '../src/pages/render.ts';
+import { type PageContext, createRenderer } from '../src/pages/render.ts';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
 const views = fileURLToPath(new URL('../views', import.meta.url));
@@ -18,7 +18,7 @@ const storeys = [
   ['keys'],
   ['database'],
   ['config.ts', 'generated'],
-  ['claims-config.ts'],
+  ['claims-config.ts', 'languages.ts'],
 ];
 const storey = (place: string): number => storeys.findIndex((places) => places.includes(place));
 
@@ -77,7 +77,13 @@ describe('views', () => {
     (name) => name.endsWith('.eta') && name !== 'layout.eta',
   )) {
     test(`${file} escapes what it shows`, () => {
-      const ctx = { type: '', body: undefined as unknown, set: () => undefined };
+      const ctx = {
+        type: '',
+        body: undefined as unknown,
+        set: () => undefined,
+        acceptsLanguages: () => [],
+        state: {},
+      } as unknown as PageContext;
       const it = new Proxy(
         {},
         { get: (_target, property) => (property === 'body' ? '' : data), ownKeys: () => [] },

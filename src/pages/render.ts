@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import type { Context, Next } from 'koa';
+import { type Language, type Languages, loadLanguages } from '../languages.ts';
 
 const views = fileURLToPath(new URL('../../views', import.meta.url));
 
@@ -18,13 +19,15 @@ interface Asset {
   readonly content: string;
 }
 
+/** What a page is shown in answer to. `state.locales` are the languages that were asked for, before the browser's. */
+export type PageContext = Pick<Context, 'type' | 'body' | 'set' | 'acceptsLanguages' | 'state'>;
+
 export interface Renderer {
+  readonly languages: Languages;
+  /** The language that whoever made the request is answered in. */
+  readonly language: (ctx: Pick<PageContext, 'acceptsLanguages' | 'state'>) => Language;
   /** Answers a request with a page; its status is left as it is. */
-  readonly page: (
-    ctx: Pick<Context, 'type' | 'body' | 'set'>,
-    template: string,
-    data: object,
-  ) => void;
+  readonly page: (ctx: PageContext, template: string, data: object) => void;
   /** The one script, of the page that takes people on. */
   readonly script: Asset;
   /** Middleware that serves the style sheet and the script. */
@@ -36,13 +39,27 @@ export function createRenderer(base: string): Renderer {
   const eta = new Eta({ views, cache: true, autoEscape: true });
   const style = readAsset('style', 'css');
   const script = readAsset('continue', 'js');
+  const languages = loadLanguages();
+  const language: Renderer['language'] = (ctx) =>
+    languages.choose([
+      ...((ctx.state['locales'] as string[] | undefined) ?? []),
+      ...ctx.acceptsLanguages(),
+    ]);
   return {
+    languages,
+    language,
     script,
     page(ctx, template, data) {
       ctx.type = 'html';
       ctx.set('Cache-Control', 'no-store');
+      ctx.set('Vary', 'Accept-Language');
+      const { t, tag, direction } = language(ctx);
+      ctx.set('Content-Language', tag);
       ctx.body = eta.render(template, {
         ...data,
+        t,
+        lang: tag,
+        direction,
         name: 'Symbolon',
         base,
         style: base + style.path,
