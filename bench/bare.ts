@@ -1,7 +1,9 @@
 // The engine with nothing around it: its own defaults, everything in memory, nothing kept. What it does is the baseline.
+import { createServer } from 'node:http';
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { type JWK, exportJWK, generateKeyPair } from 'jose';
-import { accountId, client, resource } from './settings.ts';
+import Koa from 'koa';
+import { accountId, client, resource, staticPath, staticText } from './settings.ts';
 
 const kept = new Map<string, AdapterPayload>();
 const byUid = new Map<string, string>();
@@ -89,7 +91,16 @@ const provider = new Provider(`http://localhost:${port}`, {
     Session: 86_400,
   },
 });
-provider.listen(port, '127.0.0.1');
+// What discovery and JWKS are measured against: a static string, and Koa.
+const koa = new Koa();
+koa.use((ctx) => {
+  ctx.type = 'json';
+  ctx.body = staticText;
+});
+const [engine, statically] = [provider.callback(), koa.callback()];
+createServer((request, response) => {
+  void (request.url === staticPath ? statically : engine)(request, response);
+}).listen(port, '127.0.0.1');
 
 const clientId = 'bench';
 const grant = new provider.Grant({ accountId, clientId, jti: 'grant' } as never);

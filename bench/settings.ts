@@ -12,3 +12,7 @@ export const client = {
   id_token_signed_response_alg: 'ES256',
 };
 export const authorization = `authorization: Basic ${Buffer.from(`bench:${encodeURIComponent(clientSecret)}`).toString('base64')}\r\n`;
+
+/** What discovery and JWKS are measured against: a static string of about their size. */
+export const staticPath = '/static';
+export const staticText = JSON.stringify('x'.repeat(2_700));

@@ -2,7 +2,7 @@
 // should be ends the run with an error.
 import type { Answer } from './http.ts';
 import { type Connection, authorizationPath, exchange, form, refreshing } from './requests.ts';
-import { authorization, resource } from './settings.ts';
+import { authorization, resource, staticPath } from './settings.ts';
 import { signIn } from './sign-in.ts';
 import type { Subject } from './subjects.ts';
 
@@ -87,9 +87,11 @@ function refresh(kind: 'opaque' | 'jwt'): Prepare {
   };
 }
 
+/** Against a static string. */
 function get(path: string): Prepare {
-  return (_subject, connection) => async () => {
-    expected(await connection.request('GET', path, ''), 200);
+  return (subject, connection) => async () => {
+    const asked = subject.name === 'bare' ? staticPath : path;
+    expected(await connection.request('GET', asked, ''), 200);
     return true;
   };
 }

@@ -25,6 +25,7 @@ import { createSetup } from './pages/setup.ts';
 import { type Engine, createEngine } from './provider/engine.ts';
 import { type KeyRotation, createKeyRotation } from './provider/key-rotation.ts';
 import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
+import { answerPublished } from './provider/published.ts';
 import { answered } from './storage/errors.ts';
 import { LONGEST_RESOURCE_TTL } from './storage/resources.ts';
 import { type Storage, runUnit } from './storage/unit-of-work.ts';
@@ -78,6 +79,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   // One proxy is trusted: the address is the last that it has seen, not one that a client made up before it.
   const koa = new Koa({ proxy: config.trustProxy, maxIpsCount: 1, keys: keyring.cookieKeys });
   koa.use(logRequests(log));
+  koa.use(answerPublished(engine));
   koa.use(securityHeaders());
   koa.use(
     answerErrors(log, (ctx, code, description, error) => {

@@ -1,8 +1,8 @@
 // The person that a token is about, as the engine asks for them.
 import type { FindAccount, KoaContextWithOIDC } from 'oidc-provider';
 import { createHmac } from 'node:crypto';
-import type { Account } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
+import type { AccountRead } from '../storage/hot-reads.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 import type { ClaimsPolicy } from './claims.ts';
 
@@ -29,7 +29,7 @@ export function accessTokenClaims(
   { oidc }: KoaContextWithOIDC,
   claims: ClaimsPolicy,
 ): Record<string, unknown> | undefined {
-  const account = (oidc.account ?? oidc.entities.Account) as { account?: Account } | undefined;
+  const account = (oidc.account ?? oidc.entities.Account) as { account?: AccountRead } | undefined;
   const grant = oidc.entities.Grant ?? (oidc as { grant?: { getOIDCScope(): string } }).grant;
   if (!account?.account || !grant) return undefined;
   return claims.ofAccessToken(account.account, grant.getOIDCScope());

@@ -1,7 +1,7 @@
 // Scopes, the claims that each stands for (OIDC Core §5.4), and what of an account goes where.
 import type { AccountClaims, ClaimsParameterMember } from 'oidc-provider';
 import { type ClaimsConfig, standardClaims } from '../claims-config.ts';
-import type { Account } from '../generated/client.ts';
+import type { AccountRead } from '../storage/hot-reads.ts';
 
 type Requested = Readonly<Record<string, ClaimsParameterMember | null>>;
 
@@ -10,9 +10,9 @@ export interface ClaimsPolicy {
   /** The engine's `claims`: by scope, and those of the protocol itself. */
   readonly byScope: Record<string, string[] | null>;
   /** The claims of an account for an ID token or userinfo; the engine takes those that the scopes release. */
-  of(account: Account, scope: string, requested: Requested): AccountClaims;
+  of(account: AccountRead, scope: string, requested: Requested): AccountClaims;
   /** What access tokens tell, of what the person has granted. @param scope what was granted */
-  ofAccessToken(account: Account, scope: string): Record<string, unknown>;
+  ofAccessToken(account: AccountRead, scope: string): Record<string, unknown>;
 }
 
 export function claimsPolicy(config: ClaimsConfig): ClaimsPolicy {
@@ -59,7 +59,7 @@ export function claimsPolicy(config: ClaimsConfig): ClaimsPolicy {
   };
 }
 
-function allOf(account: Account): Record<string, unknown> {
+function allOf(account: AccountRead): Record<string, unknown> {
   return {
     ...(account.claims as Record<string, unknown>),
     name: account.name ?? undefined,

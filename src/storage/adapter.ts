@@ -11,7 +11,8 @@ import { artifactId, lookups, openArtifact } from './artifacts.ts';
 import { clientOf } from './clients.ts';
 import { answered } from './errors.ts';
 import { findGrant, payloadOf } from './grants.ts';
-import { type RefreshRead, hotPathOf } from './hot-path.ts';
+import { hotPathOf } from './hot-path.ts';
+import type { RefreshRead } from './hot-reads.ts';
 import {
   type RefreshToken,
   expiresAt,
@@ -74,7 +75,7 @@ class ArtifactAdapter implements Adapter {
       if (grant) unit.remember('Grant', grant.id, payloadOf(grant));
       if (account) unit.accounts.set(account.id, account);
       if (client && artifact.clientId !== null) {
-        const metadata = clientOf(keyring, { id: artifact.clientId, ...client });
+        const metadata = clientOf(keyring, client);
         if (metadata) unit.remember('Client', artifact.clientId, metadata);
       }
       return openArtifact(keyring, artifact);
@@ -271,7 +272,7 @@ class ClientAdapter extends ArtifactAdapter {
       const client = token
         ? (await readForRefresh(unit, token.familyId, id)).client
         : await hotPathOf(pool).client(id);
-      return client && clientOf(keyring, { id, ...client });
+      return client && clientOf(keyring, client);
     });
   }
 

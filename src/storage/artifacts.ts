@@ -3,7 +3,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { Artifact, Prisma, PrismaClient } from '../generated/client.ts';
-import type { Issue } from './hot-path.ts';
+import type { Issue } from './hot-writes.ts';
 import type { Save } from './unit-of-work.ts';
 
 // The models that the engine revokes by their grant: they cannot exist without it.

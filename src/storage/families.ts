@@ -3,6 +3,7 @@ import type { AdapterPayload } from 'oidc-provider';
 import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { LostRace, StorageUnavailable } from './errors.ts';
+import type { FamilyRead } from './hot-reads.ts';
 import { type RefreshToken, isSecret } from './refresh-token.ts';
 import { type Origin, endFamilyAlone } from './revocation.ts';
 
@@ -22,7 +23,7 @@ export interface Start {
 /** A presented token, and its successor should the engine spend it; `next` is set once the engine has made that. */
 export interface Rotation {
   readonly verdict: 'rotate' | 'retry';
-  readonly family: FamilyWithGrant;
+  readonly family: FamilyRead;
   readonly presented: RefreshToken;
   readonly successor: string;
   /** What processes that have SYMBOLON_SECRET in another order derive as its successor. */

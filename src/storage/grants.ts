@@ -44,6 +44,6 @@ export async function saveGrant(
   });
 }
 
-export function payloadOf(row: Grant): AdapterPayload {
+export function payloadOf(row: Pick<Grant, 'payload' | 'expiresAt'>): AdapterPayload {
   return { ...(row.payload as AdapterPayload), exp: Math.floor(row.expiresAt.getTime() / 1000) };
 }

@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Pool } from 'pg';
 import type { Keyring } from '../keys/keyring.ts';
-import type { Account, Prisma, PrismaClient, Resource } from '../generated/client.ts';
+import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { artifactId, findArtifact, saveArtifact, sealedAccessToken } from './artifacts.ts';
 import { type ClientMetadata, saveRegisteredClient } from './clients.ts';
 import { type Message, saveDeliveries } from './deliveries.ts';
@@ -21,7 +21,8 @@ import {
   startFamily,
   touchFamily,
 } from './families.ts';
-import { type RefreshRead, hotPathOf } from './hot-path.ts';
+import { hotPathOf } from './hot-path.ts';
+import type { AccountRead, RefreshRead, ResourceRead } from './hot-reads.ts';
 import { type Refusal, lifeEnd, recordRefusal } from './refusal.ts';
 import {
   type EndReason,
@@ -108,10 +109,10 @@ export class UnitOfWork {
   removedClient: string | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
   refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
-  /** People who came along with what was read, without their passwords. */
-  readonly accounts = new Map<string, Account>();
+  /** People who came along with what was read. */
+  readonly accounts = new Map<string, AccountRead>();
   /** A resource server that came along likewise. */
-  resource: Resource | undefined;
+  resource: ResourceRead | undefined;
   readonly #messages: Message[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();

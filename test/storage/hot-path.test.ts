@@ -8,6 +8,7 @@ import { type TestProvider, startProvider, webClient } from '../support/provider
 import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
 
 const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
+const grant = { omit: { createdAt: true, ip: true, userAgent: true } };
 const idOf = (token: string) => token.split('.')[0] ?? '';
 
 let provider: TestProvider;
@@ -28,14 +29,18 @@ describe('what is read is what Prisma reads', () => {
     const read = await hotPathOf(pool).read(id, 'web');
     const family = await prisma.refreshFamily.findUnique({
       where: { id },
-      include: { grant: true },
+      omit: { lastUsedAt: true, lastUsedIp: true, lastUsedUserAgent: true },
+      include: { grant },
     });
     expect(read.family).toEqual(binary(family));
-    const account = await prisma.account.findUnique({ where: { id: provider.accountId } });
-    expect(read.account).toEqual({ ...account, passwordHash: null });
+    const account = await prisma.account.findUnique({
+      where: { id: provider.accountId },
+      omit: { passwordHash: true, createdAt: true },
+    });
+    expect(read.account).toEqual(account);
     const { metadata, secret } = await prisma.client.findUniqueOrThrow({ where: { id: 'web' } });
-    expect(read.client).toEqual(binary({ metadata, secret }));
-    expect(await hotPathOf(pool).client('web')).toEqual(binary({ id: 'web', metadata, secret }));
+    expect(read.client).toEqual(binary({ id: 'web', metadata, secret }));
+    expect(await hotPathOf(pool).client('web')).toBe(read.client);
   });
 
   test('for an artifact', async () => {
@@ -45,12 +50,12 @@ describe('what is read is what Prisma reads', () => {
     const id = artifactId('AccessToken', body.access_token ?? '');
     const row = await prisma.artifact.findUniqueOrThrow({
       where: { id },
-      include: { grant: true },
+      include: { grant },
     });
-    const { grant, ...artifact } = row;
+    const { grant: granted, ...artifact } = row;
     const read = await hotPathOf(pool).artifact(id);
     expect(read?.artifact).toEqual(binary(artifact));
-    expect(read?.grant).toEqual(grant);
+    expect(read?.grant).toEqual(granted);
     expect(read?.account?.id).toBe(provider.accountId);
     expect(read?.client?.metadata).toHaveProperty('redirect_uris');
   });
@@ -59,6 +64,7 @@ describe('what is read is what Prisma reads', () => {
     const { prisma, pool } = provider.storage;
     const made = await prisma.resource.create({
       data: { id: 'https://api.example', scopes: { read: 'Read' }, ttl: 60 },
+      omit: { createdAt: true, updatedAt: true },
     });
     const hotPath = hotPathOf(pool);
     expect(await hotPath.resource(made.id)).toEqual(made);
@@ -72,6 +78,26 @@ describe('what is read is what Prisma reads', () => {
       account: undefined,
       resource: undefined,
     });
+  });
+
+  test('a client that has changed is another at once, its secret alone too', async () => {
+    const { prisma, pool } = provider.storage;
+    const data = {
+      id: 'changing',
+      metadata: { client_name: 'Before' },
+      secret: Buffer.from('one'),
+    };
+    await prisma.client.create({ data });
+    const hotPath = hotPathOf(pool);
+    const before = await hotPath.client('changing');
+    expect(await hotPath.client('changing')).toBe(before);
+    for (const change of [{ secret: Buffer.from('two') }, { secret: null }, { metadata: {} }]) {
+      await prisma.client.update({ where: { id: 'changing' }, data: change });
+      expect(await hotPath.client('changing')).toEqual(binary({ ...data, ...change }));
+      Object.assign(data, change);
+    }
+    await prisma.client.delete({ where: { id: 'changing' } });
+    expect(await hotPath.client('changing')).toBeUndefined();
   });
 
   test('also when many ask together, each its own', async () => {

@@ -1,0 +1,164 @@
+// The hot path's writes: one statement rotates families and writes the access tokens issued with them, one spends codes
+// and starts families. Each is one transaction: whoever is told that it was done has it on disk.
+import type { AdapterPayload } from 'oidc-provider';
+import type { Pool } from 'pg';
+import { sha256 } from '../keys/keyring.ts';
+import { type Rotation, type Start, grantMargin } from './families.ts';
+import type { Origin } from './revocation.ts';
+
+/** A rotation, with the access token that is issued with it, if that is opaque. */
+export interface RefreshWrite {
+  readonly rotation: Rotation;
+  readonly next: AdapterPayload;
+  readonly issue: Issue | undefined;
+  readonly now: Date;
+  readonly origin: Origin;
+}
+
+/** A code that is spent, with what is issued for it. */
+export interface ExchangeWrite {
+  /** The code's primary key. */
+  readonly code: Uint8Array;
+  readonly grantId: string;
+  readonly issue: Issue | undefined;
+  readonly start: Start | undefined;
+  readonly now: Date;
+  readonly origin: Origin;
+}
+
+/** An opaque access token, sealed. */
+export interface Issue {
+  readonly id: Uint8Array;
+  readonly clientId: string | null;
+  readonly accountId: string | null;
+  readonly sealed: Uint8Array;
+  readonly expiresAt: Date;
+}
+
+// Grants first, then families, as every unit of work takes its locks; what somebody else has locked is passed over.
+// With a rotation lost nothing is issued. It is one statement, and so one transaction: whoever is told that it was
+// done has it on disk.
+const ROTATE = `
+  WITH asked AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[], $5::bytea[], $6::timestamptz[], $7::jsonb[],
+                         $8::timestamptz[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::text[],
+                         $14::bytea[], $15::timestamptz[])
+      WITH ORDINALITY AS asked (grant_id, family_id, generation, presented, successor, now, next, idle_expires_at, ip,
+                                user_agent, artifact_id, client_id, account_id, sealed, expires_at, n)),
+  granted AS MATERIALIZED (
+    SELECT id FROM "grant" WHERE id = ANY ($1) FOR KEY SHARE SKIP LOCKED),
+  free AS MATERIALIZED (
+    SELECT f.id FROM refresh_family f JOIN granted g ON g.id = f.grant_id
+    WHERE f.id = ANY ($2) FOR NO KEY UPDATE OF f SKIP LOCKED),
+  rotated AS (
+    UPDATE refresh_family f
+    SET generation = asked.generation + 1, current_hash = asked.successor, previous_hash = asked.presented,
+        rotated_at = asked.now, payload = asked.next, idle_expires_at = asked.idle_expires_at,
+        last_used_at = asked.now, last_used_ip = asked.ip, last_used_user_agent = asked.user_agent
+    FROM asked JOIN free ON free.id = asked.family_id
+    WHERE f.id = asked.family_id AND f.grant_id = asked.grant_id AND f.generation = asked.generation
+      AND f.current_hash = asked.presented AND f.ended_at IS NULL
+    RETURNING asked.n),
+  issued AS (
+    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, sealed, expires_at)
+    SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
+           asked.sealed, asked.expires_at
+    FROM asked JOIN rotated USING (n) WHERE asked.artifact_id IS NOT NULL)
+  SELECT n::int AS rotated_n FROM rotated`;
+
+export async function rotateAll(pool: Pool, asked: readonly RefreshWrite[]): Promise<boolean[]> {
+  const column = (of: (write: RefreshWrite) => unknown) => asked.map(of);
+  const bytes = (value: Uint8Array | undefined) => value && Buffer.from(value);
+  const { rows } = await pool.query<{ rotated_n: number }>({
+    name: 'rotate_and_issue',
+    text: ROTATE,
+    values: [
+      column(({ rotation }) => rotation.family.grantId),
+      column(({ rotation }) => rotation.family.id),
+      column(({ rotation }) => rotation.family.generation),
+      column(({ rotation }) => bytes(sha256(rotation.presented.secret))),
+      column(({ rotation }) => bytes(sha256(rotation.successor))),
+      column(({ now }) => now),
+      column(({ next }) => JSON.stringify(next)),
+      column(({ rotation }) => rotation.idleExpiresAt),
+      column(({ origin }) => origin.ip),
+      column(({ origin }) => origin.userAgent),
+      column(({ issue }) => bytes(issue?.id)),
+      column(({ issue }) => issue?.clientId),
+      column(({ issue }) => issue?.accountId),
+      column(({ issue }) => bytes(issue?.sealed)),
+      column(({ issue }) => issue?.expiresAt),
+    ],
+  });
+  const done = new Set(rows.map(({ rotated_n: n }) => n));
+  return asked.map((_write, index) => done.has(index + 1));
+}
+
+// As above: grants first, what is locked is passed over, and nothing is issued for a code that is not spent here and now.
+// A grant that a new family might outlive is to be extended, which is not the ordinary case either.
+const EXCHANGE = `
+  WITH asked AS (
+    SELECT * FROM unnest($1::bytea[], $2::text[], $3::timestamptz[], $4::bytea[], $5::text[], $6::text[], $7::bytea[],
+                         $8::timestamptz[], $9::text[], $10::bytea[], $11::jsonb[], $12::timestamptz[],
+                         $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::timestamptz[])
+      WITH ORDINALITY AS asked (code_id, grant_id, now, artifact_id, client_id, account_id, sealed, expires_at,
+                                family_id, current_hash, payload, idle_expires_at, absolute_expires_at,
+                                consent_expires_at, ip, user_agent, grant_until, n)),
+  granted AS MATERIALIZED (
+    SELECT id, expires_at FROM "grant" WHERE id = ANY ($2) FOR KEY SHARE SKIP LOCKED),
+  free AS MATERIALIZED (
+    SELECT t.id FROM artifact t WHERE t.id = ANY ($1) AND t.consumed_at IS NULL FOR UPDATE SKIP LOCKED),
+  spent AS (
+    UPDATE artifact t SET consumed_at = asked.now
+    FROM asked JOIN free ON free.id = asked.code_id JOIN granted g ON g.id = asked.grant_id
+    WHERE t.id = asked.code_id AND t.grant_id = asked.grant_id AND t.consumed_at IS NULL
+      AND (asked.family_id IS NULL OR g.expires_at >= asked.grant_until)
+    RETURNING asked.n),
+  issued AS (
+    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, sealed, expires_at)
+    SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
+           asked.sealed, asked.expires_at
+    FROM asked JOIN spent USING (n) WHERE asked.artifact_id IS NOT NULL),
+  started AS (
+    INSERT INTO refresh_family (id, grant_id, account_id, client_id, current_hash, payload, created_at,
+                                idle_expires_at, absolute_expires_at, consent_expires_at, last_used_at, last_used_ip,
+                                last_used_user_agent)
+    SELECT asked.family_id, asked.grant_id, asked.account_id, asked.client_id, asked.current_hash, asked.payload,
+           asked.now, asked.idle_expires_at, asked.absolute_expires_at, asked.consent_expires_at, asked.now, asked.ip,
+           asked.user_agent
+    FROM asked JOIN spent USING (n) WHERE asked.family_id IS NOT NULL),
+  audited AS (
+    INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent)
+    SELECT asked.now, 'family.started', asked.account_id, asked.client_id, asked.family_id, asked.ip, asked.user_agent
+    FROM asked JOIN spent USING (n) WHERE asked.family_id IS NOT NULL)
+  SELECT n::int AS spent_n FROM spent`;
+
+export async function exchangeAll(pool: Pool, asked: readonly ExchangeWrite[]): Promise<boolean[]> {
+  const column = (of: (write: ExchangeWrite) => unknown) => asked.map(of);
+  const bytes = (value: Uint8Array | undefined) => value && Buffer.from(value);
+  const { rows } = await pool.query<{ spent_n: number }>({
+    name: 'exchange_code',
+    text: EXCHANGE,
+    values: [
+      column(({ code }) => bytes(code)),
+      column(({ grantId }) => grantId),
+      column(({ now }) => now),
+      column(({ issue }) => bytes(issue?.id)),
+      column(({ start, issue }) => start?.payload.clientId ?? issue?.clientId),
+      column(({ start, issue }) => start?.payload.accountId ?? issue?.accountId),
+      column(({ issue }) => bytes(issue?.sealed)),
+      column(({ issue }) => issue?.expiresAt),
+      column(({ start }) => start?.token.familyId),
+      column(({ start }) => start && bytes(sha256(start.token.secret))),
+      column(({ start }) => start && JSON.stringify(start.payload)),
+      column(({ start }) => start?.idleExpiresAt),
+      column(({ start }) => start?.absoluteExpiresAt),
+      column(({ start }) => start?.consentExpiresAt),
+      column(({ origin }) => origin.ip),
+      column(({ origin }) => origin.userAgent),
+      column(({ start }) => start && grantMargin(start.absoluteExpiresAt)),
+    ],
+  });
+  const done = new Set(rows.map(({ spent_n: n }) => n));
+  return asked.map((_write, index) => done.has(index + 1));
+}
