@@ -52,10 +52,10 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
 
   const outgoing = createOutgoing({ config, storage, log });
   const pages = createEnginePages(renderer, async (id) => {
-    const account = await answered(() =>
-      prisma.account.findUnique({ where: { id }, select: { email: true, name: true } }),
+    const select = { email: true, name: true, locale: true };
+    return (
+      (await answered(() => prisma.account.findUnique({ where: { id }, select }))) ?? undefined
     );
-    return account ? { email: account.email, name: account.name ?? undefined } : undefined;
   });
   const schedule = keySchedule(config);
   const { now } = storage;

@@ -35,6 +35,13 @@ export interface Languages {
   readonly choose: (wanted: readonly string[]) => Language;
 }
 
+let spoken: Languages | undefined;
+
+/** English, for the command line and for programs. */
+export function english(): Language {
+  return (spoken ??= loadLanguages()).choose(['en']);
+}
+
 const units = [
   ['day', 86_400],
   ['hour', 3600],

@@ -2,35 +2,49 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Account, PrismaClient } from '../generated/client.ts';
+import { type Values, english } from '../languages.ts';
 import { isTaken } from '../storage/errors.ts';
 import { hashPassword, verifyPassword } from './hashing.ts';
 
 const MAKING_FIRST = 5_991_003; // an advisory lock: the first administrator is made once
 
+// What is wrong is told by the key of its message.
 export const accountInput = z.object({
   email: z
     .string()
     .trim()
     .toLowerCase()
-    .pipe(z.email('This is not an e-mail address.').max(254, 'This e-mail address is too long.')),
-  name: z.string().trim().max(200, 'A name has at most 200 characters.').optional(),
-  password: z
-    .string()
-    .min(8, 'A password has at least 8 characters.')
-    .max(256, 'A password has at most 256 characters.'),
+    .pipe(z.email('account.email-invalid').max(254, 'account.email-too-long')),
+  name: z.string().trim().max(200, 'account.name-too-long').optional(),
+  password: z.string().min(8, 'account.password-too-short').max(256, 'account.password-too-long'),
 });
 
 export type AccountInput = z.input<typeof accountInput>;
 
-/** The account cannot be added; `field` is what is wrong, the message says how to mend it. */
+/**
+ * The account cannot be added or changed so. `field` is what is wrong; `code` and `values` are the message that says
+ * how to mend it, in the language of whoever reads it. `message` is the English one, for the command line.
+ */
 export class AccountError extends Error {
   readonly field: 'email' | 'name' | 'password' | 'account';
+  readonly code: string;
+  readonly values: Values;
 
-  constructor(field: AccountError['field'], message: string) {
-    super(message);
+  constructor(field: AccountError['field'], code: string, values: Values = {}) {
+    super(english().t(code, values));
     this.name = 'AccountError';
     this.field = field;
+    this.code = code;
+    this.values = values;
   }
+}
+
+/** What a field's rules found, as an error. */
+export function accountError(field: AccountError['field'], { issues }: z.ZodError): AccountError {
+  const [issue] = issues;
+  const { minimum: min, maximum: max } = (issue ?? {}) as { minimum?: number; maximum?: number };
+  const values = { ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) };
+  return new AccountError(field, issue?.message ?? 'account.email-invalid', values);
 }
 
 export interface AccountOptions {
@@ -51,11 +65,8 @@ export async function addAccount(
 ): Promise<Account> {
   const parsed = accountInput.safeParse(input);
   if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new AccountError(
-      (issue?.path[0] ?? 'account') as AccountError['field'],
-      issue?.message ?? 'Invalid account.',
-    );
+    const field = parsed.error.issues[0]?.path[0] as AccountError['field'];
+    throw accountError(field, parsed.error);
   }
   const { email, name, password } = parsed.data;
   const passwordHash = await hashPassword(password);
@@ -64,13 +75,11 @@ export async function addAccount(
     if (!options.first) return await prisma.account.create({ data });
     return await prisma.$transaction(async (database) => {
       await database.$executeRaw`SELECT pg_advisory_xact_lock(${MAKING_FIRST})`;
-      if ((await database.account.count()) > 0)
-        throw new AccountError('account', 'An account exists already.');
+      if ((await database.account.count()) > 0) throw new AccountError('account', 'account.exists');
       return database.account.create({ data });
     });
   } catch (error) {
-    if (isTaken(error))
-      throw new AccountError('email', 'There is an account with this e-mail address already.');
+    if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
     throw error;
   }
 }

@@ -3,7 +3,7 @@
 import type { Prisma } from '../generated/client.ts';
 import { type Ending, type Origin, endSessions, revokeAccount } from '../storage/revocation.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
-import { AccountError, accountInput } from './accounts.ts';
+import { accountError, accountInput } from './accounts.ts';
 import { hashPassword } from './hashing.ts';
 
 export interface ChangeParts {
@@ -26,8 +26,7 @@ export async function changePassword(
   password: string,
 ): Promise<number> {
   const parsed = accountInput.shape.password.safeParse(password);
-  if (!parsed.success)
-    throw new AccountError('password', parsed.error.issues[0]?.message ?? 'Not acceptable.');
+  if (!parsed.success) throw accountError('password', parsed.error);
   const passwordHash = await hashPassword(parsed.data);
   return change(parts, id, 'password_changed', (database) =>
     database.account.update({ where: { id }, data: { passwordHash } }),

@@ -15,15 +15,11 @@ import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { type SignedIn, createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
+import { ForeignForm } from './error-page.ts';
 import { ownForm } from './form-requests.ts';
 import { formToken, isFormToken } from './form-token.ts';
-import type { Renderer } from './render.ts';
-import {
-  lifetimeInWords,
-  presentClaims,
-  presentScopes,
-  requestedResources,
-} from './scopes-view.ts';
+import { type Renderer, preferLanguages } from './render.ts';
+import { presentClaims, presentScopes, requestedResources } from './scopes-view.ts';
 
 export interface ApprovalParts {
   readonly config: Config;
@@ -50,7 +46,7 @@ export function createApprovals(parts: ApprovalParts): Router {
   const parse = ownForm(config);
 
   router.get('/', async (ctx) => {
-    const person = await sessions.find(ctx);
+    const person = await signedIn(ctx);
     if (!person) {
       signInPage(ctx, {});
       return;
@@ -68,7 +64,7 @@ export function createApprovals(parts: ApprovalParts): Router {
     if (!account) {
       await audit(prisma, ctx, { type: 'sign_in.failed', detail: { reason: 'credentials' } });
       ctx.status = 401;
-      const summary = 'The e-mail address or the password is not right. Please try again.';
+      const summary = renderer.language(ctx).t('sign-in.wrong');
       signInPage(ctx, { email, errors: { summary } });
       return;
     }
@@ -78,7 +74,7 @@ export function createApprovals(parts: ApprovalParts): Router {
   });
 
   router.post('/:id', parse, async (ctx) => {
-    const person = await sessions.find(ctx);
+    const person = await signedIn(ctx);
     if (!person) {
       back(ctx);
       return;
@@ -100,13 +96,19 @@ export function createApprovals(parts: ApprovalParts): Router {
         new errors.AccessDenied('the person said no'),
       );
     renderer.page(ctx, 'approved', {
-      client: presentClient(client),
+      client: presentClient(client) ?? { name: request.clientId },
       allowed: answer === 'allow',
       more: base,
     });
   });
 
   return router;
+
+  async function signedIn(ctx: Context): Promise<SignedIn | undefined> {
+    const person = await sessions.find(ctx);
+    preferLanguages(ctx, undefined, person?.account.locale);
+    return person;
+  }
 
   async function allow(
     ctx: Context,
@@ -133,6 +135,7 @@ export function createApprovals(parts: ApprovalParts): Router {
 
   async function requestsPage(ctx: Context, person: SignedIn): Promise<void> {
     const requests = await waiting(person, engine.provider);
+    const language = renderer.language(ctx);
     renderer.page(ctx, 'approve', {
       account: person.account,
       requests: await Promise.all(
@@ -144,12 +147,15 @@ export function createApprovals(parts: ApprovalParts): Router {
             csrf: formToken(keyring, subject(person, idOf(jti))),
             client: presentClient(client),
             message: (params as { binding_message?: string } | undefined)?.binding_message,
-            scopes: [...presentScopes(scopes, config.claims), ...presentClaims(claimsIn(claims))],
+            scopes: [
+              ...presentScopes(language, scopes, config.claims),
+              ...presentClaims(language, claimsIn(claims)),
+            ],
             resources: (await requestedResources(prisma, asked(params, scope))).filter(
               (resource) => resource.scopes.length > 0,
             ),
             offline: scopes.includes('offline_access')
-              ? lifetimeInWords(refreshPolicy(config).idleTtl(client ?? {}))
+              ? language.duration(refreshPolicy(config).idleTtl(client ?? {}))
               : undefined,
           };
         }),
@@ -210,9 +216,7 @@ function asked(params: object | undefined, scope: string): Record<string, unknow
 }
 
 function notFromHere(): Error {
-  return new errors.InvalidRequest(
-    'The form was not sent from this page. Please reload it and try again.',
-  );
+  return new ForeignForm('the form token is missing or wrong');
 }
 
 function subject({ account, authTime }: SignedIn, id: string): string {

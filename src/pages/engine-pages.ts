@@ -3,53 +3,56 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { EnginePages } from '../provider/provider.ts';
 import { presentClient } from './client-view.ts';
 import { errorPage } from './error-page.ts';
-import type { Renderer } from './render.ts';
+import { type Renderer, preferLanguages } from './render.ts';
 
 export function createEnginePages(renderer: Renderer, accountOf: AccountOf): EnginePages {
   return {
     renderError(ctx, out, error) {
+      preferLanguages(ctx, ctx.oidc.params?.['ui_locales'], undefined);
       errorPage(renderer, ctx, out.error, out.error_description, error);
     },
 
     async logoutSource(ctx) {
-      const { session } = ctx.oidc;
+      const account = await person(ctx);
       renderer.page(ctx, 'sign-out', {
         ...form(ctx, 'end_session_confirm'),
         client: presentClient(ctx.oidc.client),
-        account: session?.accountId === undefined ? undefined : await accountOf(session.accountId),
+        account,
       });
     },
 
-    postLogoutSuccessSource(ctx) {
+    async postLogoutSuccessSource(ctx) {
+      await person(ctx);
       renderer.page(ctx, 'signed-out', { client: presentClient(ctx.oidc.client) });
-      return Promise.resolve();
     },
 
-    userCodeInputSource(ctx, _form, out, error) {
+    async userCodeInputSource(ctx, _form, _out, error) {
+      await person(ctx);
       if (error?.name === 'AbortedError') {
         renderer.page(ctx, 'device-aborted', {});
-        return Promise.resolve();
+        return;
       }
       const { action, xsrf } = form(ctx, 'code_verification');
       if (xsrf === undefined) {
         // A form without the cookie of its page: the page is shown anew.
         ctx.redirect(action);
         ctx.status = 303;
-        return Promise.resolve();
+        return;
       }
       const typed =
         (error as { userCode?: string } | undefined)?.userCode ??
         (ctx.state['userCode'] as string | undefined);
+      const wrong = mistake(error);
       renderer.page(ctx, 'device-code', {
         action,
         xsrf,
         userCode: typed,
-        error: mistake(error, out),
+        error: wrong === undefined ? undefined : renderer.language(ctx).t(wrong),
       });
-      return Promise.resolve();
     },
 
-    userCodeConfirmSource(ctx, _form, client, deviceInfo, displayCode) {
+    async userCodeConfirmSource(ctx, _form, client, deviceInfo, displayCode) {
+      await person(ctx);
       const { ip, ua } = (deviceInfo ?? {}) as { ip?: string; ua?: string };
       renderer.page(ctx, 'device-confirm', {
         ...form(ctx, 'code_verification'),
@@ -58,39 +61,47 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
         client: presentClient(client as KoaContextWithOIDC['oidc']['client']),
         device: { ip, userAgent: ua },
       });
-      return Promise.resolve();
     },
 
-    successSource(ctx) {
+    async successSource(ctx) {
+      await person(ctx);
       renderer.page(ctx, 'device-done', { client: presentClient(ctx.oidc.client) });
-      return Promise.resolve();
     },
   };
+
+  /** Who is signed in; their language is noted, after that of the request. */
+  async function person(ctx: KoaContextWithOIDC) {
+    const { session, params } = ctx.oidc;
+    const account =
+      session?.accountId === undefined ? undefined : await accountOf(session.accountId);
+    preferLanguages(ctx, params?.['ui_locales'], account?.locale);
+    return account;
+  }
 }
 
-export type AccountOf = (id: string) => Promise<{ name?: string; email: string } | undefined>;
+export type AccountOf = (
+  id: string,
+) => Promise<{ name: string | null; email: string; locale: string | null } | undefined>;
 
 function form(ctx: KoaContextWithOIDC, route: string): { action: string; xsrf: unknown } {
   const state = ctx.oidc.session?.state as { secret?: string } | undefined;
   return { action: ctx.oidc.urlFor(route), xsrf: state?.secret };
 }
 
-function mistake(error: Error | undefined, out: object | undefined): string | undefined {
+/** The key of what is wrong with a code. */
+function mistake(error: Error | undefined): string | undefined {
   switch (error?.name) {
     case undefined:
       return undefined;
     case 'NoCodeError':
-      return 'Please enter the code that your device shows.';
+      return 'device.code-missing';
     case 'NotFoundError':
-      return 'There is no such code. Compare it with the one on your device.';
+      return 'device.code-unknown';
     case 'ExpiredError':
-      return 'This code has expired. Ask your device for a new one.';
+      return 'device.code-expired';
     case 'AlreadyUsedError':
-      return 'This code was used already. Ask your device for a new one.';
+      return 'device.code-used';
     default:
-      return (
-        (out as { error_description?: string } | undefined)?.error_description ??
-        'Please try again.'
-      );
+      return 'device.try-again';
   }
 }

@@ -3,11 +3,15 @@ import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
 import type { Renderer } from './render.ts';
 
+/** Keys of messages. */
 interface Explanation {
-  readonly title: string;
+  readonly heading: string;
   readonly message: string;
-  readonly advice?: string;
+  readonly advice: string;
 }
+
+/** A form that none of our pages has sent, or not to this person. */
+export class ForeignForm extends errors.InvalidRequest {}
 
 /** Whether whoever asks wants to read a page. */
 export function wantsPage(ctx: Context): boolean {
@@ -22,79 +26,80 @@ export function errorPage(
   description: string | undefined,
   error: unknown,
 ): void {
+  const { t } = renderer.language(ctx);
+  const { heading, message, advice } = explain(code, error);
   renderer.page(ctx, 'error', {
-    ...explain(code, description, error),
+    title: t(heading),
+    message: t(message),
+    advice: t(advice),
+    detail: forDevelopers.has(message) ? description : undefined,
     code,
     reference: ctx.state['requestId'] as string | undefined,
   });
 }
 
-function explain(code: string, description: string | undefined, error: unknown): Explanation {
+// What the protocol says is wrong is English, and for whoever made the request.
+const forDevelopers = new Set(['error.request', 'error.client']);
+
+function explain(code: string, error: unknown): Explanation {
   if (error instanceof errors.SessionNotFound)
-    return lostSignIn(error.error_description ?? error.message, description);
+    return lostSignIn(error.error_description ?? error.message);
+  if (error instanceof ForeignForm) {
+    return {
+      heading: 'error.foreign-form-heading',
+      message: 'error.foreign-form',
+      advice: 'error.foreign-form-advice',
+    };
+  }
   switch (code) {
     case 'temporarily_unavailable':
       return {
-        title: 'Please try again in a moment',
-        message: 'We cannot answer right now. Nothing was changed.',
-        advice: 'Reload this page in a moment.',
+        heading: 'error.unavailable-heading',
+        message: 'error.unavailable',
+        advice: 'error.unavailable-advice',
       };
     case 'server_error':
       return {
-        title: 'Something went wrong on our side',
-        message: 'This should not have happened, and it is not your fault.',
-        advice:
-          'Go back to the application and try again. If it happens again, tell the operator the reference below.',
+        heading: 'error.server-heading',
+        message: 'error.server',
+        advice: 'error.server-advice',
       };
     case 'not_found':
       return {
-        title: 'There is nothing here',
-        message: 'This address does not lead anywhere.',
-        advice: 'Check the address, or go back to the application that you came from.',
+        heading: 'error.not-found-heading',
+        message: 'error.not-found',
+        advice: 'error.not-found-advice',
       };
     case 'invalid_client':
     case 'invalid_redirect_uri':
       return {
-        title: 'This application is not set up correctly',
-        message:
-          description ?? 'The application sent you here with a request that we cannot accept.',
-        advice:
-          'Only the people who run the application can mend this. For your safety we do not send you back to it.',
+        heading: 'error.client-heading',
+        message: 'error.client',
+        advice: 'error.client-advice',
       };
     default:
       return {
-        title: 'This request cannot be completed',
-        message:
-          description ?? 'The application sent you here with a request that we cannot accept.',
-        advice: 'Go back to the application and try again.',
+        heading: 'error.request-heading',
+        message: 'error.request',
+        advice: 'error.request-advice',
       };
   }
 }
 
-function lostSignIn(reason: string, description: string | undefined): Explanation {
+function lostSignIn(reason: string): Explanation {
   if (reason.includes('cookie not found')) {
     return {
-      title: 'Your browser did not bring its cookie',
-      message:
-        'Signing in needs a cookie, and your browser did not send it: cookies are blocked, or this page was opened in another browser.',
-      advice: 'Allow cookies for this site, go back to the application, and start again there.',
+      heading: 'error.cookie-heading',
+      message: 'error.cookie',
+      advice: 'error.cookie-advice',
     };
   }
   if (reason.includes('mismatch') || reason.includes('principal changed')) {
     return {
-      title: 'You signed in in another tab meanwhile',
-      message: 'This page belongs to a sign-in that another tab or window has overtaken.',
-      advice:
-        'Close this tab and go on in the other one, or go back to the application and start again.',
+      heading: 'error.overtaken-heading',
+      message: 'error.overtaken',
+      advice: 'error.overtaken-advice',
     };
   }
-  return {
-    title: 'This sign-in has ended',
-    message:
-      'It took too long, or it was completed already and you came back with the back button.',
-    advice:
-      description === undefined
-        ? undefined
-        : 'Go back to the application and start again there. If you signed in a moment ago, you may be signed in already.',
-  };
+  return { heading: 'error.ended-heading', message: 'error.ended', advice: 'error.ended-advice' };
 }

@@ -5,6 +5,7 @@ import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { errors } from 'oidc-provider';
 import type { Config } from '../config.ts';
+import { ForeignForm } from './error-page.ts';
 
 const LONGEST = 12_000; // characters of a query that a request line may have
 
@@ -16,7 +17,7 @@ export function ownForm({ issuer }: Pick<Config, 'issuer'>): Middleware {
     const isForeign =
       ['cross-site', 'same-site'].includes(ctx.get('sec-fetch-site')) ||
       !['', 'null', origin].includes(ctx.get('origin'));
-    if (isForeign) throw new errors.InvalidRequest('The form was sent by another site.');
+    if (isForeign) throw new ForeignForm('the form was sent by another site');
     return parse(ctx, next);
   };
 }
@@ -32,7 +33,7 @@ export function requestsByForm(base: string): Router {
     const query = new URLSearchParams(ctx.request.rawBody).toString();
     if (query.length > LONGEST) {
       throw new errors.InvalidRequest(
-        'The request is too long for a form. The application can push it instead (RFC 9126).',
+        'the request is too long for a form; it can be pushed instead (RFC 9126)',
       );
     }
     ctx.redirect(`${base}${ctx.path}?${query}`);

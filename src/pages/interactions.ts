@@ -16,14 +16,15 @@ import { audit } from '../operations/audit.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
 import { presentClient } from './client-view.ts';
+import { ForeignForm } from './error-page.ts';
 import { ownForm } from './form-requests.ts';
 import { formToken, isFormToken } from './form-token.ts';
-import type { Renderer } from './render.ts';
+import { type Renderer, preferLanguages } from './render.ts';
 import {
   consentDurations,
-  lifetimeInWords,
   presentClaims,
   presentDetails,
+  presentDurations,
   presentScopes,
   requestedResources,
 } from './scopes-view.ts';
@@ -59,6 +60,7 @@ export function createInteractions({
     const interaction = await current(ctx);
     const { prompt, params, session } = interaction;
     const account = await accountOf(session?.accountId);
+    const language = renderer.language(ctx);
     const client = presentClient(await engine.provider.Client.find(text(params['client_id'])));
     const common = { ...actions(interaction), client };
     const hint = typeof params['login_hint'] === 'string' ? params['login_hint'] : undefined;
@@ -69,7 +71,7 @@ export function createInteractions({
         ...common,
         action: `${common.action}/sign-in`,
         email: again ? account.email : hint,
-        hint: again ? 'Please enter your password again to confirm that it is you.' : undefined,
+        hint: again ? language.t('sign-in.again') : undefined,
       });
     } else if (prompt.name === 'select_account') {
       renderer.page(ctx, 'select-account', {
@@ -89,11 +91,11 @@ export function createInteractions({
         switchAction: `${common.action}/account`,
         account,
         scopes: [
-          ...presentScopes(scopes, config.claims),
-          ...presentClaims(missing(interaction, 'missingOIDCClaims')),
+          ...presentScopes(language, scopes, config.claims),
+          ...presentClaims(language, missing(interaction, 'missingOIDCClaims')),
         ],
         offline: scopes.includes('offline_access')
-          ? { until: lifetimeInWords(ttl), durations: consentDurations }
+          ? { until: language.duration(ttl), durations: presentDurations(language) }
           : undefined,
         resources: (await requestedResources(prisma, params)).filter(
           ({ scopes: some }) => some.length > 0,
@@ -116,9 +118,7 @@ export function createInteractions({
       });
       const client = presentClient(await engine.provider.Client.find(clientId));
       ctx.status = 401;
-      const errors = {
-        summary: 'The e-mail address or the password is not right. Please try again.',
-      };
+      const errors = { summary: renderer.language(ctx).t('sign-in.wrong') };
       const { action, ...rest } = actions(interaction);
       renderer.page(ctx, 'sign-in', {
         ...rest,
@@ -189,6 +189,8 @@ export function createInteractions({
     if (interaction.uid !== (ctx['params'] as { uid: string }).uid) {
       throw new errors.SessionNotFound('interaction session and cookie mismatch');
     }
+    const account = await accountOf(interaction.session?.accountId);
+    preferLanguages(ctx, interaction.params['ui_locales'], account?.locale);
     return interaction;
   }
 
@@ -196,9 +198,7 @@ export function createInteractions({
     const interaction = await current(ctx);
     const form = (ctx.request.body ?? {}) as Form;
     if (!isFormToken(keyring, `interaction ${interaction.uid}`, form.csrf)) {
-      throw new errors.InvalidRequest(
-        'The form was not sent from this page. Please reload it and try again.',
-      );
+      throw new ForeignForm('the form token is missing or wrong');
     }
     return { interaction, form };
   }
@@ -217,12 +217,10 @@ export function createInteractions({
 
   async function accountOf(
     id: string | undefined,
-  ): Promise<Pick<Account, 'email' | 'name'> | undefined> {
+  ): Promise<Pick<Account, 'email' | 'name' | 'locale'> | undefined> {
     if (id === undefined) return undefined;
-    return (
-      (await prisma.account.findUnique({ where: { id }, select: { email: true, name: true } })) ??
-      undefined
-    );
+    const select = { email: true, name: true, locale: true };
+    return (await prisma.account.findUnique({ where: { id }, select })) ?? undefined;
   }
 }
 
@@ -237,8 +235,8 @@ function text(value: unknown): string {
 
 // Only what the page offers; anything else allows without an end, as the page's first choice does.
 function allowedUntil(duration: unknown, now: number): number | undefined {
-  const chosen = consentDurations.find(({ seconds }) => seconds !== '' && seconds === duration);
-  return chosen ? now + Number(chosen.seconds) : undefined;
+  const chosen = consentDurations.find((seconds) => seconds !== '' && seconds === duration);
+  return chosen === undefined ? undefined : now + Number(chosen);
 }
 
 function missing(interaction: Interaction, what: 'missingOIDCClaims'): string[] {

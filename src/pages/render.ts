@@ -34,6 +34,24 @@ export interface Renderer {
   readonly assets: (ctx: Context, next: Next) => Promise<void>;
 }
 
+interface Person {
+  readonly name?: string | null;
+  readonly email: string;
+}
+
+/**
+ * Notes which languages are wanted before the browser's: those of the request (`ui_locales`, OIDC Core §3.1.2.1),
+ * then the person's own.
+ */
+export function preferLanguages(
+  ctx: Pick<Context, 'state'>,
+  uiLocales: unknown,
+  locale: string | null | undefined,
+): void {
+  const asked = typeof uiLocales === 'string' ? uiLocales.split(' ') : [];
+  ctx.state['locales'] = [...asked, ...(locale ? [locale] : [])];
+}
+
 /** @param base the issuer's path: '' or like '/op' */
 export function createRenderer(base: string): Renderer {
   const eta = new Eta({ views, cache: true, autoEscape: true });
@@ -54,10 +72,13 @@ export function createRenderer(base: string): Renderer {
       ctx.set('Cache-Control', 'no-store');
       ctx.set('Vary', 'Accept-Language');
       const { t, tag, direction } = language(ctx);
+      const person = ({ name, email }: Person) =>
+        name ? t('common.person', { name, email }) : email;
       ctx.set('Content-Language', tag);
       ctx.body = eta.render(template, {
         ...data,
         t,
+        person,
         lang: tag,
         direction,
         name: 'Symbolon',

@@ -1,6 +1,7 @@
 // Scopes, claims, resources and lifetimes in a person's words.
 import type { ClaimsConfig } from '../claims-config.ts';
 import type { PrismaClient } from '../generated/client.ts';
+import type { Language } from '../languages.ts';
 import { scopesOf } from '../storage/resources.ts';
 
 export interface Sentence {
@@ -8,29 +9,20 @@ export interface Sentence {
   readonly detail?: string;
 }
 
-const scopeSentences: Record<string, Sentence> = {
-  openid: { title: 'Know that it is you', detail: 'An identifier that stands for your account' },
-  profile: { title: 'See your name and profile' },
-  email: { title: 'See your e-mail address' },
-  address: { title: 'See your postal address' },
-  phone: { title: 'See your phone number' },
-};
-
-const claimSentences: Record<string, Sentence> = {
-  name: { title: 'See your name' },
-  picture: { title: 'See your picture' },
-  address: { title: 'See your postal address' },
-  phone_number: { title: 'See your phone number' },
-  email: { title: 'See your e-mail address' },
-  email_verified: { title: 'See whether your e-mail address is confirmed' },
-};
+const ownScopes = ['openid', 'profile', 'email', 'address', 'phone'];
+const ownClaims = ['name', 'picture', 'address', 'phone_number', 'email', 'email_verified'];
 
 /** Offline access is not among them: the consent page tells it apart from the others. */
 export function presentScopes(
+  { t }: Language,
   scopes: readonly string[],
-  { scopes: own }: ClaimsConfig,
+  { scopes: others }: ClaimsConfig,
 ): Sentence[] {
-  return scopes.flatMap((scope) => scopeSentences[scope] ?? sentence(own[scope]) ?? []);
+  return scopes.flatMap((scope) => {
+    if (!ownScopes.includes(scope)) return sentence(others[scope]) ?? [];
+    const detail = scope === 'openid' ? { detail: t('scope.openid-detail') } : {};
+    return { title: t(`scope.${scope}`), ...detail };
+  });
 }
 
 function sentence(scope: { title: string; detail?: string | undefined } | undefined) {
@@ -89,30 +81,23 @@ function inWords(value: unknown): string {
     .join(', ');
 }
 
-export function presentClaims(claims: readonly string[]): Sentence[] {
-  return claims.map((claim) => claimSentences[claim] ?? { title: `See “${claim}”` });
+export function presentClaims({ t }: Language, claims: readonly string[]): Sentence[] {
+  return claims.map((claim) => ({
+    title: ownClaims.includes(claim) ? t(`claim.${claim}`) : t('claim.other', { claim }),
+  }));
 }
 
-/** For how long a person may allow offline access. */
-export const consentDurations = [
-  { seconds: '', words: 'for as long as it is used' },
-  { seconds: '86400', words: 'for a day' },
-  { seconds: '604800', words: 'for a week' },
-  { seconds: '2592000', words: 'for 30 days' },
-  { seconds: '31536000', words: 'for a year' },
-];
+const DAY = 86_400;
 
-/** A length of time in its largest fitting unit: 2592000 is "30 days". */
-export function lifetimeInWords(seconds: number): string {
-  const [unit, length] = (
-    [
-      ['day', 86_400],
-      ['hour', 3600],
-      ['minute', 60],
-      ['second', 1],
-    ] as const
-  ).find(([, size]) => seconds >= size) ?? ['second', 1];
-  return new Intl.NumberFormat('en', { style: 'unit', unit, unitDisplay: 'long' }).format(
-    Math.floor(seconds / length),
-  );
+/** For how many seconds a person may allow offline access; '' is without an end. */
+export const consentDurations = ['', DAY, 7 * DAY, 30 * DAY, 365 * DAY].map(String);
+
+export function presentDurations({ t, duration }: Language): { seconds: string; words: string }[] {
+  return consentDurations.map((seconds) => ({
+    seconds,
+    words:
+      seconds === ''
+        ? t('consent.duration-unlimited')
+        : t('consent.duration-for', { duration: duration(Number(seconds)) }),
+  }));
 }

@@ -59,7 +59,11 @@ export function createSetup({ config, storage, renderer }: SetupParts): Router {
         return;
       }
       ctx.status = 422;
-      const errors = { summary: 'Please look at the fields below.', [error.field]: error.message };
+      const { t } = renderer.language(ctx);
+      const errors = {
+        summary: t('common.check-fields'),
+        [error.field]: t(error.code, error.values),
+      };
       renderer.page(ctx, 'setup', { action, csrf: form['csrf'], email, displayName: name, errors });
     }
   });
