@@ -48,7 +48,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   const { prisma, keyring } = storage;
   const issuer = new URL(config.issuer);
   const base = issuer.pathname.replace(/\/$/, '');
-  const renderer = createRenderer(base);
+  const renderer = createRenderer(base, config.theme);
 
   const outgoing = createOutgoing({ config, storage, log });
   const pages = createEnginePages(renderer, async (id) => {

@@ -1,9 +1,11 @@
 // Every setting of Symbolon, declared once: its name, type, default and a line of help. This is the
 // only file that reads the environment; docs/configuration.md is made from `settings`.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { type ClaimsConfig, readClaimsFile } from './claims-config.ts';
+import { loadLanguages } from './languages.ts';
+import { type Logo, type Theme, complaintAbout, lighter, readLogo } from './theme.ts';
 
 interface Setting {
   /** What a value must look like, in words: the end of the sentence "it wants …". */
@@ -44,6 +46,13 @@ const secrets = z
   .string()
   .transform((value) => value.split(',').map((secret) => secret.trim()))
   .pipe(z.array(z.string().refine((secret) => Buffer.byteLength(secret) >= 32)).min(1));
+
+const color = z
+  .string()
+  .regex(/^#[0-9a-f]{6}$/i)
+  .transform((value) => value.toLowerCase());
+
+const link = z.url({ protocol: /^(https?|mailto)$/ });
 
 export const settings = {
   PORT: {
@@ -218,6 +227,56 @@ export const settings = {
     help: 'A JSON file with scopes and claims of your own, and with what goes into tokens; see [Claims](clients.md#claims-and-scopes-of-your-own).',
     fallback: 'the standard claims only',
   },
+  SYMBOLON_NAME: {
+    schema: z.string().trim().min(1).max(60).default('Symbolon'),
+    wants: 'a name of at most 60 characters',
+    help: 'What the provider calls itself on its pages; see [How it looks](look.md).',
+  },
+  SYMBOLON_LOGO: {
+    schema: z
+      .string()
+      .regex(/\.(svg|png)$/i)
+      .optional(),
+    wants: 'the path of an SVG or PNG file',
+    help: 'The logo above every page.',
+    fallback: 'Symbolon’s own',
+  },
+  SYMBOLON_ACCENT_COLOR: {
+    schema: color.optional(),
+    wants: 'a colour like `#17594a`',
+    help: 'The colour of buttons and links on light pages. It must be told from the page: a contrast of 4.5:1 at least (WCAG 2.2, 1.4.3).',
+    fallback: 'Symbolon’s own',
+  },
+  SYMBOLON_ACCENT_COLOR_DARK: {
+    schema: color.optional(),
+    wants: 'a colour like `#8fd3bd`',
+    help: 'The same on dark pages.',
+    fallback: 'made lighter from `SYMBOLON_ACCENT_COLOR`, if that is set',
+  },
+  SYMBOLON_SUPPORT_URL: {
+    schema: link.optional(),
+    wants: 'an https, http or mailto URL',
+    help: 'Where people find help; a link at the foot of every page.',
+    fallback: 'no link',
+  },
+  SYMBOLON_PRIVACY_URL: {
+    schema: link.optional(),
+    wants: 'an https, http or mailto URL',
+    help: 'The privacy policy; a link at the foot of every page.',
+    fallback: 'no link',
+  },
+  SYMBOLON_TERMS_URL: {
+    schema: link.optional(),
+    wants: 'an https, http or mailto URL',
+    help: 'The terms of use; a link at the foot of every page.',
+    fallback: 'no link',
+  },
+  SYMBOLON_VIEWS_DIR: {
+    schema: z.string().min(1).optional(),
+    wants: 'the path of a folder',
+    help: 'A folder whose templates and messages replace those of the same name; see [How it looks](look.md).',
+    fallback: 'none is replaced',
+  },
   SYMBOLON_ENABLE_CIBA: {
     schema: boolean.default(false),
     wants: '`true` or `false`',
@@ -319,6 +378,7 @@ export interface Config {
   readonly requirePkce: boolean;
   readonly keyRotationDays: number;
   readonly claims: ClaimsConfig;
+  readonly theme: Theme;
   /** The provider's own TLS listeners: paths of PEM files. */
   readonly tls:
     | {
@@ -409,6 +469,7 @@ export function readConfig(environment: Environment): Config {
       `SYMBOLON_CLAIMS_FILE: got "${value.SYMBOLON_CLAIMS_FILE}", wants a file as docs/clients.md describes it (${(error as Error).message})`,
     );
   }
+  const theme = themeOf(value, mistakes);
   if (mistakes.length > 0) throw new ConfigError(mistakes);
 
   return {
@@ -448,6 +509,7 @@ export function readConfig(environment: Environment): Config {
     requirePkce: value.SYMBOLON_REQUIRE_PKCE,
     keyRotationDays: value.SYMBOLON_KEY_ROTATION_DAYS,
     claims,
+    theme,
     tls:
       value.SYMBOLON_TLS_CERT === undefined || value.SYMBOLON_TLS_KEY === undefined
         ? undefined
@@ -468,6 +530,47 @@ export function readConfig(environment: Environment): Config {
             certificate: value.SYMBOLON_TLS_CLIENT_CERT_HEADER,
             verify: value.SYMBOLON_TLS_CLIENT_VERIFY_HEADER,
           },
+  };
+}
+
+/** How the pages look. What is wrong is added to the mistakes. */
+function themeOf(value: Values, mistakes: string[]): Theme {
+  const { SYMBOLON_ACCENT_COLOR: light, SYMBOLON_ACCENT_COLOR_DARK: dark } = value;
+  for (const [name, color, scheme] of [
+    ['SYMBOLON_ACCENT_COLOR', light, 'light'],
+    ['SYMBOLON_ACCENT_COLOR_DARK', dark, 'dark'],
+  ] as const) {
+    const complaint = color === undefined ? undefined : complaintAbout(color, scheme);
+    if (complaint !== undefined) mistakes.push(`${name}: got "${color}", wants ${complaint}`);
+  }
+  let logo: Logo | undefined;
+  const { SYMBOLON_LOGO: picture, SYMBOLON_VIEWS_DIR: folder } = value;
+  try {
+    if (picture !== undefined) logo = readLogo(picture);
+  } catch (error) {
+    mistakes.push(
+      `SYMBOLON_LOGO: got "${picture}", wants ${settings.SYMBOLON_LOGO.wants} (${(error as Error).message})`,
+    );
+  }
+  const views = folder === undefined ? undefined : resolve(folder);
+  try {
+    if (views !== undefined && !statSync(views).isDirectory()) throw new Error('it is no folder');
+    loadLanguages(views);
+  } catch (error) {
+    mistakes.push(
+      `SYMBOLON_VIEWS_DIR: got "${folder}", wants a folder as docs/look.md describes it (${(error as Error).message})`,
+    );
+  }
+  return {
+    name: value.SYMBOLON_NAME,
+    logo,
+    accent: { light, dark: dark ?? (light === undefined ? undefined : lighter(light)) },
+    links: {
+      support: value.SYMBOLON_SUPPORT_URL,
+      privacy: value.SYMBOLON_PRIVACY_URL,
+      terms: value.SYMBOLON_TERMS_URL,
+    },
+    views,
   };
 }
 

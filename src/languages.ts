@@ -1,6 +1,7 @@
 // The languages of pages and mails: views/locales/<tag>.json, each a flat object of messages in ICU MessageFormat.
-// English is complete by definition; a test holds the others to it.
-import { readFileSync, readdirSync } from 'node:fs';
+// English is complete by definition; a test holds the others to it. An installation's own files (SYMBOLON_VIEWS_DIR)
+// are laid over them, and what a language of its own does not say is said in English.
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { IntlMessageFormat } from 'intl-messageformat';
 
@@ -49,23 +50,54 @@ const units = [
   ['second', 1],
 ] as const;
 
-export function loadLanguages(): Languages {
-  const all = readdirSync(locales)
-    .filter((file) => file.endsWith('.json'))
-    .map((file) => createLanguage(file.replace(/\.json$/, '')));
-  const english = all.find(({ tag }) => tag === 'en');
-  if (!english)
-    throw new Error('views/locales/en.json is missing: English is what others fall back to.');
+type Texts = Readonly<Record<string, string>>;
+
+/**
+ * @param views a folder of the installation's own, with a folder `locales` or without
+ * @throws {Error} when a file of it is not what it should be: the message says what
+ */
+export function loadLanguages(views?: string): Languages {
+  const [ours, theirs] = [read(locales), views === undefined ? {} : read(`${views}/locales`)];
+  const { en = {} } = ours;
+  const all = [...new Set([...Object.keys(ours), ...Object.keys(theirs)])]
+    .sort()
+    .map((tag) => createLanguage(tag, [theirs[tag] ?? {}, ours[tag] ?? {}], theirs['en'], en));
+  for (const [tag, texts] of Object.entries(theirs)) check(tag, texts);
   return {
     all,
     choose(wanted) {
-      for (const tag of wanted) {
-        const found = all.find((one) => isFor(tag, one.tag));
-        if (found) return found;
-      }
-      return english;
+      const tags = [...wanted, 'en'];
+      return tags.flatMap((tag) => all.find((one) => isFor(tag, one.tag)) ?? [])[0] as Language;
     },
   };
+}
+
+/** What there is in a folder, by language. */
+function read(folder: string): Record<string, Texts> {
+  if (!existsSync(folder)) return {};
+  const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
+  return Object.fromEntries(
+    files.map((file) => {
+      try {
+        const texts = JSON.parse(readFileSync(`${folder}/${file}`, 'utf8')) as Texts;
+        const [tag = ''] = Intl.getCanonicalLocales(file.replace(/\.json$/, ''));
+        return [tag, texts];
+      } catch (error) {
+        throw new Error(`locales/${file}: ${(error as Error).message}`, { cause: error });
+      }
+    }),
+  );
+}
+
+// Our own are held to it by a test.
+function check(tag: string, texts: Texts): void {
+  for (const [key, text] of Object.entries(texts)) {
+    try {
+      new IntlMessageFormat(text, tag, undefined, { ignoreTag: true });
+    } catch (error) {
+      throw new Error(`locales/${tag}.json: ${key}: ${(error as Error).message}`, { cause: error });
+    }
+  }
 }
 
 // RFC 4647 §3.4, lookup: `de-AT` is served by `de`.
@@ -74,14 +106,18 @@ function isFor(wanted: string, tag: string): boolean {
   return asked === is || asked.startsWith(`${is}-`);
 }
 
-function createLanguage(tag: string): Language {
-  const texts = JSON.parse(readFileSync(`${locales}/${tag}.json`, 'utf8')) as Record<
-    string,
-    string
-  >;
+/** @param texts its own, the first first. @param english what is said where it says nothing */
+function createLanguage(
+  tag: string,
+  texts: readonly Texts[],
+  ...english: (Texts | undefined)[]
+): Language {
   const messages = new Map<string, IntlMessageFormat>();
+  const direction = ['ar', 'fa', 'he', 'ur'].includes(new Intl.Locale(tag).language)
+    ? 'rtl'
+    : 'ltr';
   const relative = new Intl.RelativeTimeFormat(tag, { numeric: 'auto' });
-  const day = new Intl.DateTimeFormat(tag, { dateStyle: 'long' });
+  const day = new Intl.DateTimeFormat(tag, { dateStyle: 'long', timeZone: 'UTC' });
   const minute = new Intl.DateTimeFormat(tag, {
     dateStyle: 'long',
     timeStyle: 'short',
@@ -89,15 +125,12 @@ function createLanguage(tag: string): Language {
   });
   return {
     tag,
-    direction: ['ar', 'fa', 'he', 'ur'].includes(new Intl.Locale(tag).language) ? 'rtl' : 'ltr',
+    direction,
     name: new Intl.DisplayNames(tag, { type: 'language' }).of(tag) ?? tag,
     t(key, values) {
       let message = messages.get(key);
       if (!message) {
-        const text = texts[key];
-        if (text === undefined)
-          throw new Error(`views/locales/${tag}.json has no message "${key}".`);
-        message = new IntlMessageFormat(text, tag, undefined, { ignoreTag: true });
+        message = compile(key);
         messages.set(key, message);
       }
       return String(message.format(values));
@@ -114,6 +147,36 @@ function createLanguage(tag: string): Language {
       return format.format(Math.floor(seconds / size));
     },
   };
+
+  function compile(key: string): IntlMessageFormat {
+    const own = texts.find((some) => key in some)?.[key];
+    const text = own ?? english.find((some) => some && key in some)?.[key];
+    if (text === undefined) throw new Error(`views/locales/en.json has no message "${key}".`);
+    const spoken = own === undefined ? 'en' : tag;
+    const message = new IntlMessageFormat(text, spoken, undefined, { ignoreTag: true });
+    return direction === 'ltr'
+      ? message
+      : new IntlMessageFormat(isolated(message.getAst()), spoken);
+  }
+}
+
+type Elements = ReturnType<IntlMessageFormat['getAst']>;
+
+const ARGUMENT = 1; // a value as it is, in the parser's tree
+
+/**
+ * A message with its values isolated (Unicode UAX #9, FSI and PDI): an address or a name in another script does not
+ * throw the order of the words around it.
+ */
+function isolated(elements: Elements): Elements {
+  const [open = [], close = []] = ['\u2068', '\u2069'].map((mark) =>
+    new IntlMessageFormat(mark).getAst(),
+  );
+  return elements.flatMap((element) => {
+    if ('options' in element)
+      for (const option of Object.values(element.options)) option.value = isolated(option.value);
+    return (element.type as number) === ARGUMENT ? [...open, element, ...close] : [element];
+  });
 }
 
 function largest(seconds: number): (typeof units)[number] {

@@ -18,7 +18,7 @@ const storeys = [
   ['keys'],
   ['database'],
   ['config.ts', 'generated'],
-  ['claims-config.ts', 'languages.ts'],
+  ['claims-config.ts', 'languages.ts', 'theme.ts'],
 ];
 const storey = (place: string): number => storeys.findIndex((places) => places.includes(place));
 

@@ -1,10 +1,13 @@
-// Rendering views: views/<template>.eta with its data, inside the layout. Eta escapes everything.
+// Rendering views: views/<template>.eta with its data, inside the layout. Eta escapes everything. An installation may
+// have templates and a style sheet of the same name in a folder of its own (SYMBOLON_VIEWS_DIR), which replace ours.
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import type { Context, Next } from 'koa';
 import { type Language, type Languages, loadLanguages } from '../languages.ts';
+import { type Theme, plainTheme, themeStyle } from '../theme.ts';
 
 const views = fileURLToPath(new URL('../../views', import.meta.url));
 
@@ -16,8 +19,13 @@ export const pagePolicy =
 interface Asset {
   readonly path: string;
   readonly type: string;
-  readonly content: string;
+  readonly content: string | Buffer;
+  /** What it may load itself, when it is opened by itself. */
+  readonly policy?: string;
 }
+
+// A picture of the operator’s is shown by <img>, where no script of an SVG runs; opened by itself it runs none either.
+const picturePolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
 /** What a page is shown in answer to. `state.locales` are the languages that were asked for, before the browser's. */
 export type PageContext = Pick<Context, 'type' | 'body' | 'set' | 'acceptsLanguages' | 'state'>;
@@ -52,12 +60,20 @@ export function preferLanguages(
   ctx.state['locales'] = [...asked, ...(locale ? [locale] : [])];
 }
 
-/** @param base the issuer's path: '' or like '/op' */
-export function createRenderer(base: string): Renderer {
-  const eta = new Eta({ views, cache: true, autoEscape: true });
-  const style = readAsset('style', 'css');
-  const script = readAsset('continue', 'js');
-  const languages = loadLanguages();
+/**
+ * @param base the issuer's path: '' or like '/op'
+ * @throws {Error} when a template of the installation's own cannot be read
+ */
+export function createRenderer(base: string, theme: Theme = plainTheme): Renderer {
+  const eta = createEta(theme.views);
+  const style = readAsset(theme.views, 'style', 'css', themeStyle(theme.accent));
+  const script = readAsset(undefined, 'continue', 'js');
+  const logo = theme.logo && {
+    ...asset('logo', theme.logo.type, theme.logo.content),
+    policy: picturePolicy,
+  };
+  const assets = [style, script, ...(logo ? [logo] : [])];
+  const languages = loadLanguages(theme.views);
   const language: Renderer['language'] = (ctx) =>
     languages.choose([
       ...((ctx.state['locales'] as string[] | undefined) ?? []),
@@ -81,26 +97,55 @@ export function createRenderer(base: string): Renderer {
         person,
         lang: tag,
         direction,
-        name: 'Symbolon',
+        name: theme.name,
+        logo: logo && base + logo.path,
+        footer: theme.links,
         base,
         style: base + style.path,
       });
     },
     async assets(ctx, next) {
-      const asset = [style, script].find(({ path }) => ctx.path === base + path);
+      const asset = assets.find(({ path }) => ctx.path === base + path);
       if (!asset) {
         await next();
         return;
       }
       ctx.type = asset.type;
       ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
+      if (asset.policy !== undefined) ctx.set('Content-Security-Policy', asset.policy);
       ctx.body = asset.content;
     },
   };
 }
 
-function readAsset(name: string, type: string): Asset {
-  const content = readFileSync(`${views}/${name}.${type}`, 'utf8');
+function createEta(own: string | undefined): Eta {
+  const eta = new Eta({ views, cache: true, autoEscape: true });
+  if (own === undefined) return eta;
+  // A template's name is its path below either folder; whichever includes it, the installation's own is taken first.
+  eta.resolvePath = (template, options) => {
+    const from = options?.filepath ?? join(views, 'layout');
+    const root = relative(own, from).startsWith('..') ? views : own;
+    const name = relative(root, join(from, '..', template)).replace(/(\.eta)?$/, '.eta');
+    return existsSync(join(own, name)) ? join(own, name) : join(views, name);
+  };
+  const templates = readdirSync(own, { recursive: true, encoding: 'utf8' });
+  for (const name of templates.filter((file) => file.endsWith('.eta'))) {
+    try {
+      eta.compile(readFileSync(join(own, name), 'utf8'));
+    } catch (error) {
+      throw new Error(`SYMBOLON_VIEWS_DIR: ${name}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+  return eta;
+}
+
+function readAsset(own: string | undefined, name: string, type: string, more = ''): Asset {
+  const file = `${name}.${type}`;
+  const folder = own !== undefined && existsSync(join(own, file)) ? own : views;
+  return asset(name, type, readFileSync(join(folder, file), 'utf8') + more);
+}
+
+function asset(name: string, type: string, content: string | Buffer): Asset {
   const digest = createHash('sha256').update(content).digest('base64url').slice(0, 16);
   return { path: `/assets/${name}-${digest}.${type}`, type, content };
 }

@@ -3,6 +3,7 @@
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config.ts';
+import { loadLanguages } from '../languages.ts';
 
 const KEPT = 300; // seconds
 
@@ -18,6 +19,7 @@ const aliased = [
 ];
 
 export function completeDiscovery(config: Config) {
+  const languages = loadLanguages(config.theme.views).all.map(({ tag }) => tag);
   return async (ctx: Context, next: Next): Promise<void> => {
     await next();
     const route = (ctx as unknown as Partial<KoaContextWithOIDC>).oidc?.route;
@@ -33,6 +35,7 @@ export function completeDiscovery(config: Config) {
       document[`${endpoint}_endpoint_auth_signing_alg_values_supported`] =
         document['token_endpoint_auth_signing_alg_values_supported'];
     }
+    document['ui_locales_supported'] = languages;
     if (config.ciba) document['backchannel_user_code_parameter_supported'] = false;
     if (config.tls?.mtlsPort !== undefined) {
       document['mtls_endpoint_aliases'] = Object.fromEntries(

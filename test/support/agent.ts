@@ -23,10 +23,20 @@ export class Agent {
 
   readonly #route: (url: URL) => URL;
 
-  /** @param route where a request for a URL of the issuer really goes, as a reverse proxy would send it */
-  constructor(issuer: string, route: (url: URL) => URL = (url) => url) {
+  readonly #headers: Record<string, string>;
+
+  /**
+   * @param route where a request for a URL of the issuer really goes, as a reverse proxy would send it
+   * @param headers sent with every request
+   */
+  constructor(
+    issuer: string,
+    route: (url: URL) => URL = (url) => url,
+    headers: Record<string, string> = {},
+  ) {
     this.#origin = new URL(issuer).origin;
     this.#route = route;
+    this.#headers = headers;
   }
 
   get cookies(): readonly Cookie[] {
@@ -39,7 +49,7 @@ export class Agent {
 
   /** Another browser that has the same cookies at this moment. */
   clone(): Agent {
-    const copy = new Agent(this.#origin, this.#route);
+    const copy = new Agent(this.#origin, this.#route, this.#headers);
     for (const [key, cookie] of this.#cookies) copy.#cookies.set(key, cookie);
     return copy;
   }
@@ -55,6 +65,7 @@ export class Agent {
           accept: 'text/html,*/*;q=0.5',
           cookie: this.#cookieHeader(target),
           'user-agent': 'Test browser',
+          ...this.#headers,
         },
         ...(body ? { body: new URLSearchParams(body) } : {}),
       });
