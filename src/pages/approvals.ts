@@ -3,23 +3,22 @@
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { type Provider, errors } from 'oidc-provider';
+import { type Client, type Provider, errors } from 'oidc-provider';
 import { authenticate } from '../accounts/accounts.ts';
 import type { Config } from '../config.ts';
 import type { Engine } from '../provider/engine.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { audit } from '../operations/audit.ts';
-import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { findArtifactsOf } from '../storage/artifacts.ts';
 import { answered } from '../storage/errors.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../storage/unit-of-work.ts';
 import { type SignedIn, createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
 import { ForeignForm } from './error-page.ts';
-import { ownForm } from './form-requests.ts';
+import { formOf, ownForm } from './form-requests.ts';
 import { formToken, isFormToken } from './form-token.ts';
+import { applyAnswer, presentRequested, requested } from './permissions.ts';
 import { type Renderer, preferLanguages } from './render.ts';
-import { presentClaims, presentScopes, requestedResources } from './scopes-view.ts';
 
 export interface ApprovalParts {
   readonly config: Config;
@@ -32,15 +31,21 @@ type Request = InstanceType<Provider['BackchannelAuthenticationRequest']>;
 
 interface Params {
   readonly client_notification_token?: string;
+  readonly binding_message?: string;
+}
+
+interface Waiting {
+  readonly request: Request;
+  readonly client: Client;
 }
 
 const MODEL = 'BackchannelAuthenticationRequest';
 const FORM_COOKIE = 'symbolon_form';
 
-export function createApprovals(parts: ApprovalParts): Router {
-  const { config, storage, engine, renderer } = parts;
+export function createApprovals({ config, storage, engine, renderer }: ApprovalParts): Router {
   const { prisma, keyring } = storage;
-  const sessions = createBrowserSession(parts);
+  const parts = { config, prisma };
+  const sessions = createBrowserSession({ config, storage, engine });
   const base = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/approve`;
   const router = new Router({ prefix: '/approve' });
   const parse = ownForm(config);
@@ -55,9 +60,10 @@ export function createApprovals(parts: ApprovalParts): Router {
   });
 
   router.post('/sign-in', parse, async (ctx) => {
-    const { csrf, email = '', password = '' } = formOf(ctx);
+    const form = formOf(ctx);
+    const [email, password] = [form.get('email') ?? '', form.get('password') ?? ''];
     const browser = ctx.cookies.get(FORM_COOKIE);
-    if (browser === undefined || !isFormToken(keyring, `sign-in ${browser}`, csrf)) {
+    if (browser === undefined || !isFormToken(keyring, `sign-in ${browser}`, form.get('csrf'))) {
       throw notFromHere();
     }
     const account = await authenticate(prisma, email, password);
@@ -80,24 +86,21 @@ export function createApprovals(parts: ApprovalParts): Router {
       return;
     }
     const { id } = ctx['params'] as { id: string };
-    const { csrf, answer } = formOf(ctx);
-    if (!isFormToken(keyring, subject(person, id), csrf)) throw notFromHere();
+    const form = formOf(ctx);
+    const isAllowed = form.get('answer') === 'allow';
+    if (!isFormToken(keyring, subject(person, id), form.get('csrf'))) throw notFromHere();
     const { provider } = engine; // one and the same: the request and the grant are of its classes
-    const request = (await waiting(person, provider)).find(({ jti }) => idOf(jti) === id);
-    if (!request) {
+    const waits = (await waiting(person, provider)).find(({ request }) => idOf(request.jti) === id);
+    if (!waits) {
       back(ctx); // answered already, or too late: the page tells what still waits
       return;
     }
-    const client = await provider.Client.find(request.clientId ?? '');
-    if (answer === 'allow') await allow(ctx, person, request, provider);
-    else
-      await engine.provider.backchannelResult(
-        request,
-        new errors.AccessDenied('the person said no'),
-      );
+    const { request, client } = waits;
+    if (isAllowed) await allow(ctx, person, waits, form, provider);
+    else await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
     renderer.page(ctx, 'approved', {
-      client: presentClient(client) ?? { name: request.clientId },
-      allowed: answer === 'allow',
+      client: presentClient(client),
+      allowed: isAllowed,
       more: base,
     });
   });
@@ -113,23 +116,23 @@ export function createApprovals(parts: ApprovalParts): Router {
   async function allow(
     ctx: Context,
     { account, authTime, amr }: SignedIn,
-    request: Request,
+    { request, client }: Waiting,
+    form: URLSearchParams,
     provider: Provider,
   ) {
-    const { clientId = '', scope = '' } = request;
+    const { clientId } = client;
     const grant = new provider.Grant({ accountId: account.id, clientId });
-    grant.addOIDCScope(scope);
-    grant.addOIDCClaims(claimsIn(request.claims));
-    const resources = await requestedResources(prisma, asked(request.params, scope));
-    for (const { id, scopes } of resources)
-      grant.addResourceScope(id, scopes.map((one) => one.scope).join(' '));
+    const asked = await requested(parts, client, askedBy(request));
+    const answer = applyAnswer(grant, asked, form, epoch(storage.now()));
     await grant.save();
+    // The engine issues what the request says: no more than what was allowed.
+    request.scope = answer.scope;
     await provider.backchannelResult(request, grant, { amr, authTime });
     await audit(prisma, ctx, {
       type: 'consent',
       accountId: account.id,
       clientId,
-      detail: { scope, by: 'ciba' },
+      detail: { ...answer, by: 'ciba' },
     });
   }
 
@@ -139,26 +142,17 @@ export function createApprovals(parts: ApprovalParts): Router {
     renderer.page(ctx, 'approve', {
       account: person.account,
       requests: await Promise.all(
-        requests.map(async ({ jti, clientId = '', scope = '', params, claims }) => {
-          const client = await engine.provider.Client.find(clientId);
-          const scopes = scope.split(' ');
-          return {
-            action: `${base}/${idOf(jti)}`,
-            csrf: formToken(keyring, subject(person, idOf(jti))),
-            client: presentClient(client),
-            message: (params as { binding_message?: string } | undefined)?.binding_message,
-            scopes: [
-              ...presentScopes(language, scopes, config.claims),
-              ...presentClaims(language, claimsIn(claims)),
-            ],
-            resources: (await requestedResources(prisma, asked(params, scope))).filter(
-              (resource) => resource.scopes.length > 0,
-            ),
-            offline: scopes.includes('offline_access')
-              ? language.duration(refreshPolicy(config).idleTtl(client ?? {}))
-              : undefined,
-          };
-        }),
+        requests.map(async ({ request, client }) => ({
+          action: `${base}/${idOf(request.jti)}`,
+          csrf: formToken(keyring, subject(person, idOf(request.jti))),
+          client: presentClient(client),
+          message: (request.params as Params | undefined)?.binding_message,
+          permissions: presentRequested(
+            parts,
+            language,
+            await requested(parts, client, askedBy(request)),
+          ),
+        })),
       ),
     });
   }
@@ -171,7 +165,7 @@ export function createApprovals(parts: ApprovalParts): Router {
   }
 
   /** What waits for this person's answer. */
-  async function waiting({ account }: SignedIn, provider: Provider): Promise<Request[]> {
+  async function waiting({ account }: SignedIn, provider: Provider): Promise<Waiting[]> {
     const now = storage.now();
     const found = await answered(() => findArtifactsOf(prisma, keyring, MODEL, account.id, now));
     const requests = await Promise.all(
@@ -184,7 +178,7 @@ export function createApprovals(parts: ApprovalParts): Router {
         const client = await provider.Client.find(request.clientId ?? '');
         const { client_notification_token: token } = (request.params ?? {}) as Params;
         const isPing = client?.backchannelTokenDeliveryMode === 'ping';
-        return client && (!isPing || token !== undefined) ? [request] : [];
+        return client && (!isPing || token !== undefined) ? [{ request, client }] : [];
       }),
     );
     return answerable.flat();
@@ -196,23 +190,8 @@ export function createApprovals(parts: ApprovalParts): Router {
   }
 }
 
-/** The fields of a form; one that was sent twice counts as not sent. */
-function formOf(ctx: Context): Record<string, string | undefined> {
-  const fields = Object.entries((ctx.request.body ?? {}) as Record<string, unknown>);
-  return Object.fromEntries(
-    fields.filter((field): field is [string, string] => typeof field[1] === 'string'),
-  );
-}
-
-/** The claims that a request's `claims` parameter names (OIDC Core §5.5). */
-function claimsIn(claims: unknown): string[] {
-  return ['userinfo', 'id_token'].flatMap((member) =>
-    Object.keys((claims as Record<string, object> | undefined)?.[member] ?? {}),
-  );
-}
-
-function asked(params: object | undefined, scope: string): Record<string, unknown> {
-  return { ...params, scope };
+function askedBy({ params, scope, claims }: Request): Record<string, unknown> {
+  return { ...params, scope, claims };
 }
 
 function notFromHere(): Error {

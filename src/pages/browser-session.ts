@@ -31,7 +31,8 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
   const { prisma } = storage;
   type Session = Omit<InstanceType<Provider['Session']>, 'exp'> & { exp?: number };
   // A session that was never saved has no expiry yet.
-  const sessionOf = (ctx: Context): Promise<Session> => engine.provider.Session.get(ctx);
+  const sessionOf = (ctx: Context, provider = engine.provider): Promise<Session> =>
+    provider.Session.get(ctx);
   return {
     async find(ctx) {
       const { accountId: id, loginTs = 0, amr = [] } = await sessionOf(ctx);
@@ -42,14 +43,15 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
       return loginTs <= signedOut ? undefined : { account, authTime: loginTs, amr };
     },
     async start(ctx, account, amr) {
-      const former = await sessionOf(ctx);
+      const { provider } = engine;
+      const former = await sessionOf(ctx, provider);
       if (former.exp !== undefined) await former.destroy();
-      const session: Session = new engine.provider.Session();
+      const session: Session = new provider.Session();
       session.loginAccount({ accountId: account.id, loginTs: epoch(storage.now()), amr });
       await session.save(config.ttl.session);
-      const { cookies } = engine.provider.createContext(ctx.req, ctx.res);
+      const { cookies } = provider.createContext(ctx.req, ctx.res);
       cookies.secure = ctx.secure;
-      cookies.set(engine.provider.cookieName('session'), session.jti, {
+      cookies.set(provider.cookieName('session'), session.jti, {
         httpOnly: true,
         sameSite: 'lax',
         expires: new Date((session.exp ?? 0) * 1000),

@@ -2,7 +2,7 @@
 // the same request by GET.
 import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
-import type { Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
 import { errors } from 'oidc-provider';
 import type { Config } from '../config.ts';
 import { ForeignForm } from './error-page.ts';
@@ -20,6 +20,11 @@ export function ownForm({ issuer }: Pick<Config, 'issuer'>): Middleware {
     if (isForeign) throw new ForeignForm('the form was sent by another site');
     return parse(ctx, next);
   };
+}
+
+/** The fields of a form that was read, as it was sent. */
+export function formOf(ctx: Context): URLSearchParams {
+  return new URLSearchParams(ctx.request.rawBody);
 }
 
 /**

@@ -4,6 +4,7 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import {
   type AuthorizationDetail,
+  type Client,
   type InteractionResults,
   type Provider,
   errors,
@@ -13,21 +14,14 @@ import type { Config } from '../config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
-import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
 import { presentClient } from './client-view.ts';
 import { ForeignForm } from './error-page.ts';
-import { ownForm } from './form-requests.ts';
+import { formOf, ownForm } from './form-requests.ts';
 import { formToken, isFormToken } from './form-token.ts';
+import { applyAnswer, presentRequested, requested } from './permissions.ts';
 import { type Renderer, preferLanguages } from './render.ts';
-import {
-  consentDurations,
-  presentClaims,
-  presentDetails,
-  presentDurations,
-  presentScopes,
-  requestedResources,
-} from './scopes-view.ts';
+import { presentDetails } from './scopes-view.ts';
 
 export interface InteractionParts {
   readonly config: Config;
@@ -38,12 +32,13 @@ export interface InteractionParts {
 
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 
-interface Form {
-  readonly csrf?: unknown;
-  readonly email?: unknown;
-  readonly password?: unknown;
-  readonly account?: unknown;
-  readonly duration?: unknown;
+/** Where a request is in an interaction: found once, since the engine may be another one the next time. */
+interface Step {
+  readonly provider: Provider;
+  readonly interaction: Interaction;
+  readonly client: Client;
+  /** Who is signed in. */
+  readonly account: Pick<Account, 'email' | 'name' | 'locale'> | undefined;
 }
 
 export function createInteractions({
@@ -53,16 +48,15 @@ export function createInteractions({
   renderer,
 }: InteractionParts): Router {
   const { prisma, keyring } = storage;
+  const parts = { config, prisma };
   const router = new Router({ prefix: '/interaction/:uid' });
   const parse = ownForm(config);
 
   router.get('/', async (ctx) => {
-    const interaction = await current(ctx);
-    const { prompt, params, session } = interaction;
-    const account = await accountOf(session?.accountId);
+    const { interaction, client, account } = await current(ctx);
+    const { prompt, params } = interaction;
     const language = renderer.language(ctx);
-    const client = presentClient(await engine.provider.Client.find(text(params['client_id'])));
-    const common = { ...actions(interaction), client };
+    const common = { ...actions(interaction), client: presentClient(client) };
     const hint = typeof params['login_hint'] === 'string' ? params['login_hint'] : undefined;
 
     if (prompt.name === 'login' || ctx.query['account'] === 'other' || !account) {
@@ -81,102 +75,80 @@ export function createInteractions({
         hint,
       });
     } else {
-      const scopes = text(params['scope']).split(' ');
-      const ttl = refreshPolicy(config).idleTtl(
-        (await engine.provider.Client.find(text(params['client_id']))) ?? {},
-      );
       renderer.page(ctx, 'consent', {
         ...common,
         action: `${common.action}/consent`,
         switchAction: `${common.action}/account`,
         account,
-        scopes: [
-          ...presentScopes(language, scopes, config.claims),
-          ...presentClaims(language, missing(interaction, 'missingOIDCClaims')),
-        ],
-        offline: scopes.includes('offline_access')
-          ? { until: language.duration(ttl), durations: presentDurations(language) }
-          : undefined,
-        resources: (await requestedResources(prisma, params)).filter(
-          ({ scopes: some }) => some.length > 0,
-        ),
+        permissions: presentRequested(parts, language, await requested(parts, client, params)),
         details: presentDetails(params['authorization_details']),
       });
     }
   });
 
   router.post('/sign-in', parse, async (ctx) => {
-    const { interaction, form } = await submitted(ctx);
-    const email = text(form.email);
-    const account = await authenticate(prisma, email, text(form.password));
-    const clientId = text(interaction.params['client_id']);
+    const step = await submitted(ctx);
+    const { interaction, client, form } = step;
+    const email = form.get('email') ?? '';
+    const account = await authenticate(prisma, email, form.get('password') ?? '');
+    const { clientId } = client;
     if (!account) {
       await audit(prisma, ctx, {
         type: 'sign_in.failed',
         clientId,
         detail: { reason: 'credentials' },
       });
-      const client = presentClient(await engine.provider.Client.find(clientId));
       ctx.status = 401;
       const errors = { summary: renderer.language(ctx).t('sign-in.wrong') };
       const { action, ...rest } = actions(interaction);
       renderer.page(ctx, 'sign-in', {
         ...rest,
         action: `${action}/sign-in`,
-        client,
+        client: presentClient(client),
         email,
         errors,
       });
       return;
     }
     await audit(prisma, ctx, { type: 'sign_in', accountId: account.id, clientId });
-    await finish(ctx, {
+    await finish(ctx, step, {
       login: { accountId: account.id, amr: ['pwd'], ts: epoch(storage.now()) },
       ...(interaction.prompt.name === 'select_account' ? { select_account: {} } : {}),
     });
   });
 
   router.post('/account', parse, async (ctx) => {
-    const { interaction, form } = await submitted(ctx);
-    if (form.account !== 'current') redirect(ctx, `${actions(interaction).action}?account=other`);
-    else await finish(ctx, { select_account: {} });
+    const step = await submitted(ctx);
+    if (step.form.get('account') !== 'current')
+      redirect(ctx, `${actions(step.interaction).action}?account=other`);
+    else await finish(ctx, step, { select_account: {} });
   });
 
   router.post('/consent', parse, async (ctx) => {
-    const { interaction, form } = await submitted(ctx);
+    const step = await submitted(ctx);
+    const { provider, interaction, client, form } = step;
     const { params, session, grantId } = interaction;
     const accountId = session?.accountId;
     if (interaction.prompt.name !== 'consent' || accountId === undefined) {
       throw new errors.SessionNotFound('interaction session not found');
     }
-    const clientId = text(params['client_id']);
-    const existing = grantId === undefined ? undefined : await engine.provider.Grant.find(grantId);
+    const { clientId } = client;
+    const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
     const own = existing?.accountId === accountId && existing.clientId === clientId;
-    const grant = own ? existing : new engine.provider.Grant({ accountId, clientId });
-    grant.addOIDCScope(text(params['scope']));
-    grant.addOIDCClaims(missing(interaction, 'missingOIDCClaims'));
-    for (const { id, scopes } of await requestedResources(prisma, params))
-      grant.addResourceScope(id, scopes.map(({ scope }) => scope).join(' '));
+    const grant = own ? existing : new provider.Grant({ accountId, clientId });
+    const asked = await requested(parts, client, params);
+    const answer = applyAnswer(grant, asked, form, epoch(storage.now()));
     const details = params['authorization_details'];
     if (typeof details === 'string')
       for (const detail of JSON.parse(details) as AuthorizationDetail[]) grant.addRar(detail);
-    const until = allowedUntil(form.duration, epoch(storage.now()));
-    // Only who was asked for how long has said so.
-    const isOffline = text(params['scope']).split(' ').includes('offline_access');
-    if (isOffline) Object.assign(grant, { consentExpiresAt: until });
-    await audit(prisma, ctx, {
-      type: 'consent',
-      accountId,
-      clientId,
-      detail: { scope: text(params['scope']), ...(until === undefined ? {} : { until }) },
-    });
-    await finish(ctx, { consent: { grantId: await grant.save() } });
+    await audit(prisma, ctx, { type: 'consent', accountId, clientId, detail: { ...answer } });
+    await finish(ctx, step, { consent: { grantId: await grant.save() } });
   });
 
   router.post('/cancel', parse, async (ctx) => {
-    await submitted(ctx);
     await finish(
       ctx,
+      await submitted(ctx),
       { error: 'access_denied', error_description: 'the person did not allow it' },
       false,
     );
@@ -184,27 +156,36 @@ export function createInteractions({
 
   return router;
 
-  async function current(ctx: Context): Promise<Interaction> {
-    const interaction = await engine.provider.interactionDetails(ctx.req, ctx.res);
-    if (interaction.uid !== (ctx['params'] as { uid: string }).uid) {
+  async function current(ctx: Context): Promise<Step> {
+    const { provider } = engine;
+    const interaction = await provider.interactionDetails(ctx.req, ctx.res);
+    const { uid, params, session } = interaction;
+    preferLanguages(ctx, params['ui_locales'], undefined);
+    if (uid !== (ctx['params'] as { uid: string }).uid) {
       throw new errors.SessionNotFound('interaction session and cookie mismatch');
     }
-    const account = await accountOf(interaction.session?.accountId);
-    preferLanguages(ctx, interaction.params['ui_locales'], account?.locale);
-    return interaction;
+    const account = await accountOf(session?.accountId);
+    preferLanguages(ctx, params['ui_locales'], account?.locale);
+    const client = await provider.Client.find(text(params['client_id']));
+    if (!client) throw new errors.InvalidClient('the application is not registered any more');
+    return { provider, interaction, client, account };
   }
 
-  async function submitted(ctx: Context): Promise<{ interaction: Interaction; form: Form }> {
-    const interaction = await current(ctx);
-    const form = (ctx.request.body ?? {}) as Form;
-    if (!isFormToken(keyring, `interaction ${interaction.uid}`, form.csrf)) {
+  async function submitted(ctx: Context): Promise<Step & { form: URLSearchParams }> {
+    const step = await current(ctx);
+    const form = formOf(ctx);
+    if (!isFormToken(keyring, `interaction ${step.interaction.uid}`, form.get('csrf')))
       throw new ForeignForm('the form token is missing or wrong');
-    }
-    return { interaction, form };
+    return { ...step, form };
   }
 
-  async function finish(ctx: Context, result: InteractionResults, merge = true): Promise<void> {
-    const returnTo = await engine.provider.interactionResult(ctx.req, ctx.res, result, {
+  async function finish(
+    ctx: Context,
+    { provider }: Step,
+    result: InteractionResults,
+    merge = true,
+  ): Promise<void> {
+    const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, {
       mergeWithLastSubmission: merge,
     });
     redirect(ctx, returnTo);
@@ -231,14 +212,4 @@ function redirect(ctx: Context, url: string): void {
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
-}
-
-// Only what the page offers; anything else allows without an end, as the page's first choice does.
-function allowedUntil(duration: unknown, now: number): number | undefined {
-  const chosen = consentDurations.find((seconds) => seconds !== '' && seconds === duration);
-  return chosen === undefined ? undefined : now + Number(chosen);
-}
-
-function missing(interaction: Interaction, what: 'missingOIDCClaims'): string[] {
-  return (interaction.prompt.details[what] as string[] | undefined) ?? [];
 }

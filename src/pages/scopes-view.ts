@@ -1,8 +1,6 @@
-// Scopes, claims, resources and lifetimes in a person's words.
+// Scopes, claims, details and lifetimes in a person's words.
 import type { ClaimsConfig } from '../claims-config.ts';
-import type { PrismaClient } from '../generated/client.ts';
 import type { Language } from '../languages.ts';
-import { scopesOf } from '../storage/resources.ts';
 
 export interface Sentence {
   readonly title: string;
@@ -12,46 +10,22 @@ export interface Sentence {
 const ownScopes = ['openid', 'profile', 'email', 'address', 'phone'];
 const ownClaims = ['name', 'picture', 'address', 'phone_number', 'email', 'email_verified'];
 
-/** Offline access is not among them: the consent page tells it apart from the others. */
-export function presentScopes(
+/** Nothing for offline access, which the consent page tells apart from the others, and for what there is not. */
+export function scopeInWords(
   { t }: Language,
-  scopes: readonly string[],
+  scope: string,
   { scopes: others }: ClaimsConfig,
-): Sentence[] {
-  return scopes.flatMap((scope) => {
-    if (!ownScopes.includes(scope)) return sentence(others[scope]) ?? [];
-    const detail = scope === 'openid' ? { detail: t('scope.openid-detail') } : {};
-    return { title: t(`scope.${scope}`), ...detail };
-  });
+): Sentence | undefined {
+  if (!ownScopes.includes(scope)) {
+    const { title, detail } = others[scope] ?? {};
+    return title === undefined ? undefined : { title, ...(detail === undefined ? {} : { detail }) };
+  }
+  const detail = scope === 'openid' ? { detail: t('scope.openid-detail') } : {};
+  return { title: t(`scope.${scope}`), ...detail };
 }
 
-function sentence(scope: { title: string; detail?: string | undefined } | undefined) {
-  if (!scope) return undefined;
-  return { title: scope.title, ...(scope.detail === undefined ? {} : { detail: scope.detail }) };
-}
-
-export interface RequestedResource {
-  readonly id: string;
-  readonly name: string;
-  readonly scopes: readonly (Sentence & { readonly scope: string })[];
-}
-
-/** The resources that a request asks for (RFC 8707), each with those of its scopes that it asks for. */
-export async function requestedResources(
-  prisma: PrismaClient,
-  { resource, scope }: Readonly<Record<string, unknown>>,
-): Promise<RequestedResource[]> {
-  const ids = [resource ?? []].flat() as string[];
-  if (ids.length === 0) return [];
-  const asked = String(scope).split(' ');
-  const found = await prisma.resource.findMany({ where: { id: { in: ids } } });
-  return found.map((one) => ({
-    id: one.id,
-    name: one.name ?? one.id,
-    scopes: Object.entries(scopesOf(one))
-      .filter(([name]) => asked.includes(name))
-      .map(([name, title]) => ({ scope: name, title: title || name })),
-  }));
+export function claimInWords({ t }: Language, claim: string): Sentence {
+  return { title: ownClaims.includes(claim) ? t(`claim.${claim}`) : t('claim.other', { claim }) };
 }
 
 /** Rich authorization requests (RFC 9396), for a person who must see all of them. */
@@ -79,12 +53,6 @@ function inWords(value: unknown): string {
   return Object.entries(value)
     .map(([name, member]) => `${nameInWords(name)}: ${inWords(member)}`)
     .join(', ');
-}
-
-export function presentClaims({ t }: Language, claims: readonly string[]): Sentence[] {
-  return claims.map((claim) => ({
-    title: ownClaims.includes(claim) ? t(`claim.${claim}`) : t('claim.other', { claim }),
-  }));
 }
 
 const DAY = 86_400;

@@ -11,7 +11,7 @@ export function findAccountWith(
   { prisma }: Pick<Storage, 'prisma'>,
   claims: ClaimsPolicy,
 ): FindAccount {
-  return async (_ctx, id) => {
+  return async (ctx, id) => {
     const account =
       currentUnit().accounts.get(id) ??
       (await answered(() => prisma.account.findUnique({ where: { id } })));
@@ -19,20 +19,30 @@ export function findAccountWith(
     return {
       accountId: account.id,
       account,
-      claims: (_use, scope, requested) => claims.of(account, scope, requested),
+      // A grant may have been narrowed since the token was issued that this is about.
+      claims: (_use, scope, requested) =>
+        claims.of(
+          account,
+          grantOf(ctx)?.getOIDCScopeFiltered(scope.split(' ')) ?? scope,
+          requested,
+        ),
     };
   };
 }
 
 /** What an access token of this request tells of the person; see {@link ClaimsPolicy.ofAccessToken}. */
 export function accessTokenClaims(
-  { oidc }: KoaContextWithOIDC,
+  { oidc }: Pick<KoaContextWithOIDC, 'oidc'>,
   claims: ClaimsPolicy,
 ): Record<string, unknown> | undefined {
   const account = (oidc.account ?? oidc.entities.Account) as { account?: AccountRead } | undefined;
-  const grant = oidc.entities.Grant ?? (oidc as { grant?: { getOIDCScope(): string } }).grant;
+  const grant = grantOf({ oidc });
   if (!account?.account || !grant) return undefined;
   return claims.ofAccessToken(account.account, grant.getOIDCScope());
+}
+
+function grantOf({ oidc }: Pick<KoaContextWithOIDC, 'oidc'>) {
+  return oidc.entities.Grant;
 }
 
 /**

@@ -82,6 +82,18 @@ export const clientMetadata = {
     help: 'The resources for which it may get a token in exchange.',
     fallback: 'none',
   },
+  first_party: {
+    schema: z.boolean(),
+    wants: 'true or false',
+    help: 'Whether it is the operator’s own: people are not asked for consent, except for offline access the first time.',
+    fallback: '`false`',
+  },
+  required_scopes: {
+    schema: z.string().max(2000),
+    wants: 'a string of scopes separated by spaces',
+    help: 'The scopes that the client cannot do without: on the consent page people can leave out any other.',
+    fallback: '`openid`',
+  },
   security_profile: {
     schema: z.enum(['fapi2']),
     wants: '"fapi2"',
@@ -159,7 +171,7 @@ function refuseMalformed(metadata: object): void {
 
 // What only an operator may give.
 function refusePrivilege(name: Name): void {
-  if (['resource_scopes', 'token_exchange_from', 'token_exchange_to'].includes(name))
+  if (['resource_scopes', 'token_exchange_from', 'token_exchange_to', 'first_party'].includes(name))
     throw ofOperators(name);
 }
 

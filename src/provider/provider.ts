@@ -24,6 +24,7 @@ import {
   isFapi2,
   validateClientMetadata,
 } from './client-metadata.ts';
+import { type Grant, allowFirstParty, isFirstParty } from './consent.ts';
 import { completeDiscovery } from './discovery.ts';
 import { registerExtraGrants } from './extra-grants.ts';
 import { assumeConsentPrompt, createInteractionPolicy } from './interaction-policy.ts';
@@ -40,7 +41,7 @@ interface Session {
   persist: (this: Session) => Promise<string>;
 }
 
-type Grant = InstanceType<Provider['Grant']>;
+type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
 
 /** The pages that the engine asks for; see pages/engine-pages.ts. */
 export interface EnginePages {
@@ -378,12 +379,25 @@ export function configuration({
 
   /**
    * The grant of this browser session; in a session without one, a copy of what the person has granted to this
-   * client elsewhere, so that consent is asked for once and revoking one device leaves the others.
+   * client elsewhere, so that consent is asked for once and revoking one device leaves the others. The operator's own
+   * client is granted what it asks for, except offline access.
    */
-  async function loadExistingGrant({ oidc }: KoaContextWithOIDC): Promise<Grant | undefined> {
-    const { client, session, result, provider } = oidc;
+  async function loadExistingGrant(ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
+    const { client, session, provider } = ctx.oidc;
     const accountId = session?.accountId;
     if (!client || accountId === undefined) return undefined;
+    const remembered = await rememberedGrant(ctx, client, accountId);
+    if (!isFirstParty(client)) return remembered;
+    const grant = remembered ?? new provider.Grant({ accountId, clientId: client.clientId });
+    if (allowFirstParty(ctx, grant)) await grant.save();
+    return grant;
+  }
+
+  async function rememberedGrant(
+    { oidc: { session, result, provider } }: KoaContextWithOIDC,
+    client: Client,
+    accountId: string,
+  ): Promise<Grant | undefined> {
     const grantId = result?.consent?.grantId ?? session?.grantIdFor(client.clientId);
     const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId);
     if (existing?.accountId === accountId && isAllowed(existing)) return existing;

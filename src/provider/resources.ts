@@ -45,16 +45,19 @@ function algorithmFor(client: Client, registered: string | null): SigningAlgorit
   return alg === 'RS256' && isFapi2(client) ? 'PS256' : alg;
 }
 
-/**
- * Whether a client may ask for a scope of a resource. One that registered itself gets nothing for itself: nobody
- * would have allowed it.
- */
+/** Whether a client may ask people for a scope of a resource. */
+export function mayAskFor(client: object, resource: string, scope: string): boolean {
+  const { resource_scopes: registered } = client as { resource_scopes?: Record<string, string[]> };
+  return registered === undefined || (registered[resource]?.includes(scope) ?? false);
+}
+
+// A client that registered itself gets nothing for itself: nobody would have allowed it.
 function mayAsk(ctx: KoaContextWithOIDC, client: Client, resource: string, scope: string): boolean {
   const { resource_scopes: registered, clientIdIssuedAt } = client as {
-    resource_scopes?: Record<string, string[]>;
+    resource_scopes?: object;
     clientIdIssuedAt?: number;
   };
-  if (registered !== undefined) return registered[resource]?.includes(scope) ?? false;
   const forItself = ctx.oidc.params?.['grant_type'] === 'client_credentials';
-  return !forItself || clientIdIssuedAt === undefined;
+  const isItsOwn = registered === undefined && clientIdIssuedAt !== undefined;
+  return !(forItself && isItsOwn) && mayAskFor(client, resource, scope);
 }

@@ -108,6 +108,7 @@ describe('registration', () => {
     const privileged = [
       { grant_types: ['client_credentials'], response_types: [] },
       { resource_scopes: { [API]: ['read'] } },
+      { first_party: true },
     ];
     for (const more of privileged)
       expect((await register({ ...metadata, ...more }, invited.issuer, token)).status).toBe(400);

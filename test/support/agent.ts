@@ -17,6 +17,17 @@ export interface Page {
   readonly away?: URL;
 }
 
+/** The fields of a form, each once or several times. */
+export type Fields = Readonly<Record<string, string | readonly string[]>>;
+
+function encode(fields: Fields): URLSearchParams {
+  return new URLSearchParams(
+    Object.entries(fields).flatMap(([name, value]) =>
+      [value].flat().map((one): [string, string] => [name, one]),
+    ),
+  );
+}
+
 export class Agent {
   readonly #cookies = new Map<string, Cookie>();
   readonly #origin: string;
@@ -54,7 +65,7 @@ export class Agent {
     return copy;
   }
 
-  async open(url: string | URL, form?: Record<string, string>): Promise<Page> {
+  async open(url: string | URL, form?: Fields): Promise<Page> {
     let target = new URL(url, this.#origin);
     let body = form;
     for (let hops = 0; hops < 20; hops++) {
@@ -67,7 +78,7 @@ export class Agent {
           'user-agent': 'Test browser',
           ...this.#headers,
         },
-        ...(body ? { body: new URLSearchParams(body) } : {}),
+        ...(body ? { body: encode(body) } : {}),
       });
       this.#keep(response, target);
       const location = response.headers.get('location');
@@ -100,8 +111,8 @@ export class Agent {
     return new URL(response.headers.get('location') ?? '', url);
   }
 
-  /** Submits the form that has this field or button, with what is filled in. */
-  submit(page: Page, filled: Record<string, string>, action?: RegExp): Promise<Page> {
+  /** Submits the form with this action, with what is filled in; what is ticked stays so unless it is given. */
+  submit(page: Page, filled: Fields, action?: RegExp): Promise<Page> {
     const forms = page.html.querySelectorAll('form');
     const form = forms.find((candidate) =>
       action ? action.test(candidate.getAttribute('action') ?? '') : true,
@@ -110,15 +121,11 @@ export class Agent {
       throw new Error(
         `no form ${String(action)} on ${page.url.href}: ${page.html.toString().slice(0, 500)}`,
       );
-    const hidden = form
-      .querySelectorAll('input')
-      .filter((input) => input.getAttribute('type') === 'hidden')
-      .map((input): [string, string] => [
-        input.getAttribute('name') ?? '',
-        input.getAttribute('value') ?? '',
-      ]);
+    const fields: Record<string, string[]> = {};
+    for (const input of form.querySelectorAll('input[type=hidden], input[checked]'))
+      (fields[input.getAttribute('name') ?? ''] ??= []).push(input.getAttribute('value') ?? '');
     return this.open(new URL(form.getAttribute('action') ?? '', page.url), {
-      ...Object.fromEntries(hidden),
+      ...fields,
       ...filled,
     });
   }
