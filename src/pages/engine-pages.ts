@@ -9,6 +9,12 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
   return {
     renderError(ctx, out, error) {
       preferLanguages(ctx, ctx.oidc.params?.['ui_locales'], undefined);
+      const { route, session } = ctx.oidc;
+      if (route === 'end_session_confirm' && session && session.accountId === undefined) {
+        ctx.status = 200; // the form was sent twice: what it asks for is done
+        renderer.page(ctx, 'signed-out', {});
+        return;
+      }
       errorPage(renderer, ctx, out.error, out.error_description, error);
     },
 

@@ -127,7 +127,9 @@ export function createInteractions({
   router.post('/consent', parse, async (ctx) => {
     const step = await submitted(ctx);
     const { provider, interaction, client, form } = step;
-    const { params, session, grantId } = interaction;
+    const { params, session, result } = interaction;
+    // A form that was sent twice answers twice, in one grant.
+    const grantId = result?.consent?.grantId ?? interaction.grantId;
     const accountId = session?.accountId;
     if (interaction.prompt.name !== 'consent' || accountId === undefined) {
       throw new errors.SessionNotFound('interaction session not found');
@@ -158,10 +160,15 @@ export function createInteractions({
 
   async function current(ctx: Context): Promise<Step> {
     const { provider } = engine;
+    const wanted = (ctx['params'] as { uid: string }).uid;
+    // Looked for without the cookie: a browser forgets that when the time is over, which is not told from blocked cookies.
+    const { exp = 0 } = (await provider.Interaction.find(wanted)) ?? {};
+    if (exp <= epoch(storage.now()))
+      throw new errors.SessionNotFound('interaction session not found');
     const interaction = await provider.interactionDetails(ctx.req, ctx.res);
     const { uid, params, session } = interaction;
     preferLanguages(ctx, params['ui_locales'], undefined);
-    if (uid !== (ctx['params'] as { uid: string }).uid) {
+    if (uid !== wanted) {
       throw new errors.SessionNotFound('interaction session and cookie mismatch');
     }
     const account = await accountOf(session?.accountId);

@@ -327,6 +327,63 @@ describe('what goes wrong', () => {
     }
   });
 
+  test('an answer that is sent twice before it is followed counts once', async () => {
+    const browser = agent();
+    await provider.storage.prisma.grant.deleteMany();
+    const { url, finish } = await authorizationRequest(party, { prompt: 'consent' });
+    const consent = await browser.submit(
+      await browser.open(url),
+      { email: person.email, password: person.password },
+      /sign-in$/,
+    );
+    const form = consent.html.querySelector('form[action$="/consent"]');
+    const action = new URL(form?.getAttribute('action') ?? '', consent.url);
+    const csrf = form?.querySelector('input[name=csrf]')?.getAttribute('value') ?? '';
+    const fields = { csrf, scope: 'email' };
+    await browser.post(action, fields);
+    const { away } = await browser.open(await browser.post(action, fields));
+    expect((await finish(away ?? new URL('x:'))).scope).toBe('openid email');
+    expect(await grants()).toBe(1);
+  });
+
+  test('a sign-in that took too long says so, also when the browser has forgotten its cookie', async () => {
+    for (const forgets of [false, true]) {
+      const browser = agent();
+      const page = await open(browser);
+      vi.useFakeTimers({ toFake: ['Date'] });
+      vi.setSystemTime(Date.now() + 3_601_000);
+      if (forgets) browser.forget();
+      for (const late of [
+        await browser.open(page.url),
+        await browser.submit(page, { email: person.email, password: person.password }, /sign-in$/),
+      ]) {
+        expect(late.status).toBe(400);
+        expect(heading(late)).toBe('This sign-in has ended');
+        expect(late.html.text).toContain('start again');
+      }
+      vi.useRealTimers();
+    }
+  });
+
+  test('signing out twice is signing out', async () => {
+    const browser = agent();
+    await signIn(party, browser);
+    const page = await browser.open(`${provider.issuer}/logout`);
+    for (let time = 0; time < 2; time++) {
+      const done = await browser.submit(page, { logout: 'yes' });
+      expect([done.status, heading(done)]).toEqual([200, 'You are signed out']);
+    }
+  });
+
+  test('a sign-out that was not asked for from here leaves the person signed in', async () => {
+    const browser = agent();
+    await signIn(party, browser);
+    const page = await browser.open(`${provider.issuer}/logout`);
+    const foreign = await browser.submit(page, { logout: 'yes', xsrf: 'wrong' });
+    expect(foreign.status).toBe(400);
+    expect(heading(foreign)).not.toBe('You are signed out');
+  });
+
   test('blocked cookies', async () => {
     const browser = agent();
     const page = await open(browser);
