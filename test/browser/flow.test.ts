@@ -166,6 +166,41 @@ test('by keyboard alone', async () => {
   expect(complaints).toEqual([]);
 });
 
+test('in Arabic, from right to left: what is unticked is not granted', async () => {
+  const found: string[] = [];
+  const options = { locale: 'ar-EG', viewport: PHONE, javaScriptEnabled: true, bypassCSP: true };
+  const complaints = await inBrowser(options, async (page) => {
+    const look = async () => {
+      expect(await page.evaluate('getComputedStyle(document.body).direction')).toBe('rtl');
+      found.push(...(await axe(page)));
+      if (await page.evaluate('document.documentElement.scrollWidth > innerWidth'))
+        found.push(`${page.url()} scrolls sideways`);
+    };
+    const { url, finish } = await authorizationRequest(party, { prompt: 'consent' });
+    await page.goto(url.href);
+    await look();
+    await page.locator('#email').fill(person.email);
+    await page.locator('#password').fill(person.password);
+    await page.locator('form[action$="/sign-in"] button').click();
+    await page.locator('form[action$="/consent"]').waitFor();
+    await look();
+    // The box stands before its words: to the right of them.
+    const box = await page.locator('input[value=email]').boundingBox();
+    const words = await page.locator('label:has(input[value=email]) span').boundingBox();
+    expect(box?.x).toBeGreaterThan(words?.x ?? Infinity);
+    await page.locator('input[value=email]').uncheck();
+    await page.locator('input[value=offline_access]').uncheck();
+    await page.locator('form[action$="/consent"] button').click();
+    await page.getByText('Welcome to Notes').waitFor();
+    const tokens = await finish(await callbacks.next());
+    expect(tokens.scope).toBe('openid profile');
+    expect(tokens.refresh_token).toBeUndefined();
+  });
+  expect(complaints).toEqual([]);
+  expect(found).toEqual([]);
+  await provider.storage.prisma.grant.deleteMany();
+});
+
 test('another account takes over by a page whose script is no inline script', async () => {
   const other = { email: 'grace@example.com', password: 'another battery staple', name: 'Grace' };
   const { addAccount } = await import('../../src/accounts/accounts.ts');
