@@ -28,6 +28,8 @@ export interface Usage {
 
 export interface Subject {
   readonly name: 'bare' | 'symbolon';
+  /** Where its data is; the bare engine has none. */
+  readonly dataDir: string;
   readonly port: number;
   /** Of a browser in which somebody is signed in. */
   readonly cookie: string;
@@ -49,6 +51,7 @@ export async function startBare(): Promise<Subject> {
   const [seed] = (await once(child, 'message')) as [Pick<Subject, 'cookie' | 'opaque' | 'jwt'>];
   return {
     name: 'bare',
+    dataDir: '',
     port,
     ...seed,
     usage: () => ({ provider: cpuOf(child.pid ?? 0), postgres: 0 }),
@@ -67,15 +70,7 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
     NODE_ENV: 'production',
     ...environment,
   };
-  const { PATH = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, ['src/main.ts'], {
-    cwd: new URL('..', import.meta.url).pathname,
-    env: { PATH, HOME, ...settings },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  child.stdout.on('data', (chunk) => (output += String(chunk)));
-  while (!output.includes('is running')) await once(child.stdout, 'data');
+  const child = await startProcess(settings);
 
   const { storage, close } = await openStorage(readConfig(settings));
   await addAccount(storage.prisma, person, { admin: false });
@@ -117,6 +112,7 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
   );
   return {
     name: 'symbolon',
+    dataDir,
     port,
     cookie,
     ...seed,
@@ -129,7 +125,21 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
   };
 }
 
-async function end(child: ChildProcess): Promise<void> {
+/** One process of Symbolon, once it listens. */
+export async function startProcess(settings: Record<string, string>): Promise<ChildProcess> {
+  const { PATH = '', HOME = '' } = process.env;
+  const child = spawn(process.execPath, ['src/main.ts'], {
+    cwd: new URL('..', import.meta.url).pathname,
+    env: { PATH, HOME, ...settings },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.on('data', (chunk) => (output += String(chunk)));
+  while (!output.includes('is running')) await once(child.stdout, 'data');
+  return child;
+}
+
+export async function end(child: ChildProcess): Promise<void> {
   child.kill();
   if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
 }

@@ -1,31 +1,76 @@
 // Passwords are kept as argon2id with OWASP's parameters, which are the library's own (19 MiB, 2 passes, 1 lane). Each
-// takes a core for tens of milliseconds, off the event loop; so few run at once that a storm of sign-ins leaves the
-// provider a core for everything else.
+// takes a core for tens of milliseconds: in threads of their own (hashing-thread.ts), one fewer than there are cores,
+// which step back behind whatever else wants a core. So a storm of sign-ins does not hold up everything else.
 import { availableParallelism } from 'node:os';
-import { hash, verify } from '@node-rs/argon2';
+import { Worker } from 'node:worker_threads';
 
-const AT_ONCE = Math.max(1, availableParallelism() - 1);
+/** What a thread is asked, and what it answers. */
+export type Question = { readonly password: string; readonly stored?: string };
+export type Answer = { readonly value: string | boolean } | { readonly error: unknown };
 
-let running = 0;
-const waiting: (() => void)[] = [];
+const THREADS = Math.max(1, availableParallelism() - 1);
+const IDLE = 10_000; // milliseconds after which a thread that has nothing to do ends
 
-export function hashPassword(password: string): Promise<string> {
-  return inTurn(() => hash(password));
+/** @returns in PHC string format */
+export async function hashPassword(password: string): Promise<string> {
+  return (await ask({ password })) as string;
 }
 
-export function verifyPassword(stored: string, password: string): Promise<boolean> {
-  return inTurn(() => verify(stored, password));
+export async function verifyPassword(stored: string, password: string): Promise<boolean> {
+  return (await ask({ password, stored })) as boolean;
 }
 
-async function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  if (running >= AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-  else running++;
-  try {
-    return await work();
-  } finally {
-    // The turn goes to who waits longest, if anybody does.
-    const next = waiting.shift();
-    if (next) next();
-    else running--;
+interface Waiting {
+  readonly question: Question;
+  readonly resolve: (value: string | boolean) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const waiting: Waiting[] = [];
+const idle: Thread[] = [];
+let threads = 0;
+
+function ask(question: Question): Promise<string | boolean> {
+  return new Promise((resolve, reject) => {
+    waiting.push({ question, resolve, reject });
+    const thread = idle.pop() ?? (threads < THREADS ? new Thread() : undefined);
+    thread?.work();
+  });
+}
+
+class Thread {
+  readonly #worker = new Worker(new URL('./hashing-thread.ts', import.meta.url));
+  #current: Waiting | undefined;
+  #end: NodeJS.Timeout | undefined;
+
+  constructor() {
+    threads++;
+    this.#worker.on('message', (answer: Answer) => {
+      const current = this.#current;
+      if ('error' in answer) current?.reject(answer.error);
+      else current?.resolve(answer.value);
+      this.work();
+    });
+    this.#worker.once('error', (error) => this.#current?.reject(error));
+    this.#worker.once('exit', () => {
+      threads--;
+      if (idle.includes(this)) idle.splice(idle.indexOf(this), 1);
+      // Who waits must not wait for ever, whatever a thread died of.
+      if (waiting.length > 0 && threads < THREADS) new Thread().work();
+    });
+  }
+
+  /** Takes who has waited longest, or waits itself. */
+  work(): void {
+    clearTimeout(this.#end);
+    this.#current = waiting.shift();
+    if (this.#current) {
+      this.#worker.ref();
+      this.#worker.postMessage(this.#current.question);
+      return;
+    }
+    idle.push(this);
+    this.#worker.unref(); // it does not keep the process
+    this.#end = setTimeout(() => void this.#worker.terminate(), IDLE).unref();
   }
 }

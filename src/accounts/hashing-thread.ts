@@ -1,0 +1,20 @@
+// A thread that hashes passwords and compares them, one at a time; see hashing.ts.
+import { setPriority } from 'node:os';
+import { parentPort } from 'node:worker_threads';
+import { hashSync, verifySync } from '@node-rs/argon2';
+import type { Answer, Question } from './hashing.ts';
+
+// Linux has a priority for every thread, and this is this one's; elsewhere it would be the whole process's.
+if (process.platform === 'linux') setPriority(0, 10);
+
+parentPort?.on('message', ({ password, stored }: Question) => {
+  parentPort?.postMessage(answer(password, stored));
+});
+
+function answer(password: string, stored: string | undefined): Answer {
+  try {
+    return { value: stored === undefined ? hashSync(password) : verifySync(stored, password) };
+  } catch (error) {
+    return { error };
+  }
+}
