@@ -54,7 +54,6 @@ const provider = new Provider(`http://localhost:${port}`, {
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
   pkce: { required: () => false },
   rotateRefreshToken: () => true,
-  expiresWithSession: () => false,
   findAccount: (_ctx, id) => ({
     accountId: id,
     claims: () => ({ sub: id, name: 'Ada Lovelace', email: 'ada@example.com' }),
