@@ -4,7 +4,14 @@ import { z } from 'zod';
 import type { Account, PrismaClient } from '../generated/client.ts';
 import { type Values, english } from '../languages.ts';
 import { isTaken } from '../storage/errors.ts';
-import { hashPassword, verifyPassword } from './hashing.ts';
+import { hashPassword, isWeaker, verifyPassword } from './hashing.ts';
+import {
+  LONGEST,
+  type Owner,
+  SHORTEST,
+  passwordLength,
+  passwordProblem,
+} from './password-rules.ts';
 
 const MAKING_FIRST = 5_991_003; // an advisory lock: the first administrator is made once
 
@@ -16,7 +23,7 @@ export const accountInput = z.object({
     .toLowerCase()
     .pipe(z.email('account.email-invalid').max(254, 'account.email-too-long')),
   name: z.string().trim().max(200, 'account.name-too-long').optional(),
-  password: z.string().min(8, 'account.password-too-short').max(256, 'account.password-too-long'),
+  password: z.string(), // see password-rules.ts
 });
 
 export type AccountInput = z.input<typeof accountInput>;
@@ -69,6 +76,7 @@ export async function addAccount(
     throw accountError(field, parsed.error);
   }
   const { email, name, password } = parsed.data;
+  await assertPassword(password, { email, name });
   const passwordHash = await hashPassword(password);
   const data = { id: randomUUID(), email, name: name || null, passwordHash, admin: options.admin };
   try {
@@ -111,6 +119,30 @@ export async function authenticate(
   const account = await findAccountByEmail(prisma, email);
   const stored =
     account?.passwordHash ?? (await (nobodysHash ??= hashPassword('nobody has this password')));
-  const matches = await verifyPassword(stored, password.slice(0, 256));
-  return account?.passwordHash && account.lockedAt === null && matches ? account : undefined;
+  // What is too long for a password is nobody's; that, too, takes as long.
+  const isTooLong = passwordLength(password) > LONGEST;
+  const matches = (await verifyPassword(stored, isTooLong ? '' : password)) && !isTooLong;
+  if (!account?.passwordHash || account.lockedAt !== null || !matches) return undefined;
+  await raiseHash(prisma, account, password);
+  return account;
+}
+
+/**
+ * Hashes a password that was just right once more, when it was hashed with less than passwords are hashed with now.
+ * Only what was verified is replaced: a password that was changed meanwhile stays.
+ */
+export async function raiseHash(
+  prisma: PrismaClient,
+  { id, passwordHash }: Pick<Account, 'id' | 'passwordHash'>,
+  password: string,
+): Promise<void> {
+  if (!passwordHash || !isWeaker(passwordHash)) return;
+  const raised = await hashPassword(password);
+  await prisma.account.updateMany({ where: { id, passwordHash }, data: { passwordHash: raised } });
+}
+
+/** @throws {AccountError} when a person cannot have this password */
+export async function assertPassword(password: string, owner: Owner): Promise<void> {
+  const problem = await passwordProblem(password, owner);
+  if (problem) throw new AccountError('password', problem, { min: SHORTEST, max: LONGEST });
 }

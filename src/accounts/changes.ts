@@ -3,7 +3,8 @@
 import type { Prisma } from '../generated/client.ts';
 import { type Ending, type Origin, endSessions, revokeAccount } from '../storage/revocation.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
-import { accountError, accountInput } from './accounts.ts';
+import { assertPassword } from './accounts.ts';
+import { type Factors, factorsOf } from './factors.ts';
 import { hashPassword } from './hashing.ts';
 
 export interface ChangeParts {
@@ -25,9 +26,9 @@ export async function changePassword(
   id: string,
   password: string,
 ): Promise<number> {
-  const parsed = accountInput.shape.password.safeParse(password);
-  if (!parsed.success) throw accountError('password', parsed.error);
-  const passwordHash = await hashPassword(parsed.data);
+  const { email, name } = await parts.storage.prisma.account.findUniqueOrThrow({ where: { id } });
+  await assertPassword(password, { email, name });
+  const passwordHash = await hashPassword(password);
   return change(parts, id, 'password_changed', (database) =>
     database.account.update({ where: { id }, data: { passwordHash } }),
   );
@@ -59,6 +60,37 @@ export function signOutEverywhere(
     const ended = await revokeAccount(database, id, { reason, now, origin });
     await endSessions(database, id);
     return ended;
+  });
+}
+
+/**
+ * Takes every factor from an account but its password, for who has lost them all, and ends its browser sessions.
+ *
+ * @returns what there was
+ */
+export function resetFactors(
+  { storage, origin }: Omit<ChangeParts, 'config'>,
+  id: string,
+): Promise<Factors> {
+  const now = storage.now();
+  return storage.prisma.$transaction(async (database) => {
+    const had = await factorsOf(database, id);
+    await database.passkey.deleteMany({ where: { accountId: id } });
+    await database.totp.deleteMany({ where: { accountId: id } });
+    await database.recoveryCode.deleteMany({ where: { accountId: id } });
+    await database.account.update({ where: { id }, data: { signedOutAt: now } });
+    await endSessions(database, id);
+    await database.auditEvent.create({
+      data: {
+        at: now,
+        type: 'factors.reset',
+        accountId: id,
+        ip: origin.ip ?? null,
+        userAgent: origin.userAgent ?? null,
+        detail: { passkeys: had.passkeys, totp: had.totp },
+      },
+    });
+    return had;
   });
 }
 

@@ -3,21 +3,35 @@
 // which step back behind whatever else wants a core. So a storm of sign-ins does not hold up everything else.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { normalizedPassword } from './password-rules.ts';
 
 /** What a thread is asked, and what it answers. */
 export type Question = { readonly password: string; readonly stored?: string };
 export type Answer = { readonly value: string | boolean } | { readonly error: unknown };
 
+const PARAMETERS = { m: 19_456, t: 2, p: 1 }; // a test holds the library to them
 const THREADS = Math.max(1, availableParallelism() - 1);
 const IDLE = 10_000; // milliseconds after which a thread that has nothing to do ends
 
 /** @returns in PHC string format */
 export async function hashPassword(password: string): Promise<string> {
-  return (await ask({ password })) as string;
+  return (await ask({ password: normalizedPassword(password) })) as string;
 }
 
 export async function verifyPassword(stored: string, password: string): Promise<boolean> {
-  return (await ask({ password, stored })) as boolean;
+  const normalized = normalizedPassword(password);
+  if (await ask({ password: normalized, stored })) return true;
+  // Hashed before passwords were normalised.
+  return normalized !== password && ((await ask({ password, stored })) as boolean);
+}
+
+/** Whether a hash was made with less than passwords are hashed with now, and with nothing that is more. */
+export function isWeaker(stored: string): boolean {
+  const parameters = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/.exec(stored);
+  if (!parameters) return true; // another algorithm
+  const [m, t, p] = parameters.slice(1).map(Number) as [number, number, number];
+  const isMore = m > PARAMETERS.m || t > PARAMETERS.t || p > PARAMETERS.p;
+  return !isMore && (m < PARAMETERS.m || t < PARAMETERS.t || p < PARAMETERS.p);
 }
 
 interface Waiting {

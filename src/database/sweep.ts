@@ -24,6 +24,7 @@ export interface Backlog {
   readonly deliveries: number;
   readonly families: number;
   readonly events: number;
+  readonly attempts: number;
 }
 
 /** Sweeps every minute, until stopped. */
@@ -53,9 +54,9 @@ export function startSweeping(
  */
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<number> {
   let total = 0;
-  for (const { table, expired } of expiries(parts)) {
+  for (const expiry of expiries(parts)) {
     for (let deleted = BATCH; deleted === BATCH && !signal?.aborted;) {
-      deleted = await deleteBatch(parts.prisma, table, expired);
+      deleted = await deleteBatch(parts.prisma, expiry);
       total += deleted;
       if (deleted === BATCH) await pause(REST);
     }
@@ -72,11 +73,19 @@ export async function backlog(parts: SweepParts): Promise<Backlog> {
       return Number(row?.count ?? 0);
     }),
   );
-  const [artifacts = 0, grants = 0, deliveries = 0, families = 0, events = 0] = counts;
-  return { artifacts, grants, deliveries, families, events };
+  const [artifacts = 0, grants = 0, deliveries = 0, families = 0, events = 0, attempts = 0] =
+    counts;
+  return { artifacts, grants, deliveries, families, events, attempts };
 }
 
-function expiries({ now, retention }: SweepParts): { table: Prisma.Sql; expired: Prisma.Sql }[] {
+interface Expiry {
+  readonly table: Prisma.Sql;
+  readonly expired: Prisma.Sql;
+  /** The column that a row is deleted by; not set: its id. */
+  readonly key?: Prisma.Sql;
+}
+
+function expiries({ now, retention }: SweepParts): Expiry[] {
   const expired = new Date(now().getTime() - LEEWAY);
   const explained = new Date(now().getTime() - retention * 1000);
   return [
@@ -89,20 +98,24 @@ function expiries({ now, retention }: SweepParts): { table: Prisma.Sql; expired:
       table: Prisma.sql`audit_event`,
       expired: Prisma.sql`at < ${explained} AND NOT EXISTS (SELECT FROM refresh_family f WHERE f.id = family_id)`,
     },
+    {
+      table: Prisma.sql`attempt`,
+      expired: Prisma.sql`expire < ${expired.getTime()}`,
+      key: Prisma.sql`key`,
+    },
   ];
 }
 
 function deleteBatch(
   prisma: PrismaClient,
-  table: Prisma.Sql,
-  expired: Prisma.Sql,
+  { table, expired, key = Prisma.sql`id` }: Expiry,
 ): Promise<number> {
   return prisma.$transaction(async (database) => {
     const [lock] = await database.$queryRaw<{ mine: boolean }[]>`
       SELECT pg_try_advisory_xact_lock(${SWEEPING}) AS mine`;
     if (!lock?.mine) return 0;
     return database.$executeRaw`
-      DELETE FROM ${table} WHERE id IN (
-        SELECT id FROM ${table} WHERE ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;
+      DELETE FROM ${table} WHERE ${key} IN (
+        SELECT ${key} FROM ${table} WHERE ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;
   });
 }

@@ -7,7 +7,7 @@ import type { Keyring } from './keyring.ts';
 export async function installationSecret(
   prisma: PrismaClient,
   keyring: Keyring,
-  name: 'pairwise',
+  name: 'pairwise' | 'recovery',
 ): Promise<Buffer> {
   const sealed = keyring.seal(secretContext(name), randomBytes(32).toString('base64url'));
   await prisma.installationSecret.createMany({ data: [{ name, sealed }], skipDuplicates: true });

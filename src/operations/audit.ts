@@ -6,6 +6,15 @@ export interface AuditEvent {
   readonly type:
     | 'sign_in'
     | 'sign_in.failed'
+    | 'sign_in.limited'
+    | 'second_factor.failed'
+    | 'passkey.added'
+    | 'passkey.removed'
+    | 'totp.added'
+    | 'totp.removed'
+    | 'recovery_codes.made'
+    | 'recovery_codes.used'
+    | 'factors.reset'
     | 'consent'
     | 'token.exchanged'
     | 'account.added'
@@ -26,7 +35,7 @@ export interface AuditEvent {
 
 /** @param source whoever caused it: a request, or the command line as `{}` */
 export async function audit(
-  prisma: PrismaClient,
+  prisma: Pick<PrismaClient, 'auditEvent'>,
   source: { ip?: string; get?(header: string): string },
   event: AuditEvent,
 ): Promise<void> {

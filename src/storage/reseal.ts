@@ -18,6 +18,7 @@ export interface Resealed {
   client_secrets: number;
   artifacts: number;
   deliveries: number;
+  one_time_codes: number;
 }
 
 /** @throws SealError when something was sealed under a secret that is not listed any more */
@@ -28,6 +29,7 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
     client_secrets: 0,
     artifacts: 0,
     deliveries: 0,
+    one_time_codes: 0,
   };
   for (const { kid, sealed } of await prisma.signingKey.findMany()) {
     const anew = keyring.reseal(signingKeyContext(kid), sealed);
@@ -63,6 +65,14 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
       await prisma.delivery.updateMany({ where, data: { sealed: anew } })
     ).count;
   }
+  for (const { accountId, sealed } of await prisma.totp.findMany()) {
+    const anew = keyring.reseal(totpContext(accountId), sealed);
+    if (!anew) continue;
+    const where = { accountId, sealed };
+    counts.one_time_codes += (
+      await prisma.totp.updateMany({ where, data: { sealed: anew } })
+    ).count;
+  }
   for (let after: Uint8Array<ArrayBuffer> | undefined; ;) {
     // Past the last one seen, which may be gone by now.
     const rows: Pick<Artifact, 'id' | 'model' | 'sealed'>[] = await prisma.$queryRaw`
@@ -79,4 +89,9 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
     after = rows.at(-1)?.id;
     if (rows.length < BATCH) return counts;
   }
+}
+
+/** The identity of a secret for one-time codes, under which it is sealed. */
+export function totpContext(accountId: string): string {
+  return `totp ${accountId}`;
 }

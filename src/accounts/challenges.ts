@@ -1,0 +1,53 @@
+// Challenges of WebAuthn (§13.4.3): random, for one purpose and one browser session or interaction, good for five
+// minutes and for one answer. None is stored: each carries its end and a MAC, and only a spent one is remembered.
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { isFirstUse } from '../storage/replay.ts';
+import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { FactorError } from './factors.ts';
+
+const LIFE = 300; // seconds
+const HEAD = 20; // 16 random bytes, and the end in 4
+
+/** What a challenge is for. */
+export interface Purpose {
+  readonly kind: 'registration' | 'authentication';
+  /** The interaction, or the browser's session, that it was given to. */
+  readonly binding: string;
+}
+
+export function createChallenge(
+  { keyring, now }: Storage,
+  purpose: Purpose,
+): Uint8Array<ArrayBuffer> {
+  const head = Buffer.concat([randomBytes(HEAD - 4), Buffer.alloc(4)]);
+  head.writeUInt32BE(epoch(now()) + LIFE, HEAD - 4);
+  const [mac] = keyring.macs('webauthn', signed(purpose, head));
+  return new Uint8Array(Buffer.concat([head, mac]));
+}
+
+/**
+ * Takes a challenge that came back. Within a unit of work.
+ *
+ * @throws {FactorError} when it was made for something else, is too old, or was taken before
+ */
+export async function spendChallenge(
+  { keyring, now }: Storage,
+  purpose: Purpose,
+  challenge: string,
+): Promise<void> {
+  const given = Buffer.from(challenge, 'base64url');
+  const head = given.subarray(0, HEAD);
+  const mac = given.subarray(HEAD);
+  const isOurs = keyring
+    .macs('webauthn', signed(purpose, head))
+    .some((one) => one.length === mac.length && timingSafeEqual(one, mac));
+  if (!isOurs) throw new FactorError('factor.passkey-refused');
+  const end = head.readUInt32BE(HEAD - 4);
+  if (end <= epoch(now())) throw new FactorError('factor.too-late');
+  if (!(await isFirstUse('webauthn', given.toString('base64url'), end)))
+    throw new FactorError('factor.too-late');
+}
+
+function signed({ kind, binding }: Purpose, head: Buffer): string {
+  return JSON.stringify([kind, binding, head.toString('base64url')]);
+}

@@ -1,0 +1,266 @@
+// Passkeys (WebAuthn): added to an account, and signed in with. A credential belongs to one account; alone it is enough
+// only when the device has verified its user; one whose counter goes back may have been copied and is refused.
+import {
+  type AuthenticationResponseJSON,
+  type PublicKeyCredentialCreationOptionsJSON,
+  type PublicKeyCredentialRequestOptionsJSON,
+  type RegistrationResponseJSON,
+  generateAuthenticationOptions,
+  generateRegistrationOptions,
+  verifyAuthenticationResponse,
+  verifyRegistrationResponse,
+} from '@simplewebauthn/server';
+import { errors } from 'oidc-provider';
+import type { Account, Passkey, Prisma } from '../generated/client.ts';
+import { audit } from '../operations/audit.ts';
+import { answered, isTaken } from '../storage/errors.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import { authenticatorName } from './authenticator-names.ts';
+import { createChallenge, spendChallenge } from './challenges.ts';
+import { FactorError, type FactorParts } from './factors.ts';
+
+export interface PasskeyParts extends FactorParts {
+  readonly storage: Storage;
+  readonly config: { readonly issuer: string };
+}
+
+const MOST = 20; // passkeys of one person
+const LONGEST_NAME = 100;
+
+/** A person's passkeys, the oldest first. */
+export function listPasskeys(
+  { storage }: Pick<PasskeyParts, 'storage'>,
+  accountId: string,
+): Promise<Passkey[]> {
+  return storage.prisma.passkey.findMany({ where: { accountId }, orderBy: { createdAt: 'asc' } });
+}
+
+/**
+ * What the browser is given to make a passkey with.
+ *
+ * @param binding whom the answer is taken from: the session of the page
+ */
+export async function registrationOptions(
+  { storage, config }: Pick<PasskeyParts, 'storage' | 'config'>,
+  account: Pick<Account, 'id' | 'email' | 'name'>,
+  binding: string,
+): Promise<PublicKeyCredentialCreationOptionsJSON> {
+  const existing = await listPasskeys({ storage }, account.id);
+  return generateRegistrationOptions({
+    rpName: new URL(config.issuer).host,
+    rpID: new URL(config.issuer).hostname,
+    userID: new TextEncoder().encode(account.id),
+    userName: account.email,
+    userDisplayName: account.name ?? account.email,
+    challenge: createChallenge(storage, { kind: 'registration', binding }),
+    excludeCredentials: existing.map(({ id, transports }) => ({ id, transports })),
+    // Found without a name being typed; verifying its user is not asked of a key that is to be a second factor.
+    authenticatorSelection: { residentKey: 'required', userVerification: 'preferred' },
+  });
+}
+
+/**
+ * Adds the passkey that the browser has made. Within a unit of work.
+ *
+ * @param answer its `response` is what the browser gave, as JSON; without a `name` it is called after its authenticator
+ * @throws {FactorError} when it is not accepted
+ */
+export async function addPasskey(
+  parts: PasskeyParts,
+  accountId: string,
+  answer: { readonly binding: string; readonly response: unknown; readonly name?: string },
+): Promise<Passkey> {
+  const { storage, source } = parts;
+  const { origin, hostname } = new URL(parts.config.issuer);
+  const verified = await refusedUnless(() =>
+    verifyRegistrationResponse({
+      response: answer.response as RegistrationResponseJSON,
+      expectedChallenge: challengeOf(storage, 'registration', answer.binding),
+      expectedOrigin: origin,
+      expectedRPID: hostname,
+      expectedType: 'webauthn.create',
+      requireUserVerification: false,
+    }),
+  );
+  if (!verified.verified) throw new FactorError('factor.passkey-refused');
+  const { credential, credentialDeviceType, aaguid } = verified.registrationInfo;
+  const name = nameOf(answer.name) ?? authenticatorName(aaguid, source.get?.('user-agent') ?? '');
+  const data = {
+    id: credential.id,
+    accountId,
+    publicKey: new Uint8Array(credential.publicKey),
+    counter: credential.counter,
+    transports: transportsOf(credential.transports),
+    synced: credentialDeviceType === 'multiDevice',
+    name,
+    createdAt: storage.now(),
+  };
+  try {
+    return await storage.prisma.$transaction(async (database) => {
+      // One at a time for a person, so that they are counted right.
+      await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
+      if ((await database.passkey.count({ where: { accountId } })) >= MOST)
+        throw new FactorError('factor.too-many-passkeys');
+      const passkey = await database.passkey.create({ data });
+      await audit(database, source, { type: 'passkey.added', accountId, detail: { name } });
+      await parts.also?.(database);
+      return passkey;
+    });
+  } catch (error) {
+    if (isTaken(error)) throw new FactorError('factor.passkey-taken');
+    throw error;
+  }
+}
+
+/** @returns whether the person has such a passkey */
+export async function renamePasskey(
+  { storage }: Pick<PasskeyParts, 'storage'>,
+  accountId: string,
+  id: string,
+  name: string,
+): Promise<boolean> {
+  const given = nameOf(name);
+  if (given === undefined) throw new FactorError('factor.name-missing');
+  const { count } = await storage.prisma.passkey.updateMany({
+    where: { id, accountId },
+    data: { name: given },
+  });
+  return count === 1;
+}
+
+/** @returns whether the person had such a passkey */
+export function removePasskey(parts: FactorParts, accountId: string, id: string): Promise<boolean> {
+  return parts.storage.prisma.$transaction(async (database) => {
+    const found = await database.passkey.findFirst({ where: { id, accountId } });
+    const { count } = await database.passkey.deleteMany({ where: { id, accountId } });
+    if (!found || count === 0) return false;
+    const detail = { name: found.name };
+    await audit(database, parts.source, { type: 'passkey.removed', accountId, detail });
+    await parts.also?.(database);
+    return true;
+  });
+}
+
+/**
+ * What the browser is given to sign somebody in with.
+ *
+ * @param accountId whose passkeys are asked for, once the person is known; else any that the browser finds
+ */
+export async function authenticationOptions(
+  { storage, config }: Pick<PasskeyParts, 'storage' | 'config'>,
+  { binding, accountId }: { readonly binding: string; readonly accountId?: string | undefined },
+): Promise<PublicKeyCredentialRequestOptionsJSON> {
+  const allowed = accountId === undefined ? [] : await listPasskeys({ storage }, accountId);
+  return generateAuthenticationOptions({
+    rpID: new URL(config.issuer).hostname,
+    challenge: createChallenge(storage, { kind: 'authentication', binding }),
+    allowCredentials: allowed.map(({ id, transports }) => ({ id, transports })),
+    userVerification: accountId === undefined ? 'required' : 'preferred',
+  });
+}
+
+export interface PasskeySignIn {
+  readonly account: Account;
+  readonly passkey: Passkey;
+  /** What it is worth (RFC 8176). */
+  readonly amr: string[];
+}
+
+/**
+ * Verifies what the browser answered. Within a unit of work.
+ *
+ * @param answer with an `accountId` it is the second factor of this account, else the only one
+ * @throws {FactorError} when it is not accepted
+ */
+export async function verifyPasskey(
+  { storage, config, source }: PasskeyParts,
+  answer: {
+    readonly binding: string;
+    readonly response: unknown;
+    readonly accountId?: string | undefined;
+  },
+): Promise<PasskeySignIn> {
+  const { prisma, now } = storage;
+  const { origin, hostname } = new URL(config.issuer);
+  const response = answer.response as AuthenticationResponseJSON;
+  const id = (response as { id?: unknown } | null)?.id;
+  const found = await answered(() =>
+    prisma.passkey.findUnique({
+      where: { id: typeof id === 'string' ? id : '' },
+      include: { account: true },
+    }),
+  );
+  if (!found || found.account.lockedAt) throw new FactorError('factor.passkey-unknown');
+  const { account, ...passkey } = found;
+  const isSecond = answer.accountId !== undefined;
+  if (isSecond && account.id !== answer.accountId) throw new FactorError('factor.passkey-unknown');
+
+  const { verified, authenticationInfo } = await refusedUnless(() =>
+    verifyAuthenticationResponse({
+      response,
+      expectedChallenge: challengeOf(storage, 'authentication', answer.binding),
+      expectedOrigin: origin,
+      expectedRPID: hostname,
+      expectedType: 'webauthn.get',
+      requireUserVerification: !isSecond,
+      // The counter is compared below, where two answers at once meet.
+      credential: { id: passkey.id, publicKey: passkey.publicKey, counter: 0 },
+    }),
+  );
+  if (!verified) throw new FactorError('factor.passkey-refused');
+  // §7.2, step 6: who was not known before is whom the credential names.
+  const handle = Buffer.from(response.response.userHandle ?? '', 'base64url').toString();
+  if (handle !== account.id && !(isSecond && handle === ''))
+    throw new FactorError('factor.passkey-refused');
+
+  // §7.2, step 22: a counter only rises, where there is one at all.
+  const counter = BigInt(authenticationInfo.newCounter);
+  const where: Prisma.PasskeyWhereInput = {
+    id: passkey.id,
+    counter: counter === 0n ? 0n : { lt: counter },
+  };
+  const data = { counter, lastUsedAt: now() };
+  const { count } = await answered(() => prisma.passkey.updateMany({ where, data }));
+  if (count === 0) {
+    const detail = { method: 'passkey', reason: 'counter', name: passkey.name };
+    await audit(prisma, source, { type: 'second_factor.failed', accountId: account.id, detail });
+    throw new FactorError('factor.passkey-refused');
+  }
+  const amr = [passkey.synced ? 'swk' : 'hwk'];
+  if (authenticationInfo.userVerified) amr.push('mfa');
+  return { account, passkey, amr };
+}
+
+function challengeOf(
+  storage: Storage,
+  kind: 'registration' | 'authentication',
+  binding: string,
+): (challenge: string) => Promise<boolean> {
+  return async (challenge) => {
+    await spendChallenge(storage, { kind, binding }, challenge);
+    return true;
+  };
+}
+
+// The library says why it refuses with plain errors.
+async function refusedUnless<T>(verify: () => Promise<T>): Promise<T> {
+  try {
+    return await verify();
+  } catch (cause) {
+    if (cause instanceof FactorError || cause instanceof errors.OIDCProviderError) throw cause;
+    throw new FactorError('factor.passkey-refused', { cause });
+  }
+}
+
+function nameOf(name: string | undefined): string | undefined {
+  const trimmed = Array.from((name ?? '').trim())
+    .slice(0, LONGEST_NAME)
+    .join('');
+  return trimmed === '' ? undefined : trimmed;
+}
+
+// What the browser says of how the authenticator is reached comes back to it; nothing else is kept.
+function transportsOf(transports: unknown): string[] {
+  const known = ['ble', 'cable', 'hybrid', 'internal', 'nfc', 'smart-card', 'usb'];
+  return Array.isArray(transports) ? known.filter((one) => transports.includes(one)) : [];
+}

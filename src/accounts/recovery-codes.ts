@@ -1,0 +1,89 @@
+// Recovery codes, for who has lost the second factor: ten, made anew together, shown once, each good once. What is kept
+// is a keyed hash of the account and the code; its key outlives every SYMBOLON_SECRET, since codes lie in drawers for
+// years.
+import { createHmac, randomBytes } from 'node:crypto';
+import type { PrismaClient } from '../generated/client.ts';
+import { installationSecret } from '../keys/installation-secrets.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { audit } from '../operations/audit.ts';
+import { answered } from '../storage/errors.ts';
+import type { FactorParts } from './factors.ts';
+
+const COUNT = 10;
+const LENGTH = 16; // characters of 5 bits: 80 bits
+const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'; // Crockford's base 32: nothing that looks like another
+
+export interface RecoveryParts extends FactorParts {
+  readonly storage: FactorParts['storage'] & { readonly keyring: Keyring };
+}
+
+/** Makes ten codes; the ones before are worth nothing any more. @returns them, for the one time that they are shown */
+export async function makeRecoveryCodes(
+  parts: RecoveryParts,
+  accountId: string,
+): Promise<string[]> {
+  const { prisma, keyring } = parts.storage;
+  const key = await keyOf(prisma, keyring);
+  const codes = Array.from({ length: COUNT }, randomCode);
+  await prisma.$transaction(async (database) => {
+    await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
+    await database.recoveryCode.deleteMany({ where: { accountId } });
+    await database.recoveryCode.createMany({
+      data: codes.map((code) => ({ id: hashOf(key, accountId, code), accountId })),
+    });
+    await audit(database, parts.source, { type: 'recovery_codes.made', accountId });
+    await parts.also?.(database);
+  });
+  return codes.map((code) => code.match(/.{4}/g)?.join('-') ?? code);
+}
+
+/** Takes a code. @returns whether it was one of the person's that was not used before */
+export async function useRecoveryCode(
+  parts: RecoveryParts,
+  accountId: string,
+  typed: string,
+): Promise<boolean> {
+  const { prisma, keyring, now } = parts.storage;
+  const code = normalized(typed);
+  if (code.length !== LENGTH) return false;
+  return answered(async () => {
+    const id = hashOf(await keyOf(prisma, keyring), accountId, code);
+    return prisma.$transaction(async (database) => {
+      const { count } = await database.recoveryCode.updateMany({
+        where: { id, accountId, usedAt: null },
+        data: { usedAt: now() },
+      });
+      if (count === 0) return false;
+      const left = await database.recoveryCode.count({ where: { accountId, usedAt: null } });
+      await audit(database, parts.source, {
+        type: 'recovery_codes.used',
+        accountId,
+        detail: { left },
+      });
+      await parts.also?.(database);
+      return true;
+    });
+  });
+}
+
+/** Whether what was typed can be a recovery code at all, and no code of an app. */
+export function looksLikeRecoveryCode(typed: string): boolean {
+  return normalized(typed).length > 8;
+}
+
+function keyOf(prisma: PrismaClient, keyring: Keyring): Promise<Buffer> {
+  return installationSecret(prisma, keyring, 'recovery');
+}
+
+function hashOf(key: Buffer, accountId: string, code: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(createHmac('sha256', key).update(`${accountId} ${code}`).digest());
+}
+
+function randomCode(): string {
+  return [...randomBytes(LENGTH)].map((byte) => alphabet[byte % alphabet.length]).join('');
+}
+
+// As Crockford reads it: in any case, with o for 0, i and l for 1.
+function normalized(typed: string): string {
+  return typed.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1');
+}

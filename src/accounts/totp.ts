@@ -1,0 +1,133 @@
+// One-time codes of an app (TOTP, RFC 6238): six digits, every 30 seconds, with one step of either side for clocks that
+// differ. Each step is good for one code (§5.2), however many processes are asked at once.
+import { Secret, TOTP } from 'otpauth';
+import { renderSVG } from 'uqr';
+import type { Account, Prisma } from '../generated/client.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { audit } from '../operations/audit.ts';
+import { answered } from '../storage/errors.ts';
+import { totpContext } from '../storage/reseal.ts';
+import { FactorError, type FactorParts } from './factors.ts';
+
+const PERIOD = 30; // seconds
+const WINDOW = 1; // steps on either side
+const UNCONFIRMED = 3_600_000; // milliseconds that a secret waits for its first code
+
+export interface TotpParts extends FactorParts {
+  readonly storage: FactorParts['storage'] & { readonly keyring: Keyring };
+  readonly config: { readonly issuer: string };
+}
+
+/** What an app is set up with. */
+export interface TotpSetup {
+  /** Base32, for who types it. */
+  readonly secret: string;
+  /** `otpauth://totp/…`, for an app on the same device. */
+  readonly uri: string;
+  /** The same as a QR code: an SVG image, black on white. */
+  readonly qr: string;
+}
+
+/**
+ * Gives the secret that an app is set up with. It counts for nothing until {@link confirmTotp} has seen a code; asked
+ * for again within an hour, it is the same one.
+ *
+ * @throws {FactorError} when the person has an app already
+ */
+export async function beginTotp(
+  { storage, config }: Pick<TotpParts, 'storage' | 'config'>,
+  account: Pick<Account, 'id' | 'email'>,
+): Promise<TotpSetup> {
+  const { prisma, keyring, now } = storage;
+  const { id: accountId } = account;
+  const sealed = keyring.seal(totpContext(accountId), new Secret({ size: 20 }).base32);
+  const old = new Date(now().getTime() - UNCONFIRMED);
+  await prisma.totp.deleteMany({ where: { accountId, confirmedAt: null, createdAt: { lt: old } } });
+  await prisma.totp.createMany({
+    data: [{ accountId, sealed, createdAt: now() }],
+    skipDuplicates: true,
+  });
+  const row = await prisma.totp.findUniqueOrThrow({ where: { accountId } });
+  if (row.confirmedAt) throw new FactorError('factor.totp-exists');
+  const secret = keyring.unseal(totpContext(accountId), row.sealed);
+  const issuer = new URL(config.issuer).host;
+  const uri = new TOTP({
+    issuer,
+    label: account.email,
+    secret: Secret.fromBase32(secret),
+  }).toString();
+  return { secret, uri, qr: renderSVG(uri, { ecc: 'M', border: 4 }) };
+}
+
+/**
+ * The first code that the app shows: from now on it is a factor.
+ *
+ * @throws {FactorError} when the code is wrong, or there is nothing to confirm
+ */
+export async function confirmTotp(
+  parts: TotpParts,
+  accountId: string,
+  code: string,
+): Promise<void> {
+  const { prisma, now } = parts.storage;
+  const row = await prisma.totp.findUnique({ where: { accountId } });
+  if (!row || row.confirmedAt) throw new FactorError('factor.totp-not-begun');
+  const step = stepOf(parts, row, code);
+  if (step === undefined) throw new FactorError('factor.code-wrong');
+  await prisma.$transaction(async (database) => {
+    const { count } = await database.totp.updateMany({
+      where: { accountId, confirmedAt: null, sealed: row.sealed },
+      data: { confirmedAt: now(), lastStep: step },
+    });
+    if (count === 0) throw new FactorError('factor.totp-not-begun'); // begun anew, or confirmed meanwhile
+    await audit(database, parts.source, { type: 'totp.added', accountId });
+    await parts.also?.(database);
+  });
+}
+
+/** Takes a code of the person's app. @returns whether it is right and was not used before */
+export async function verifyTotp(
+  parts: Pick<TotpParts, 'storage'>,
+  accountId: string,
+  code: string,
+): Promise<boolean> {
+  const { prisma } = parts.storage;
+  const row = await answered(() => prisma.totp.findUnique({ where: { accountId } }));
+  if (!row?.confirmedAt) return false;
+  const step = stepOf(parts, row, code);
+  if (step === undefined) return false;
+  const { count } = await answered(() =>
+    prisma.totp.updateMany({
+      where: { accountId, sealed: row.sealed, lastStep: { lt: step } },
+      data: { lastStep: step },
+    }),
+  );
+  return count === 1;
+}
+
+/** @returns whether the person had an app */
+export function removeTotp(parts: FactorParts, accountId: string): Promise<boolean> {
+  return parts.storage.prisma.$transaction(async (database) => {
+    const { count } = await database.totp.deleteMany({ where: { accountId } });
+    if (count === 0) return false;
+    await audit(database, parts.source, { type: 'totp.removed', accountId });
+    await parts.also?.(database);
+    return true;
+  });
+}
+
+// The step that a code belongs to; nothing when it belongs to none that is near.
+function stepOf(
+  { storage: { keyring, now } }: Pick<TotpParts, 'storage'>,
+  { accountId, sealed }: Prisma.TotpGetPayload<object>,
+  code: string,
+): bigint | undefined {
+  const token = code.replace(/\s/g, '');
+  if (!/^\d{6}$/.test(token)) return undefined;
+  const timestamp = now().getTime();
+  const totp = new TOTP({
+    secret: Secret.fromBase32(keyring.unseal(totpContext(accountId), sealed)),
+  });
+  const delta = totp.validate({ token, timestamp, window: WINDOW });
+  return delta === null ? undefined : BigInt(TOTP.counter({ period: PERIOD, timestamp }) + delta);
+}

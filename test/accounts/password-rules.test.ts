@@ -1,0 +1,120 @@
+// What a password may be, and that hashes become stronger without anybody losing a password.
+import { hash } from '@node-rs/argon2';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { addAccount, authenticate, raiseHash } from '../../src/accounts/accounts.ts';
+import { changePassword } from '../../src/accounts/changes.ts';
+import { isWeaker, verifyPassword } from '../../src/accounts/hashing.ts';
+import { passwordProblem } from '../../src/accounts/password-rules.ts';
+import { commandLine } from '../../src/storage/revocation.ts';
+import { type TestProvider, person, startProvider } from '../support/provider.ts';
+
+const ada = { email: 'ada.lovelace@example.com', name: 'Ada Lovelace' };
+
+test.each([
+  ['1234567', 'account.password-too-short'],
+  ['🔑🔑🔑🔑🔑🔑🔑', 'account.password-too-short'],
+  ['🔑🗝️🔒🔓🚪🏠🪟🧱', undefined],
+  ['x'.repeat(257), 'account.password-too-long'],
+  ['🔑'.repeat(256), undefined],
+  ['password', 'account.password-common'],
+  ['PassWord1', 'account.password-common'],
+  ['qwertyuiop', 'account.password-common'],
+  ['adalovelace', 'account.password-personal'],
+  ['Ada-Lovelace-1815', 'account.password-personal'],
+  ['lovelace1815', 'account.password-personal'],
+  ['ADA.LOVELACE@EXAMPLE.COM', 'account.password-personal'],
+  ['example-ada', 'account.password-personal'],
+  ['Lovelace wrote the first program', undefined],
+  ['correct horse battery', undefined],
+  [' '.repeat(7) + '!', undefined],
+])('%j: %s', async (password, problem) => {
+  expect(await passwordProblem(password, ada)).toBe(problem);
+});
+
+test('a name of two letters is no reason', async () => {
+  const owner = { email: 'x@y.zz', name: 'Li Bo' };
+  expect(await passwordProblem('libo libo boli', owner)).toBeUndefined();
+});
+
+describe('wherever a password is set', () => {
+  let provider: TestProvider;
+  beforeAll(async () => {
+    provider = await startProvider();
+  });
+  afterAll(() => provider.close());
+
+  test('the rules hold', async () => {
+    const { prisma } = provider.storage;
+    for (const password of ['password', 'grace-hopper']) {
+      const input = { email: 'grace@example.com', name: 'Grace Hopper', password };
+      await expect(addAccount(prisma, input, { admin: false })).rejects.toMatchObject({
+        name: 'AccountError',
+        field: 'password',
+      });
+      const parts = { storage: provider.storage, config: provider.config, origin: commandLine };
+      await expect(
+        changePassword(parts, provider.accountId, password.replace('grace-hopper', 'lovelace1')),
+      ).rejects.toMatchObject({ name: 'AccountError', field: 'password' });
+    }
+  });
+
+  test('the same password counts however it was composed, and one hashed as it was typed too', async () => {
+    const { prisma } = provider.storage;
+    const composed = 'Größe über alles';
+    await addAccount(
+      prisma,
+      { email: 'nfc@example.com', password: composed.normalize('NFD') },
+      { admin: false },
+    );
+    expect(await authenticate(prisma, 'nfc@example.com', composed)).toBeDefined();
+    expect(await authenticate(prisma, 'nfc@example.com', composed.normalize('NFD'))).toBeDefined();
+    await prisma.account.update({
+      where: { email: 'nfc@example.com' },
+      data: { passwordHash: await hash(composed.normalize('NFD')) },
+    });
+    expect(await authenticate(prisma, 'nfc@example.com', composed.normalize('NFD'))).toBeDefined();
+  });
+
+  test('what follows the 256th character is not ignored', async () => {
+    const { prisma } = provider.storage;
+    const longest = 'abcdefgh'.repeat(32);
+    await addAccount(prisma, { email: 'long@example.com', password: longest }, { admin: false });
+    expect(await authenticate(prisma, 'long@example.com', longest)).toBeDefined();
+    expect(await authenticate(prisma, 'long@example.com', `${longest}x`)).toBeUndefined();
+  });
+
+  test('a weaker hash is raised by a sign-in, a stronger one stays', async () => {
+    const { prisma } = provider.storage;
+    const weak = await hash(person.password, { memoryCost: 8192, timeCost: 1, parallelism: 1 });
+    const strong = await hash(person.password, { memoryCost: 32_768, timeCost: 1 });
+    expect([weak, strong].map(isWeaker)).toEqual([true, false]);
+    const where = { email: person.email };
+    const stored = async () => (await prisma.account.findUniqueOrThrow({ where })).passwordHash;
+
+    await prisma.account.update({ where, data: { passwordHash: weak } });
+    expect(await authenticate(prisma, person.email, 'wrong password')).toBeUndefined();
+    expect(await stored()).toBe(weak);
+    expect(await authenticate(prisma, person.email, person.password)).toBeDefined();
+    const raised = await stored();
+    expect(raised).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+    expect(await verifyPassword(raised ?? '', person.password)).toBe(true);
+    expect(await authenticate(prisma, person.email, person.password)).toBeDefined();
+    expect(await stored()).toBe(raised);
+
+    await prisma.account.update({ where, data: { passwordHash: strong } });
+    expect(await authenticate(prisma, person.email, person.password)).toBeDefined();
+    expect(await stored()).toBe(strong);
+  });
+
+  test('a password that is changed while a hash is being raised stays changed', async () => {
+    const { prisma } = provider.storage;
+    const weak = await hash(person.password, { memoryCost: 8192, timeCost: 1, parallelism: 1 });
+    const where = { email: person.email };
+    const before = await prisma.account.update({ where, data: { passwordHash: weak } });
+    const parts = { storage: provider.storage, config: provider.config, origin: commandLine };
+    await changePassword(parts, before.id, 'quite another one');
+    await raiseHash(prisma, before, person.password);
+    expect(await authenticate(prisma, person.email, person.password)).toBeUndefined();
+    expect(await authenticate(prisma, person.email, 'quite another one')).toBeDefined();
+  });
+});
