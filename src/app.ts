@@ -4,6 +4,7 @@ import helmet from 'helmet';
 import Koa, { type Context, type Next } from 'koa';
 import mount from 'koa-mount';
 import { hasAccounts } from './accounts/accounts.ts';
+import { type Limits, createLimits } from './accounts/limits.ts';
 import type { Config } from './config.ts';
 import { installationSecret } from './keys/installation-secrets.ts';
 import {
@@ -20,7 +21,10 @@ import { errorPage } from './pages/error-page.ts';
 import { requestsByForm } from './pages/form-requests.ts';
 import { createInteractions } from './pages/interactions.ts';
 import { ownContinuePage } from './pages/continue.ts';
+import { createKnownBrowser } from './pages/known-browser.ts';
+import { createOwnSignIn } from './pages/own-sign-in.ts';
 import { createRenderer, pagePolicy } from './pages/render.ts';
+import { createSignIn } from './pages/sign-in.ts';
 import { createSetup } from './pages/setup.ts';
 import { type Engine, createEngine } from './provider/engine.ts';
 import { type KeyRotation, createKeyRotation } from './provider/key-rotation.ts';
@@ -57,6 +61,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
       (await answered(() => prisma.account.findUnique({ where: { id }, select }))) ?? undefined
     );
   });
+  const limits = createLimits(storage);
   const schedule = keySchedule(config);
   const { now } = storage;
   await maintainKeys(prisma, keyring, now(), schedule);
@@ -97,6 +102,8 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
 
   function ownPages(): Koa {
     const app = new Koa();
+    const knownBrowser = createKnownBrowser(keyring, base);
+    const signIn = createSignIn({ config, storage, renderer, limits, knownBrowser });
     app.use(requestsByForm(base).routes());
     const home = new Router();
     home.get('/', async (ctx) => {
@@ -114,10 +121,12 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
       ctx.query = query;
       await next();
     });
+    home.post('/device', limitUserCodes(limits));
     for (const router of [
       home,
-      createSetup({ config, storage, renderer }),
-      createInteractions({ config, storage, engine, renderer }),
+      createSetup({ config, storage, renderer, limits }),
+      createInteractions({ config, storage, engine, renderer, signIn }),
+      createOwnSignIn({ config, storage, engine, renderer, signIn }),
       ...(config.ciba ? [createApprovals({ config, storage, engine, renderer })] : []),
     ]) {
       app.use(router.routes());
@@ -144,6 +153,15 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
       await next();
     };
   }
+}
+
+/** RFC 8628 §5.1: a user code is short, and whoever tries many waits. */
+function limitUserCodes(limits: Limits) {
+  return async (ctx: Context, next: Next) => {
+    const wasNoGuess = await limits.count({ what: 'user_code', from: { ip: ctx.ip } });
+    await next();
+    if (ctx.state['userCodeUnknown'] !== true) await wasNoGuess();
+  };
 }
 
 /** When signing keys change; one that has signed is kept for whatever it may have signed. */

@@ -21,7 +21,7 @@ export interface Factors {
 
 /** What somebody may do about a factor went wrong. The code is the key of the message that says how to mend it. */
 export class FactorError extends Error {
-  readonly code: `factor.${string}`;
+  readonly code: `factor.${string}` | 'sign-in.wrong';
 
   constructor(code: FactorError['code'], options?: ErrorOptions) {
     super(english().t(code), options);

@@ -10,9 +10,11 @@ import {
   type ChangeParts,
   changePassword,
   lockAccount,
+  resetFactors,
   signOutEverywhere,
   unlockAccount,
 } from '../accounts/changes.ts';
+import { factorsOf } from '../accounts/factors.ts';
 import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../claims-config.ts';
 import type { Account, Prisma } from '../generated/client.ts';
 import { commandLine } from '../storage/revocation.ts';
@@ -209,6 +211,58 @@ export function addUserCommands(symbolon: Command): void {
       withAccount(email, async (account, parts) => {
         await unlockAccount(parts, account.id);
         print(json, {}, `Unlocked ${account.email}.`);
+      }),
+    );
+
+  user
+    .command('factors')
+    .description('show what a person signs in with')
+    .argument('<email>')
+    .option('--json', 'print JSON for a program to read')
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async ({ id }, { storage: { prisma } }) => {
+        const { password, totp, recoveryCodes } = await factorsOf(prisma, id);
+        const passkeys = (
+          await prisma.passkey.findMany({ where: { accountId: id }, orderBy: { createdAt: 'asc' } })
+        ).map(({ name, synced, createdAt, lastUsedAt }) => ({
+          name,
+          synced,
+          created_at: createdAt,
+          last_used_at: lastUsedAt,
+        }));
+        const rows = [
+          ['password', password ? 'yes' : 'no', ''],
+          ...passkeys.map(({ name, synced, last_used_at: used }) => [
+            'passkey',
+            `${name}${synced ? ' (synchronised)' : ''}`,
+            date(used),
+          ]),
+          ['one-time codes', totp ? 'yes' : 'no', ''],
+          ['recovery codes', `${recoveryCodes} left`, ''],
+        ];
+        print(
+          json,
+          { password, passkeys, totp, recovery_codes: recoveryCodes },
+          table(['FACTOR', '', 'LAST USED'], rows),
+        );
+      }),
+    );
+
+  user
+    .command('reset-factors')
+    .description(
+      'take every factor but the password from a person who has lost them, and sign them out',
+    )
+    .argument('<email>')
+    .option('--json', 'print JSON for a program to read')
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        const { passkeys, totp, recoveryCodes } = await resetFactors(parts, account.id);
+        print(
+          json,
+          { passkeys, totp, recovery_codes: recoveryCodes },
+          `${account.email} signs in with the password alone now; every browser session ended.`,
+        );
       }),
     );
 

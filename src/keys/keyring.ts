@@ -13,7 +13,18 @@ import {
 import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const purposes = ['seal', 'refresh', 'lookup', 'cookie', 'form', 'setup', 'dpop', 'webauthn', 'browser', 'attempt'] as const;
+const purposes = [
+  'seal',
+  'refresh',
+  'lookup',
+  'cookie',
+  'form',
+  'setup',
+  'dpop',
+  'webauthn',
+  'browser',
+  'attempt',
+] as const;
 export type Purpose = (typeof purposes)[number];
 
 const IV = 12;

@@ -83,6 +83,8 @@ export function answerErrors(log: Log, show: ShowError) {
       ctx.set('Cache-Control', 'no-store');
       if (isRefusal(error)) {
         ctx.status = error.statusCode;
+        const { retryAfter } = error as { retryAfter?: number };
+        if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
         answer(ctx, error.error, error.error_description, error);
         const reason =
           error.error_detail ?? (error.cause instanceof Error ? error.cause.message : undefined);

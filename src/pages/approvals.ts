@@ -1,14 +1,13 @@
 // What applications have asked a person who was not at their browser (OpenID CIBA): /approve shows it, and takes the
 // answer. Each form is bound to the person and to the request that it answers.
-import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { type Client, type Provider, errors } from 'oidc-provider';
-import { authenticate } from '../accounts/accounts.ts';
 import type { Config } from '../config.ts';
 import type { Engine } from '../provider/engine.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { audit } from '../operations/audit.ts';
+import { answeredLevel, demandedLevel } from '../provider/assurance.ts';
 import { findArtifactsOf } from '../storage/artifacts.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
@@ -40,7 +39,6 @@ interface Waiting {
 }
 
 const MODEL = 'BackchannelAuthenticationRequest';
-const FORM_COOKIE = 'symbolon_form';
 
 export function createApprovals({ config, storage, engine, renderer }: ApprovalParts): Router {
   const { prisma, keyring } = storage;
@@ -52,39 +50,12 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
 
   router.get('/', async (ctx) => {
     const person = await signedIn(ctx);
-    if (!person) {
-      signInPage(ctx, {});
-      return;
-    }
-    await requestsPage(ctx, person);
-  });
-
-  router.post('/sign-in', parse, async (ctx) => {
-    const form = formOf(ctx);
-    const [email, password] = [form.get('email') ?? '', form.get('password') ?? ''];
-    const browser = ctx.cookies.get(FORM_COOKIE);
-    if (browser === undefined || !isFormToken(keyring, `sign-in ${browser}`, form.get('csrf'))) {
-      throw notFromHere();
-    }
-    const account = await authenticate(prisma, email, password);
-    if (!account) {
-      await audit(prisma, ctx, { type: 'sign_in.failed', detail: { reason: 'credentials' } });
-      ctx.status = 401;
-      const summary = renderer.language(ctx).t('sign-in.wrong');
-      signInPage(ctx, { email, errors: { summary } });
-      return;
-    }
-    await audit(prisma, ctx, { type: 'sign_in', accountId: account.id });
-    await sessions.start(ctx, account, ['pwd']);
-    back(ctx);
+    if (person) await requestsPage(ctx, person);
   });
 
   router.post('/:id', parse, async (ctx) => {
     const person = await signedIn(ctx);
-    if (!person) {
-      back(ctx);
-      return;
-    }
+    if (!person) return;
     const { id } = ctx['params'] as { id: string };
     const form = formOf(ctx);
     const isAllowed = form.get('answer') === 'allow';
@@ -96,6 +67,8 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
       return;
     }
     const { request, client } = waits;
+    const level = demandedLevel(paramsOf(request), client);
+    if (isAllowed && level && !(await sessions.require(ctx, { level, to: '/approve' }))) return; // answered after one more factor
     if (isAllowed) await allow(ctx, person, waits, form, provider);
     else await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
     renderer.page(ctx, 'approved', {
@@ -108,7 +81,7 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
   return router;
 
   async function signedIn(ctx: Context): Promise<SignedIn | undefined> {
-    const person = await sessions.find(ctx);
+    const person = await sessions.require(ctx, { to: '/approve' });
     preferLanguages(ctx, undefined, person?.account.locale);
     return person;
   }
@@ -127,7 +100,12 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     await grant.save();
     // The engine issues what the request says: no more than what was allowed.
     request.scope = answer.scope;
-    await provider.backchannelResult(request, grant, { amr, authTime });
+    const acr = answeredLevel(paramsOf(request), amr);
+    await provider.backchannelResult(request, grant, {
+      amr,
+      authTime,
+      ...(acr === undefined ? {} : { acr }),
+    });
     await audit(prisma, ctx, {
       type: 'consent',
       accountId: account.id,
@@ -155,13 +133,6 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
         })),
       ),
     });
-  }
-
-  function signInPage(ctx: Context, data: object): void {
-    const browser = ctx.cookies.get(FORM_COOKIE) ?? randomBytes(16).toString('base64url');
-    ctx.cookies.set(FORM_COOKIE, browser, { sameSite: 'strict', path: base });
-    const csrf = formToken(keyring, `sign-in ${browser}`);
-    renderer.page(ctx, 'sign-in', { action: `${base}/sign-in`, csrf, ...data });
   }
 
   /** What waits for this person's answer. */
@@ -205,4 +176,8 @@ function subject({ account, authTime }: SignedIn, id: string): string {
 // The auth_req_id is the client's; pages show a hash of it.
 function idOf(authReqId: string): string {
   return Buffer.from(sha256(`approve ${authReqId}`)).toString('base64url');
+}
+
+function paramsOf({ params }: Request): Record<string, unknown> {
+  return (params ?? {}) as Record<string, unknown>;
 }

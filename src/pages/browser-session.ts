@@ -1,7 +1,13 @@
-// The engine's session, for pages of our own: who is signed in to the provider in this browser, and signing in
+// The engine's session, for pages of our own: who is signed in to the provider in this browser, how far, and signing in
 // without a relying party. A sign-in that has ended elsewhere counts as none.
+//
+// A page begins with `const person = await sessions.require(ctx)` and returns when there is none: then the answer
+// already leads to the sign-in (own-sign-in.ts) and from there back. What only somebody who is surely the person may do
+// asks for more: `require(ctx, { maxAge: 300 })` for having signed in within five minutes, `{ level: '2fa' }` for a
+// second factor. A form that is posted names the page to come back to: `{ to: '/account' }`.
 import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
+import { type Level, levelOf, suffices } from '../accounts/factors.ts';
 import type { Config } from '../config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
@@ -12,12 +18,25 @@ export interface SignedIn {
   readonly account: Account;
   /** When, in seconds since the epoch. */
   readonly authTime: number;
+  /** How (RFC 8176), and what that is worth. */
   readonly amr: string[];
+  readonly level: Level | undefined;
+}
+
+/** What a page asks for. */
+export interface Demand {
+  readonly level?: Level;
+  /** Seconds since the sign-in. */
+  readonly maxAge?: number;
+  /** The path to come back to, below the issuer's; not set: the page that is asked for. */
+  readonly to?: string;
 }
 
 export interface BrowserSession {
   readonly find: (ctx: Context) => Promise<SignedIn | undefined>;
-  /** Signs a person in; what this browser's session was before is gone. */
+  /** Who is signed in as far as it is demanded. @returns nothing when the answer leads to the sign-in now */
+  readonly require: (ctx: Context, demand?: Demand) => Promise<SignedIn | undefined>;
+  /** Signs a person in; what another person's session in this browser was is gone. */
   readonly start: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
 }
 
@@ -29,33 +48,58 @@ interface Parts {
 
 export function createBrowserSession({ config, storage, engine }: Parts): BrowserSession {
   const { prisma } = storage;
+  const base = new URL(config.issuer).pathname.replace(/\/$/, '');
   type Session = Omit<InstanceType<Provider['Session']>, 'exp'> & { exp?: number };
   // A session that was never saved has no expiry yet.
   const sessionOf = (ctx: Context, provider = engine.provider): Promise<Session> =>
     provider.Session.get(ctx);
-  return {
-    async find(ctx) {
-      const { accountId: id, loginTs = 0, amr = [] } = await sessionOf(ctx);
-      if (id === undefined) return undefined;
-      const account = await answered(() => prisma.account.findUnique({ where: { id } }));
-      if (!account || account.lockedAt) return undefined;
-      const signedOut = account.signedOutAt ? account.signedOutAt.getTime() / 1000 : 0;
-      return loginTs <= signedOut ? undefined : { account, authTime: loginTs, amr };
-    },
-    async start(ctx, account, amr) {
-      const { provider } = engine;
-      const former = await sessionOf(ctx, provider);
-      if (former.exp !== undefined) await former.destroy();
-      const session: Session = new provider.Session();
-      session.loginAccount({ accountId: account.id, loginTs: epoch(storage.now()), amr });
-      await session.save(config.ttl.session);
-      const { cookies } = provider.createContext(ctx.req, ctx.res);
-      cookies.secure = ctx.secure;
-      cookies.set(provider.cookieName('session'), session.jti, {
-        httpOnly: true,
-        sameSite: 'lax',
-        expires: new Date((session.exp ?? 0) * 1000),
-      });
-    },
-  };
+  return { find, require, start };
+
+  async function find(ctx: Context): Promise<SignedIn | undefined> {
+    const { accountId: id, loginTs = 0, amr = [] } = await sessionOf(ctx);
+    if (id === undefined) return undefined;
+    const account = await answered(() => prisma.account.findUnique({ where: { id } }));
+    if (!account || account.lockedAt) return undefined;
+    const signedOut = account.signedOutAt ? account.signedOutAt.getTime() / 1000 : 0;
+    if (loginTs <= signedOut) return undefined;
+    return { account, authTime: loginTs, amr, level: levelOf(amr) };
+  }
+
+  async function require(ctx: Context, demand: Demand = {}): Promise<SignedIn | undefined> {
+    const person = await find(ctx);
+    const { level, maxAge, to } = demand;
+    const since = maxAge === undefined ? undefined : epoch(storage.now()) - maxAge;
+    const isEnough =
+      person !== undefined &&
+      (level === undefined || suffices(person.level, level)) &&
+      (since === undefined || person.authTime >= since);
+    if (isEnough) return person;
+    const query = new URLSearchParams({
+      to: to === undefined ? ctx.originalUrl : base + to,
+      ...(level === undefined ? {} : { level }),
+      ...(since === undefined ? {} : { since: String(since) }),
+    });
+    ctx.redirect(`${base}/sign-in?${query.toString()}`);
+    ctx.status = 303;
+    return undefined;
+  }
+
+  async function start(ctx: Context, account: Account, amr: string[]): Promise<void> {
+    const { provider } = engine;
+    const former = await sessionOf(ctx, provider);
+    const isSame = (await find(ctx))?.account.id === account.id;
+    if (!isSame && former.exp !== undefined) await former.destroy();
+    // The same person's session stays, with the applications that it is signed in to, under another id.
+    const session: Session = isSame ? former : new provider.Session();
+    if (isSame) (session as unknown as { resetIdentifier(): void }).resetIdentifier();
+    session.loginAccount({ accountId: account.id, loginTs: epoch(storage.now()), amr });
+    await session.save(config.ttl.session);
+    const { cookies } = provider.createContext(ctx.req, ctx.res);
+    cookies.secure = ctx.secure;
+    cookies.set(provider.cookieName('session'), session.jti, {
+      httpOnly: true,
+      sameSite: 'lax',
+      expires: new Date((session.exp ?? 0) * 1000),
+    });
+  }
 }

@@ -45,6 +45,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
         ctx.status = 303;
         return;
       }
+      ctx.state['userCodeUnknown'] = error?.name === 'NotFoundError';
       const typed =
         (error as { userCode?: string } | undefined)?.userCode ??
         (ctx.state['userCode'] as string | undefined);

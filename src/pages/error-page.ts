@@ -30,7 +30,9 @@ export function errorPage(
   const { heading, message, advice } = explain(code, error);
   renderer.page(ctx, 'error', {
     title: t(heading),
-    message: t(message),
+    message: t(message, {
+      seconds: (error as { retryAfter?: number } | undefined)?.retryAfter ?? 1,
+    }),
     advice: t(advice),
     detail: forDevelopers.has(message) ? description : undefined,
     code,
@@ -57,6 +59,12 @@ function explain(code: string, error: unknown): Explanation {
         heading: 'error.unavailable-heading',
         message: 'error.unavailable',
         advice: 'error.unavailable-advice',
+      };
+    case 'too_many_attempts':
+      return {
+        heading: 'error.too-many-heading',
+        message: 'error.too-many',
+        advice: 'error.too-many-advice',
       };
     case 'server_error':
       return {

@@ -9,12 +9,13 @@ import {
   type Provider,
   errors,
 } from 'oidc-provider';
-import { authenticate } from '../accounts/accounts.ts';
 import type { Config } from '../config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
+import { isStepUp, wantedLevel } from '../provider/assurance.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
 import { ForeignForm } from './error-page.ts';
 import { formOf, ownForm } from './form-requests.ts';
@@ -22,12 +23,14 @@ import { formToken, isFormToken } from './form-token.ts';
 import { applyAnswer, presentRequested, requested } from './permissions.ts';
 import { type Renderer, preferLanguages } from './render.ts';
 import { presentDetails } from './scopes-view.ts';
+import type { Place, SignIn } from './sign-in.ts';
 
 export interface InteractionParts {
   readonly config: Config;
   readonly storage: Storage;
   readonly engine: Engine;
   readonly renderer: Renderer;
+  readonly signIn: SignIn;
 }
 
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
@@ -46,14 +49,17 @@ export function createInteractions({
   storage,
   engine,
   renderer,
+  signIn,
 }: InteractionParts): Router {
+  const sessions = createBrowserSession({ config, storage, engine });
   const { prisma, keyring } = storage;
   const parts = { config, prisma };
   const router = new Router({ prefix: '/interaction/:uid' });
   const parse = ownForm(config);
 
   router.get('/', async (ctx) => {
-    const { interaction, client, account } = await current(ctx);
+    const step = await current(ctx);
+    const { interaction, client, account } = step;
     const { prompt, params } = interaction;
     const language = renderer.language(ctx);
     const common = { ...actions(interaction), client: presentClient(client) };
@@ -61,9 +67,7 @@ export function createInteractions({
 
     if (prompt.name === 'login' || ctx.query['account'] === 'other' || !account) {
       const again = prompt.name === 'login' && account !== undefined;
-      renderer.page(ctx, 'sign-in', {
-        ...common,
-        action: `${common.action}/sign-in`,
+      await signIn.page(ctx, await placeOf(ctx, step), {
         email: again ? account.email : hint,
         hint: again ? language.t('sign-in.again') : undefined,
       });
@@ -86,36 +90,7 @@ export function createInteractions({
     }
   });
 
-  router.post('/sign-in', parse, async (ctx) => {
-    const step = await submitted(ctx);
-    const { interaction, client, form } = step;
-    const email = form.get('email') ?? '';
-    const account = await authenticate(prisma, email, form.get('password') ?? '');
-    const { clientId } = client;
-    if (!account) {
-      await audit(prisma, ctx, {
-        type: 'sign_in.failed',
-        clientId,
-        detail: { reason: 'credentials' },
-      });
-      ctx.status = 401;
-      const errors = { summary: renderer.language(ctx).t('sign-in.wrong') };
-      const { action, ...rest } = actions(interaction);
-      renderer.page(ctx, 'sign-in', {
-        ...rest,
-        action: `${action}/sign-in`,
-        client: presentClient(client),
-        email,
-        errors,
-      });
-      return;
-    }
-    await audit(prisma, ctx, { type: 'sign_in', accountId: account.id, clientId });
-    await finish(ctx, step, {
-      login: { accountId: account.id, amr: ['pwd'], ts: epoch(storage.now()) },
-      ...(interaction.prompt.name === 'select_account' ? { select_account: {} } : {}),
-    });
-  });
+  signIn.routes(router, parse, async (ctx) => placeOf(ctx, await current(ctx)));
 
   router.post('/account', parse, async (ctx) => {
     const step = await submitted(ctx);
@@ -148,12 +123,14 @@ export function createInteractions({
   });
 
   router.post('/cancel', parse, async (ctx) => {
-    await finish(
-      ctx,
-      await submitted(ctx),
-      { error: 'access_denied', error_description: 'the person did not allow it' },
-      false,
-    );
+    const step = await submitted(ctx);
+    const error = isStepUp(step.interaction.prompt)
+      ? {
+          error: 'unmet_authentication_requirements',
+          error_description: 'the person did not sign in with what was asked for',
+        }
+      : { error: 'access_denied', error_description: 'the person did not allow it' };
+    await finish(ctx, step, error, false);
   });
 
   return router;
@@ -176,6 +153,29 @@ export function createInteractions({
     const client = await provider.Client.find(text(params['client_id']));
     if (!client) throw new errors.InvalidClient('the application is not registered any more');
     return { provider, interaction, client, account };
+  }
+
+  async function placeOf(ctx: Context, step: Step): Promise<Place> {
+    const { interaction, client } = step;
+    const { prompt, params, uid, session } = interaction;
+    const { action, cancel } = actions(interaction);
+    const isOther = ctx.query['account'] === 'other';
+    const person = isStepUp(prompt) && !isOther ? await sessions.find(ctx) : undefined;
+    return {
+      subject: `interaction ${uid}`,
+      action,
+      cancel,
+      other: `${action}?account=other`,
+      client: presentClient(client),
+      clientId: client.clientId,
+      wanted: wantedLevel(params, client),
+      person: person?.account.id === session?.accountId ? person : undefined,
+      finish: (answer, account, amr) =>
+        finish(answer, step, {
+          login: { accountId: account.id, amr, ts: epoch(storage.now()) },
+          ...(prompt.name === 'select_account' ? { select_account: {} } : {}),
+        }),
+    };
   }
 
   async function submitted(ctx: Context): Promise<Step & { form: URLSearchParams }> {

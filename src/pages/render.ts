@@ -38,6 +38,8 @@ export interface Renderer {
   readonly page: (ctx: PageContext, template: string, data: object) => void;
   /** The one script, of the page that takes people on. */
   readonly script: Asset;
+  /** The scripts of the pages that ask for a passkey, by their URL paths. */
+  readonly passkeyScripts: readonly string[];
   /** Middleware that serves the style sheet and the script. */
   readonly assets: (ctx: Context, next: Next) => Promise<void>;
 }
@@ -68,11 +70,12 @@ export function createRenderer(base: string, theme: Theme = plainTheme): Rendere
   const eta = createEta(theme.views);
   const style = readAsset(theme.views, 'style', 'css', themeStyle(theme.accent));
   const script = readAsset(undefined, 'continue', 'js');
+  const passkey = [libraryAsset(), readAsset(undefined, 'passkey', 'js')];
   const logo = theme.logo && {
     ...asset('logo', theme.logo.type, theme.logo.content),
     policy: picturePolicy,
   };
-  const assets = [style, script, ...(logo ? [logo] : [])];
+  const assets = [style, script, ...passkey, ...(logo ? [logo] : [])];
   const languages = loadLanguages(theme.views);
   const language: Renderer['language'] = (ctx) =>
     languages.choose([
@@ -83,6 +86,7 @@ export function createRenderer(base: string, theme: Theme = plainTheme): Rendere
     languages,
     language,
     script,
+    passkeyScripts: passkey.map(({ path }) => base + path),
     page(ctx, template, data) {
       ctx.type = 'html';
       ctx.set('Cache-Control', 'no-store');
@@ -143,6 +147,13 @@ function readAsset(own: string | undefined, name: string, type: string, more = '
   const file = `${name}.${type}`;
   const folder = own !== undefined && existsSync(join(own, file)) ? own : views;
   return asset(name, type, readFileSync(join(folder, file), 'utf8') + more);
+}
+
+// The library's own single file, as it comes in its package.
+function libraryAsset(): Asset {
+  const main = import.meta.resolve('@simplewebauthn/browser');
+  const bundle = new URL('../dist/bundle/index.umd.min.js', main);
+  return asset('webauthn', 'js', readFileSync(bundle, 'utf8'));
 }
 
 function asset(name: string, type: string, content: string | Buffer): Asset {

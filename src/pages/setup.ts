@@ -3,6 +3,7 @@ import { timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError, addAccount, hasAccounts } from '../accounts/accounts.ts';
+import type { Limits } from '../accounts/limits.ts';
 import type { Config } from '../config.ts';
 import { audit } from '../operations/audit.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -14,6 +15,7 @@ export interface SetupParts {
   readonly config: Config;
   readonly storage: Storage;
   readonly renderer: Renderer;
+  readonly limits: Limits;
 }
 
 /** The link under which the first administrator's account is made. It is a secret until then. */
@@ -21,7 +23,7 @@ export function setupLink(config: Config, keyring: Keyring): string {
   return `${config.issuer}/setup?token=${setupToken(keyring)}`;
 }
 
-export function createSetup({ config, storage, renderer }: SetupParts): Router {
+export function createSetup({ config, storage, renderer, limits }: SetupParts): Router {
   const { prisma, keyring } = storage;
   const router = new Router({ prefix: '/setup' });
   const action = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/setup`;
@@ -34,10 +36,12 @@ export function createSetup({ config, storage, renderer }: SetupParts): Router {
 
   router.post('/', ownForm(config), async (ctx) => {
     const form = (ctx.request.body ?? {}) as Record<string, unknown>;
+    const wasRight = await limits.count({ what: 'setup', from: { ip: ctx.ip } });
     if (!(await isOpen(form['csrf']))) {
       closed(ctx);
       return;
     }
+    await wasRight();
     const field = (name: string) => (typeof form[name] === 'string' ? form[name] : '');
     const [email, name, password] = [field('email'), field('name'), field('password')];
     try {

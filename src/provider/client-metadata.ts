@@ -94,6 +94,12 @@ export const clientMetadata = {
     help: 'The scopes that the client cannot do without: on the consent page people can leave out any other.',
     fallback: '`openid`',
   },
+  minimum_acr: {
+    schema: z.enum(['1fa', '2fa', 'phr']),
+    wants: '"1fa", "2fa" or "phr"',
+    help: 'The level that a person must have signed in with, whatever the request asks for: `2fa` with a second factor, `phr` with a passkey. See [sign-in](sign-in.md#levels).',
+    fallback: 'none',
+  },
   security_profile: {
     schema: z.enum(['fapi2']),
     wants: '"fapi2"',
@@ -169,10 +175,17 @@ function refuseMalformed(metadata: object): void {
     throw new errors.InvalidRedirectUri('redirect_uris must only contain valid uris');
 }
 
+const operatorsOnly: readonly Name[] = [
+  'resource_scopes',
+  'token_exchange_from',
+  'token_exchange_to',
+  'minimum_acr',
+  'first_party',
+];
+
 // What only an operator may give.
 function refusePrivilege(name: Name): void {
-  if (['resource_scopes', 'token_exchange_from', 'token_exchange_to', 'first_party'].includes(name))
-    throw ofOperators(name);
+  if (operatorsOnly.includes(name)) throw ofOperators(name);
 }
 
 // A client that nobody vouches for may be stricter than the server, not more generous.

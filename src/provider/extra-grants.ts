@@ -4,12 +4,15 @@
 // Neither shows a page: the client is trusted to have the person's permission, and the grant says so in the audit.
 import { type JWTPayload, type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
-import { authenticate } from '../accounts/accounts.ts';
+import { authenticate, findAccountByEmail } from '../accounts/accounts.ts';
+import { factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
+import { createLimits } from '../accounts/limits.ts';
 import type { Config } from '../config.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
+import type { OwnMetadata } from './client-metadata.ts';
 
 export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 export const password = 'password';
@@ -24,6 +27,7 @@ interface Parts {
 /** Registers the grants that the settings enable. */
 export function registerExtraGrants(provider: Provider, { config, storage }: Parts): void {
   const { prisma } = storage;
+  const limits = createLimits(storage);
   if (config.jwtBearerGrant) {
     provider.registerGrantType(
       jwtBearer,
@@ -52,9 +56,26 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         if (username === undefined || given === undefined) {
           throw new errors.InvalidRequest('missing required parameter(s) (username, password)');
         }
+        const clientId = ctx.oidc.client?.clientId ?? '';
+        const from = { ip: ctx.ip, clientId };
+        const wasRight = await limits.count({ what: 'password', account: username, from });
         const account = await authenticate(prisma, username, given);
-        if (!account)
+        if (!account) {
+          const known = await findAccountByEmail(prisma, username);
+          await audit(prisma, ctx, {
+            type: 'sign_in.failed',
+            ...(known ? { accountId: known.id } : {}),
+            clientId,
+            detail: { reason: 'credentials', by: password },
+          });
           throw new errors.InvalidGrant('the e-mail address or the password is not right');
+        }
+        await wasRight();
+        // There is no page on which a second factor could be asked for; without it the password is not enough.
+        if (hasSecondFactor(await factorsOf(prisma, account.id)))
+          throw new errors.InvalidGrant(
+            'the account has a second factor, which this grant has not',
+          );
         await issue(ctx, account, password, ['pwd']);
       }),
       ['username', 'password', 'scope'],
@@ -74,6 +95,12 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         'this grant does not issue bound tokens, and the client asks for them',
       );
     }
+    const { minimum_acr: minimum } = client as OwnMetadata;
+    const acr = levelOf(amr);
+    if (minimum !== undefined && !suffices(acr, minimum))
+      throw new errors.InvalidGrant(
+        `the client asks for ${minimum}, which this grant does not reach`,
+      );
     const { id: accountId } = account;
     const scope = allowedScope(ctx, client);
     const grant = new provider.Grant({ accountId, clientId: client.clientId });
@@ -96,7 +123,12 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
       scope,
     };
     if (scope.split(' ').includes('offline_access') && client.grantTypeAllowed('refresh_token')) {
-      const refreshToken = new provider.RefreshToken({ ...common, amr, rotations: 0 });
+      const refreshToken = new provider.RefreshToken({
+        ...common,
+        amr,
+        ...(acr === undefined ? {} : { acr }),
+        rotations: 0,
+      });
       ctx.oidc.entity('RefreshToken', refreshToken);
       answer['refresh_token'] = await refreshToken.save();
     }

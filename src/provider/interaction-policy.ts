@@ -3,6 +3,7 @@
 import { type KoaContextWithOIDC, type Provider, interactionPolicy } from 'oidc-provider';
 import type { PrismaClient } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
+import { acrChecks } from './assurance.ts';
 import { needsConsentPrompt } from './refresh-policy.ts';
 
 const { Check, Prompt, base } = interactionPolicy;
@@ -32,7 +33,11 @@ export function createInteractionPolicy(prisma: PrismaClient) {
     ),
     0,
   );
-  policy.get('login')?.checks.add(
+  const login = policy.get('login');
+  for (const reason of ['essential_acr', 'essential_acrs']) login?.checks.remove(reason);
+  for (const one of acrChecks)
+    login?.checks.add(new Check(one.reason, one.description, (ctx) => one.check(ctx, prisma)));
+  login?.checks.add(
     new Check(
       'signed_out',
       'the sign-in is over',

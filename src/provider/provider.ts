@@ -14,6 +14,8 @@ import { answered } from '../storage/errors.ts';
 import { isFirstUse } from '../storage/replay.ts';
 import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
 import { accessTokenClaims, findAccountWith, pairwiseSubject } from './account.ts';
+import { levels } from '../accounts/factors.ts';
+import { signInClaims, tellLevels } from './assurance.ts';
 import { authorizationDetails } from './authorization-details.ts';
 import { ciba } from './ciba.ts';
 import { claimsPolicy } from './claims.ts';
@@ -97,6 +99,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     return this.exp === undefined ? Promise.resolve('') : persist.call(this);
   };
   assumeConsentPrompt(provider);
+  tellLevels(provider);
   registerExtraGrants(provider, parts);
   const claims = claimsPolicy(parts.config.claims);
   registerTokenExchange(provider, {
@@ -109,10 +112,12 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     value: [...IN_PAYLOAD, 'consentExpiresAt'],
   });
 
-  // RFC 7662 §2.2: introspection tells what else is known, here how often the token was renewed.
+  // RFC 7662 §2.2: introspection tells what else is known, here how often the token was renewed, and of
+  // what sign-in it comes (RFC 9470 §6.2).
   Object.defineProperty(provider.RefreshToken.prototype, 'extra', {
-    get(this: { rotations?: number }) {
-      return { rotations: this.rotations ?? 0 };
+    get(this: { rotations?: number; acr?: string; authTime?: number }) {
+      const { rotations = 0, acr, authTime } = this;
+      return { rotations, acr, auth_time: authTime };
     },
   });
 
@@ -177,13 +182,15 @@ export function configuration({
     },
     scopes: claims.scopes,
     claims: claims.byScope,
+    acrValues: [...levels],
     subjectTypes: ['public', 'pairwise'],
     pairwiseIdentifier: (_ctx, accountId, client) =>
       Promise.resolve(pairwiseSubject(pairwiseSecret, sectorOf(client), accountId)),
     extraTokenClaims(ctx, token) {
       const act = ctx.state['act'] as object | undefined;
-      const told = token.kind === 'AccessToken' ? accessTokenClaims(ctx, claims) : undefined;
-      return act || told ? { ...told, ...(act ? { act } : {}) } : undefined;
+      if (token.kind !== 'AccessToken') return act ? { act } : undefined;
+      const told = { ...accessTokenClaims(ctx, claims), ...signInClaims(ctx) };
+      return act || Object.keys(told).length > 0 ? { ...told, ...(act ? { act } : {}) } : undefined;
     },
     // What a client may register; by default it gets `code` alone. The others are for old applications: tokens in the
     // front channel leak (RFC 9700 §2.1.2), and none of them gives a refresh token without a code.

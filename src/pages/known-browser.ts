@@ -1,0 +1,60 @@
+// Browsers that have signed an account in before, by a cookie that says so without naming anybody (a device cookie, as
+// OWASP calls it). Guesses from such a browser are counted by themselves, so that nobody else's guesses slow its owner.
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Context } from 'koa';
+import type { Keyring } from '../keys/keyring.ts';
+
+const COOKIE = 'symbolon_browser';
+const LIFE = 400 * 86_400_000; // milliseconds: the longest that browsers keep a cookie
+const MOST = 8; // accounts of one browser
+
+export interface KnownBrowser {
+  /** @returns what the browser's guesses at this account are counted by; nothing when it never signed it in */
+  readonly of: (ctx: Context, accountId: string) => string | undefined;
+  readonly remember: (ctx: Context, accountId: string) => void;
+}
+
+/** @param path the issuer's path: '' or like '/op' */
+export function createKnownBrowser(keyring: Keyring, path: string): KnownBrowser {
+  return {
+    of(ctx, accountId) {
+      const { browser, marks } = read(ctx);
+      const known = marks.some((mark) => marksFor(browser, accountId).some(isSame(mark)));
+      return known ? browser : undefined;
+    },
+    remember(ctx, accountId) {
+      const former = read(ctx);
+      const browser =
+        former.marks.length > 0 ? former.browser : randomBytes(12).toString('base64url');
+      const own = marksFor(browser, accountId);
+      const others = former.marks.filter((mark) => !own.some(isSame(mark)));
+      const marks = [own[0], ...others].slice(0, MOST);
+      ctx.cookies.set(
+        COOKIE,
+        [browser, ...marks.map((mark) => mark.toString('base64url'))].join('.'),
+        {
+          httpOnly: true,
+          sameSite: 'lax',
+          secure: ctx.secure,
+          signed: false,
+          path: path || '/',
+          maxAge: LIFE,
+        },
+      );
+    },
+  };
+
+  function read(ctx: Context): { browser: string; marks: Buffer[] } {
+    const [browser = '', ...marks] = (ctx.cookies.get(COOKIE, { signed: false }) ?? '').split('.');
+    return { browser, marks: marks.slice(0, MOST).map((mark) => Buffer.from(mark, 'base64url')) };
+  }
+
+  function marksFor(browser: string, accountId: string): [Buffer, ...Buffer[]] {
+    const text = JSON.stringify([browser, accountId]);
+    return keyring.macs('browser', text).map((mac) => mac.subarray(0, 16)) as [Buffer, ...Buffer[]];
+  }
+}
+
+function isSame(one: Buffer): (other: Buffer) => boolean {
+  return (other) => one.length === other.length && timingSafeEqual(one, other);
+}

@@ -1,0 +1,149 @@
+// Levels of assurance that relying parties ask for, and what they are told. `acr` follows from the session's `amr`; what
+// is asked for only picks among the levels that were reached. Asked for are:
+// - an essential acr claim (OIDC Core §5.5.1.1), and the client's own `minimum_acr`: the request is not answered below
+// - `acr_values` and a voluntary acr claim (RFC 9470 §4): the person is asked for what they have, and then it goes on
+import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
+import {
+  type Level,
+  acrFor,
+  factorsOf,
+  highestLevel,
+  isLevel,
+  levelOf,
+  levels,
+  lowestOf,
+  suffices,
+} from '../accounts/factors.ts';
+import type { PrismaClient } from '../generated/client.ts';
+import { answered } from '../storage/errors.ts';
+import type { OwnMetadata } from './client-metadata.ts';
+
+type Params = Readonly<Record<string, unknown>>;
+
+/** What a request asks for, in the order of the relying party's wishes. */
+interface Asked {
+  readonly essential: readonly unknown[];
+  readonly voluntary: readonly unknown[];
+}
+
+/** The request cannot be answered as it must be (OpenID Connect Core Error Code unmet_authentication_requirements). */
+export class UnmetRequirements extends errors.CustomOIDCProviderError {
+  constructor(description: string) {
+    super('unmet_authentication_requirements', description);
+  }
+}
+
+/** The level that a request must not be answered below. @param client its metadata */
+export function demandedLevel(params: Params, client: object | undefined): Level | undefined {
+  const { minimum_acr: minimum } = (client ?? {}) as OwnMetadata;
+  const both = [lowestOf(askedIn(params).essential), minimum];
+  return [...levels].reverse().find((level) => both.includes(level));
+}
+
+/** The level that a person is asked for, when they can. */
+export function wantedLevel(params: Params, client: object | undefined): Level | undefined {
+  const both = [demandedLevel(params, client), lowestOf(askedIn(params).voluntary)];
+  return [...levels].reverse().find((level) => both.includes(level));
+}
+
+/** The `acr` that a request is answered with. */
+export function answeredLevel(
+  params: Params,
+  amr: readonly string[] | undefined,
+): Level | undefined {
+  const { essential, voluntary } = askedIn(params);
+  return acrFor(amr, essential.length > 0 ? essential : voluntary);
+}
+
+/** Whether the sign-in prompt has no other reason than a level: then only the missing factor is asked for. */
+export function isStepUp({ name, reasons }: { name: string; reasons: readonly string[] }): boolean {
+  return (
+    name === 'login' &&
+    reasons.every((reason) => reason === 'essential_acr' || reason === 'acr_values')
+  );
+}
+
+/** The checks of the interaction policy, instead of the engine's: reason, description, and whether to ask. */
+export const acrChecks = [
+  {
+    reason: 'essential_acr',
+    description: 'requested ACR could not be obtained',
+    check({ oidc }: KoaContextWithOIDC): boolean {
+      const { essential } = askedIn(oidc.params ?? {});
+      if (essential.length > 0 && !essential.some(isLevel))
+        throw new UnmetRequirements(`the acr values here are ${levels.join(', ')}`);
+      const demanded = demandedLevel(oidc.params ?? {}, oidc.client);
+      return demanded !== undefined && !suffices(levelOf(oidc.session?.amr), demanded);
+    },
+  },
+  {
+    reason: 'acr_values',
+    description: 'a higher ACR was asked for',
+    async check({ oidc }: KoaContextWithOIDC, prisma: PrismaClient): Promise<boolean> {
+      const { session, result, prompts } = oidc;
+      const wanted = lowestOf(askedIn(oidc.params ?? {}).voluntary);
+      const accountId = session?.accountId;
+      // Once is enough, and what is voluntary is no reason to refuse.
+      if (!wanted || accountId === undefined || result?.login || prompts.has('none')) return false;
+      if (suffices(levelOf(session?.amr), wanted)) return false;
+      const factors = await answered(() => factorsOf(prisma, accountId));
+      return suffices(highestLevel(factors), wanted);
+    },
+  },
+] as const;
+
+/** Tells `acr` by what the session's `amr` is, wherever the engine asks for it. */
+export function tellLevels(provider: Provider): void {
+  const prototype = provider.OIDCContext.prototype as object;
+  if (!Object.getOwnPropertyDescriptor(prototype, 'acr')?.get)
+    throw new Error('the engine has no OIDCContext.prototype.acr: adapt tellLevels');
+  Object.defineProperty(prototype, 'acr', {
+    configurable: true,
+    get(this: KoaContextWithOIDC['oidc']) {
+      return answeredLevel(this.params ?? {}, this.session?.amr);
+    },
+  });
+}
+
+/** What an access token tells of the sign-in that it comes from (RFC 9470 §6.2, RFC 9068 §2.2.1). */
+export function signInClaims({ oidc }: KoaContextWithOIDC): Record<string, unknown> {
+  const entities = oidc.entities as Record<string, { acr?: string; authTime?: number } | undefined>;
+  const { AuthorizationCode, RefreshToken, DeviceCode, BackchannelAuthenticationRequest } =
+    entities;
+  const source =
+    AuthorizationCode ?? RefreshToken ?? DeviceCode ?? BackchannelAuthenticationRequest;
+  const isFrontChannel = oidc.route === 'authorization' || oidc.route === 'resume';
+  const { acr, authTime } = isFrontChannel
+    ? { acr: oidc.acr, authTime: oidc.session?.authTime() }
+    : (source ?? {});
+  return {
+    ...(acr === undefined ? {} : { acr }),
+    ...(authTime === undefined ? {} : { auth_time: authTime }),
+  };
+}
+
+function askedIn(params: Params): Asked {
+  const { acr_values: values, claims } = params;
+  const voluntary = typeof values === 'string' ? values.split(' ').filter(Boolean) : [];
+  const claim = acrClaimOf(claims);
+  if (!claim) return { essential: [], voluntary };
+  const { value, values: many } = claim;
+  const named = [value ?? [], many ?? []].flat();
+  return claim.essential === true
+    ? { essential: named, voluntary }
+    : { essential: [], voluntary: [...voluntary, ...named] };
+}
+
+interface AcrClaim {
+  readonly essential?: unknown;
+  readonly value?: unknown;
+  readonly values?: unknown;
+}
+
+// The engine has looked at the parameter's form already, but not at what is inside.
+function acrClaimOf(claims: unknown): AcrClaim | undefined {
+  const request = typeof claims === 'string' ? (JSON.parse(claims) as unknown) : claims;
+  const { id_token: idToken } = (request ?? {}) as { id_token?: Record<string, unknown> | null };
+  const claim = idToken?.['acr'];
+  return typeof claim === 'object' && claim !== null ? claim : undefined;
+}
