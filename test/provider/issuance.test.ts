@@ -8,7 +8,7 @@ import { parse } from 'node-html-parser';
 import { SignJWT, exportJWK } from 'jose';
 import * as client from 'openid-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Agent } from '../support/agent.ts';
+import { Agent, signInForm } from '../support/agent.ts';
 import {
   type TestProvider,
   person,
@@ -146,7 +146,7 @@ test('device code: yes', async () => {
   let page = await agent.open(device.verification_uri_complete ?? '');
   page = await agent.submit(page, { user_code: device.user_code });
   page = await agent.submit(page, {});
-  page = await agent.submit(page, { email: person.email, password: person.password }, /sign-in$/);
+  page = await agent.submit(page, { email: person.email, password: person.password }, signInForm);
   await agent.submit(page, {}, /consent$/);
   const answer = await ask('tv', { grant_type: DEVICE, device_code: device.device_code });
   expect(answer.body).toHaveProperty('refresh_token');
@@ -170,7 +170,7 @@ describe('CIBA', () => {
   const signedIn = async () => {
     const agent = new Agent(provider.issuer);
     const page = await agent.open(`${provider.issuer}/approve`);
-    const wrong = await agent.submit(page, { email: person.email, password: 'wrong' }, /sign-in$/);
+    const wrong = await agent.submit(page, { email: person.email, password: 'wrong' }, signInForm);
     expect(wrong.status).toBe(401);
     const list = await agent.submit(wrong, { email: person.email, password: person.password });
     expect(list.url.pathname).toBe('/approve');

@@ -2,6 +2,9 @@
 import { type HTMLElement, parse } from 'node-html-parser';
 import { person } from './provider.ts';
 
+/** The form for the e-mail address and the password, wherever it is. */
+export const signInForm = /\/sign-in(\?|$)/;
+
 interface Cookie {
   readonly name: string;
   readonly value: string;
@@ -147,8 +150,8 @@ export class Agent {
     let page = await this.open(url);
     for (let steps = 0; steps < 6; steps++) {
       if (page.away) return page;
-      if (page.html.querySelector('form[action$="/sign-in"]')) {
-        page = await this.submit(page, { email: as.email, password: as.password }, /\/sign-in$/);
+      if (page.html.querySelector('input[name="password"]')) {
+        page = await this.submit(page, { email: as.email, password: as.password }, signInForm);
       } else if (page.html.querySelector('form[action$="/consent"]')) {
         page = await this.submit(page, {}, /\/consent$/);
       } else {
