@@ -37,7 +37,8 @@ export function claimsPolicy(config: ClaimsConfig): ClaimsPolicy {
       iss: null,
       sid: null,
       // The engine releases to ID tokens what `openid` stands for; `of` sees to it that the scope was granted.
-      openid: ['sub', ...config.id_token],
+      // How and when somebody signed in is told unasked.
+      openid: ['sub', 'acr', 'amr', 'auth_time', ...config.id_token],
       ...byScope,
     },
     of(account, scope, requested) {

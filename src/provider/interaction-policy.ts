@@ -36,7 +36,9 @@ export function createInteractionPolicy(prisma: PrismaClient) {
   const login = policy.get('login');
   for (const reason of ['essential_acr', 'essential_acrs']) login?.checks.remove(reason);
   for (const one of acrChecks)
-    login?.checks.add(new Check(one.reason, one.description, (ctx) => one.check(ctx, prisma)));
+    login?.checks.add(
+      new Check(one.reason, one.description, 'login_required', (ctx) => one.check(ctx, prisma)),
+    );
   login?.checks.add(
     new Check(
       'signed_out',

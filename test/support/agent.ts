@@ -57,6 +57,11 @@ export class Agent {
     return [...this.#cookies.values()];
   }
 
+  /** Has a cookie that the provider has not set. */
+  set(cookie: Cookie): void {
+    this.#cookies.set(`${cookie.name} ${cookie.path}`, cookie);
+  }
+
   forget(): void {
     this.#cookies.clear();
   }
