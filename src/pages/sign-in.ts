@@ -138,7 +138,13 @@ export function createSignIn(parts: SignInParts): SignIn {
       }
       const amr = await judged(
         () => secondFactor(ctx, place, progress, field),
-        (summary) => factorPage(ctx, place, progress, summary),
+        (summary) =>
+          factorPage(
+            ctx,
+            place,
+            progress,
+            field('passkey') === '' ? { mistake: summary } : { alert: summary },
+          ),
         ctx,
       );
       if (amr)
@@ -302,7 +308,7 @@ export function createSignIn(parts: SignInParts): SignIn {
     ctx: Context,
     place: Place,
     progress: Progress,
-    mistake?: string,
+    wrong: { readonly mistake?: string; readonly alert?: string } = {},
   ): Promise<void> {
     const { subject, action, cancel, client, query = '', other, wanted } = place;
     const { account } = progress;
@@ -333,7 +339,7 @@ export function createSignIn(parts: SignInParts): SignIn {
         methods.includes('recovery_code') && !isRecovery
           ? `${action}/factor${query === '' ? '?' : `${query}&`}with=recovery`
           : undefined,
-      mistake,
+      ...wrong,
     });
   }
 
