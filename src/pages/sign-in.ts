@@ -325,7 +325,8 @@ export function createSignIn(parts: SignInParts): SignIn {
           { binding: subject, accountId: account.id },
         )
       : undefined;
-    const isRecovery = ctx.query['with'] === 'recovery' || !methods.includes('totp');
+    const isAsked = ctx.query['with'] === 'recovery' && methods.includes('recovery_code');
+    const isRecovery = isAsked || methods.every((method) => method === 'recovery_code');
     if (options) withScripts(ctx);
     renderer.page(ctx, 'second-factor', {
       ...common,

@@ -280,7 +280,7 @@ describe('the second factor', () => {
 });
 
 describe('levels', () => {
-  test('discovery names them', async () => {
+  test('discovery names them', () => {
     expect(party.configuration.serverMetadata().acr_values_supported).toEqual([
       '1fa',
       '2fa',
