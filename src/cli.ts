@@ -43,11 +43,11 @@ symbolon
       const parts = sweepParts(config, storage);
       if (only) {
         const waiting = await backlog(parts);
-        const { artifacts, grants, deliveries, families, events } = waiting;
+        const { artifacts, grants, deliveries, links, families, events } = waiting;
         print(
           json,
           waiting,
-          `Waiting: ${artifacts} artifacts, ${grants} grants, ${deliveries} messages, ${families} families, ${events} events.`,
+          `Waiting: ${artifacts} artifacts, ${grants} grants, ${deliveries} messages, ${links} links, ${families} families, ${events} events.`,
         );
       } else {
         const deleted = await sweep(parts);

@@ -106,6 +106,28 @@ export const settings = {
     wants: '`true` or `false`',
     help: 'Whether `X-Forwarded-*` headers are believed. Only behind a proxy that sets them itself.',
   },
+  SYMBOLON_SMTP_URL: {
+    schema: z.url({ protocol: /^smtps?$/ }).optional(),
+    wants: 'a URL like `smtp://user:password@mail.example.com:587` or `smtps://…:465`',
+    help: 'The SMTP server that takes mails to people. `smtp` turns to TLS where the server offers STARTTLS; `?requireTLS=true` insists on it. See [Mail](mail.md).',
+    fallback:
+      'in development mails are printed on standard output; in production there are none, and what needs them is off',
+    secret: true,
+  },
+  SYMBOLON_MAIL_FROM: {
+    schema: z
+      .string()
+      .regex(/^(?:[^<>@\p{C}]+<[^\s<>@,;]+@[^\s<>@,;]+>|[^\s<>@,;]+@[^\s<>@,;]+)$/u)
+      .optional(),
+    wants: 'an e-mail address, or `Name <address>`',
+    help: 'Who mails come from.',
+    fallback: '`no-reply@` and the host of the issuer',
+  },
+  SYMBOLON_SIGN_UP: {
+    schema: z.enum(['closed', 'invitation', 'open']).default('closed'),
+    wants: '`closed`, `invitation` or `open`',
+    help: 'How people come to an account: added by administrators only, or also by invitation (`symbolon user invite`), or also by themselves at `/sign-up`. See [Accounts](accounts.md). (`SYMBOLON_REGISTRATION` is about clients.)',
+  },
   SYMBOLON_ACCESS_TOKEN_TTL: {
     schema: seconds(600),
     wants: 'a number of seconds',
@@ -349,6 +371,14 @@ export interface Config {
   /** Undefined: made and kept in `dataDir`. */
   readonly secrets: readonly string[] | undefined;
   readonly trustProxy: boolean;
+  readonly mail: {
+    /** `print`: on standard output, in development. */
+    readonly mode: 'smtp' | 'print' | 'off';
+    readonly smtpUrl: string | undefined;
+    readonly from: string;
+  };
+  /** How people come to an account. */
+  readonly signUp: 'closed' | 'invitation' | 'open';
   readonly ttl: {
     readonly accessToken: number;
     readonly idToken: number;
@@ -447,6 +477,11 @@ export function readConfig(environment: Environment): Config {
       'SYMBOLON_TRUST_PROXY: got "false", wants `true`, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
     );
   }
+  if (production && value.SYMBOLON_SIGN_UP === 'open' && value.SYMBOLON_SMTP_URL === undefined) {
+    mistakes.push(
+      `SYMBOLON_SMTP_URL: got nothing, wants ${settings.SYMBOLON_SMTP_URL.wants}, since SYMBOLON_SIGN_UP is open and addresses are confirmed by mail`,
+    );
+  }
   const { SYMBOLON_TLS_CERT: cert, SYMBOLON_TLS_KEY: key } = value;
   if ((cert === undefined) !== (key === undefined)) {
     const [missing, given] =
@@ -482,6 +517,12 @@ export function readConfig(environment: Environment): Config {
     dataDir: resolve(value.SYMBOLON_DATA_DIR),
     secrets: value.SYMBOLON_SECRET,
     trustProxy: value.SYMBOLON_TRUST_PROXY,
+    mail: {
+      mode: value.SYMBOLON_SMTP_URL !== undefined ? 'smtp' : production ? 'off' : 'print',
+      smtpUrl: value.SYMBOLON_SMTP_URL,
+      from: value.SYMBOLON_MAIL_FROM ?? `no-reply@${new URL(address).hostname}`,
+    },
+    signUp: value.SYMBOLON_SIGN_UP,
     ttl: {
       accessToken: value.SYMBOLON_ACCESS_TOKEN_TTL,
       idToken: value.SYMBOLON_ID_TOKEN_TTL,

@@ -13,6 +13,7 @@ const storeys = [
   ['main.ts', 'cli.ts', 'app.ts', 'commands'],
   ['pages'],
   ['provider'],
+  ['mail'],
   ['accounts'],
   ['storage'],
   ['keys'],

@@ -22,6 +22,7 @@ export interface Backlog {
   readonly artifacts: number;
   readonly grants: number;
   readonly deliveries: number;
+  readonly links: number;
   readonly families: number;
   readonly events: number;
   readonly attempts: number;
@@ -73,9 +74,16 @@ export async function backlog(parts: SweepParts): Promise<Backlog> {
       return Number(row?.count ?? 0);
     }),
   );
-  const [artifacts = 0, grants = 0, deliveries = 0, families = 0, events = 0, attempts = 0] =
-    counts;
-  return { artifacts, grants, deliveries, families, events, attempts };
+  const [
+    artifacts = 0,
+    grants = 0,
+    deliveries = 0,
+    links = 0,
+    families = 0,
+    events = 0,
+    attempts = 0,
+  ] = counts;
+  return { artifacts, grants, deliveries, links, families, events, attempts };
 }
 
 interface Expiry {
@@ -92,6 +100,7 @@ function expiries({ now, retention }: SweepParts): Expiry[] {
     { table: Prisma.sql`artifact`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`"grant"`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`delivery`, expired: Prisma.sql`expires_at < ${expired}` },
+    { table: Prisma.sql`link`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`refresh_family`, expired: Prisma.sql`absolute_expires_at < ${explained}` },
     // An event goes with the family that it explains; others after the retention.
     {

@@ -79,7 +79,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
 
   async function sendDue(): Promise<void> {
     const { prisma, keyring, now } = storage;
-    const due = await takeDeliveries(prisma, keyring, now());
+    const due = await takeDeliveries(prisma, keyring, 'http', now());
     await Promise.all(
       due.map(async ({ id, attempts, isLast, ...message }) => {
         const to = new URL(message.url).origin;
@@ -92,7 +92,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
           log[isLast ? 'warn' : 'info']({ to, attempts, reason: failure }, text);
         }
         if (failure === undefined || isLast) await removeDelivery(prisma, id);
-        else await postponeDelivery(prisma, id, attempts, now());
+        else await postponeDelivery(prisma, 'http', { id, attempts }, now());
       }),
     );
   }

@@ -1,5 +1,6 @@
-// Messages to relying parties that must arrive. They are written with the change that they tell of, and sent once
-// that is committed; whichever process sends one takes it for a while, and what fails is tried again, later each time.
+// Messages that must arrive: to relying parties over HTTP, to people by mail. They are written with the change that
+// they tell of, and sent once that is committed; whichever process sends one takes it for a while, and what fails is
+// tried again, later each time.
 import { randomUUID } from 'node:crypto';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { type Keyring, SealError } from '../keys/keyring.ts';
@@ -11,82 +12,167 @@ export interface Message {
   readonly body: string;
 }
 
-export interface Delivery extends Message {
+/** What a mail is made from, by views/mail/<template>.eta, when it is sent. */
+export interface Mail {
+  /** One e-mail address. */
+  readonly to: string;
+  /** BCP 47; null: not known. */
+  readonly locale: string | null;
+  readonly template: string;
+  readonly values: Readonly<Record<string, string | number>>;
+}
+
+interface Contents {
+  readonly http: Message;
+  readonly mail: Mail;
+}
+
+export type Channel = keyof Contents;
+
+interface Taken {
   readonly id: string;
   /** How often it was tried, this time included. */
   readonly attempts: number;
   readonly isLast: boolean;
 }
 
-const LIFE = 120_000; // milliseconds: a logout token lives as long
-const AT_ONCE = 10;
-const LEASE = 10; // seconds: longer than an attempt takes
+export type Delivery<C extends Channel> = Contents[C] & Taken;
 
-export async function saveDeliveries(
+interface Schedule {
+  /** Milliseconds after which it is worth nothing. */
+  readonly life: number;
+  /** Seconds that it is taken for: longer than an attempt takes. */
+  readonly lease: number;
+  /** Seconds until the second attempt; the wait doubles with each, up to the longest. */
+  readonly first: number;
+  readonly longest: number;
+}
+
+const schedules: Record<Channel, Schedule> = {
+  http: { life: 120_000, lease: 10, first: 2, longest: 3600 }, // a logout token lives as long
+  mail: { life: 86_400_000, lease: 120, first: 10, longest: 3600 },
+};
+const AT_ONCE = 10;
+
+export function saveDeliveries(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   messages: readonly Message[],
   now: Date,
 ): Promise<void> {
-  if (messages.length === 0) return;
-  await database.delivery.createMany({
-    data: messages.map((message) => {
-      const id = randomUUID();
-      const sealed = keyring.seal(deliveryContext(id), JSON.stringify(message));
-      return { id, sealed, nextAt: now, expiresAt: new Date(now.getTime() + LIFE) };
-    }),
-  });
+  return save(database, keyring, 'http', messages, now);
+}
+
+/**
+ * Has a mail sent once the transaction is committed.
+ *
+ * @param expiresAt until when it is worth reading; a day at most
+ */
+export function saveMail(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  mail: Mail,
+  now: Date,
+  expiresAt?: Date,
+): Promise<void> {
+  return save(database, keyring, 'mail', [mail], now, expiresAt);
 }
 
 /**
  * Takes what is due. Whoever takes one must remove or postpone it; if it does not, it is due again after a while.
  * One that this process cannot open is left to others.
  */
-export async function takeDeliveries(
+export async function takeDeliveries<C extends Channel>(
   prisma: PrismaClient,
   keyring: Keyring,
+  channel: C,
   now: Date,
-): Promise<Delivery[]> {
+): Promise<Delivery<C>[]> {
+  const { lease, first, longest } = schedules[channel];
   const rows = await prisma.$queryRaw<
     { id: string; sealed: Uint8Array; attempts: number; is_last: boolean }[]
   >`
     UPDATE delivery
-    SET attempts = attempts + 1, next_at = ${now}::timestamptz + ${LEASE} * interval '1 second'
+    SET attempts = attempts + 1, next_at = ${now}::timestamptz + ${lease} * interval '1 second'
     WHERE id IN (
-      SELECT id FROM delivery WHERE next_at <= ${now} ORDER BY next_at LIMIT ${AT_ONCE} FOR UPDATE SKIP LOCKED)
-    RETURNING id, sealed, attempts,
-      ${now}::timestamptz + interval '1 second' * power(2, attempts) >= expires_at AS is_last`;
+      SELECT id FROM delivery WHERE channel = ${channel} AND next_at <= ${now} AND expires_at > ${now}
+      ORDER BY next_at LIMIT ${AT_ONCE} FOR UPDATE SKIP LOCKED)
+    RETURNING id, sealed, attempts, ${now}::timestamptz
+      + interval '1 second' * least(${first} * power(2, attempts - 1), ${longest}) >= expires_at AS is_last`;
   return rows.flatMap(({ id, sealed, attempts, is_last: isLast }) => {
-    const message = open(keyring, id, sealed);
-    return message ? [{ ...message, id, attempts, isLast }] : [];
+    const content = open<C>(keyring, id, sealed);
+    return content ? [{ ...content, id, attempts, isLast }] : [];
   });
 }
 
-/** Has it tried again: after 2, 4, 8, … seconds. */
+/** Has it tried again: over HTTP after 2, 4, 8, … seconds, by mail after 10, 20, 40, …, an hour at most. */
 export async function postponeDelivery(
   prisma: PrismaClient,
-  id: string,
-  attempts: number,
+  channel: Channel,
+  { id, attempts }: Pick<Taken, 'id' | 'attempts'>,
   now: Date,
 ): Promise<void> {
-  const nextAt = new Date(now.getTime() + 1000 * 2 ** attempts);
+  const { first, longest } = schedules[channel];
+  const nextAt = new Date(now.getTime() + 1000 * Math.min(first * 2 ** (attempts - 1), longest));
   await prisma.delivery.updateMany({ where: { id }, data: { nextAt } });
 }
 
-export async function removeDelivery(prisma: PrismaClient, id: string): Promise<void> {
-  await prisma.delivery.deleteMany({ where: { id } });
+/** Puts another mail in the place of one that was taken, unless somebody else has taken it meanwhile. */
+export async function replaceMail(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  { id, attempts }: Pick<Taken, 'id' | 'attempts'>,
+  mail: Mail,
+): Promise<void> {
+  const sealed = keyring.seal(deliveryContext(id), JSON.stringify(mail));
+  const { count } = await database.delivery.updateMany({
+    where: { id, attempts },
+    data: { sealed },
+  });
+  if (count === 0) throw new Error('another process has taken this mail meanwhile');
 }
 
-function open(keyring: Keyring, id: string, sealed: Uint8Array): Message | undefined {
-  try {
-    return JSON.parse(keyring.unseal(deliveryContext(id), sealed)) as Message;
-  } catch (error) {
-    if (error instanceof SealError) return undefined;
-    throw error;
-  }
+export async function removeDelivery(
+  database: Prisma.TransactionClient,
+  id: string,
+): Promise<void> {
+  await database.delivery.deleteMany({ where: { id } });
 }
 
 /** The record's own identity, under which it is sealed. */
 export function deliveryContext(id: string): string {
   return `delivery ${id}`;
+}
+
+async function save(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  channel: Channel,
+  contents: readonly (Message | Mail)[],
+  now: Date,
+  until?: Date,
+): Promise<void> {
+  if (contents.length === 0) return;
+  const longest = new Date(now.getTime() + schedules[channel].life);
+  const expiresAt = until && until < longest ? until : longest;
+  await database.delivery.createMany({
+    data: contents.map((content) => {
+      const id = randomUUID();
+      const sealed = keyring.seal(deliveryContext(id), JSON.stringify(content));
+      return { id, channel, sealed, nextAt: now, expiresAt };
+    }),
+  });
+}
+
+function open<C extends Channel>(
+  keyring: Keyring,
+  id: string,
+  sealed: Uint8Array,
+): Contents[C] | undefined {
+  try {
+    return JSON.parse(keyring.unseal(deliveryContext(id), sealed)) as Contents[C];
+  } catch (error) {
+    if (error instanceof SealError) return undefined;
+    throw error;
+  }
 }

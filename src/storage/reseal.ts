@@ -19,6 +19,7 @@ export interface Resealed {
   artifacts: number;
   deliveries: number;
   one_time_codes: number;
+  links: number;
 }
 
 /** @throws SealError when something was sealed under a secret that is not listed any more */
@@ -30,6 +31,7 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
     artifacts: 0,
     deliveries: 0,
     one_time_codes: 0,
+    links: 0,
   };
   for (const { kid, sealed } of await prisma.signingKey.findMany()) {
     const anew = keyring.reseal(signingKeyContext(kid), sealed);
@@ -72,6 +74,12 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
     counts.one_time_codes += (
       await prisma.totp.updateMany({ where, data: { sealed: anew } })
     ).count;
+    }
+  for (const { id, sealed } of await prisma.link.findMany({ where: { sealed: { not: null } } })) {
+    const anew = sealed && keyring.reseal(linkContext(id), sealed);
+    if (!anew) continue;
+    const where = { id, sealed };
+    counts.links += (await prisma.link.updateMany({ where, data: { sealed: anew } })).count;
   }
   for (let after: Uint8Array<ArrayBuffer> | undefined; ;) {
     // Past the last one seen, which may be gone by now.
@@ -94,4 +102,9 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
 /** The identity of a secret for one-time codes, under which it is sealed. */
 export function totpContext(accountId: string): string {
   return `totp ${accountId}`;
+}
+
+/** A link's own identity, under which what is kept with it is sealed (accounts/links.ts). */
+export function linkContext(id: Uint8Array): string {
+  return `link ${Buffer.from(id).toString('base64url')}`;
 }

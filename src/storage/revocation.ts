@@ -1,6 +1,8 @@
 // Ending things: a family, a grant, everything of a client or of a person. Each is a few statements inside the
 // caller's transaction. A refresh in flight cannot outlive it: its own UPDATE sees ended_at.
 import { Prisma } from '../generated/client.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { saveNotice } from './notices.ts';
 
 /** Why a family ended; recorded with it, and in the audit. */
 export type EndReason =
@@ -22,12 +24,11 @@ export interface Origin {
 /** No request: the command line. */
 export const commandLine: Origin = { ip: undefined, userAgent: undefined };
 
-/** What is to end, and why. */
-export interface Ending {
-  readonly reason: EndReason;
-  readonly now: Date;
-  readonly origin: Origin;
-}
+/** What is to end, and why. Of reuse the person is told by a mail, which is sealed. */
+export type Ending = { readonly now: Date; readonly origin: Origin } & (
+  | { readonly reason: Exclude<EndReason, 'reuse'> }
+  | { readonly reason: EndReason; readonly keyring: Keyring }
+);
 
 type Database = Prisma.TransactionClient;
 
@@ -105,8 +106,9 @@ async function revoke(
 async function endFamilies(
   database: Database,
   where: Prisma.RefreshFamilyWhereInput,
-  { reason, now, origin }: Ending,
+  ending: Ending,
 ): Promise<{ id: string; grantId: string | null }[]> {
+  const { reason, now, origin } = ending;
   const ended = await database.refreshFamily.updateManyAndReturn({
     where: { ...where, endedAt: null },
     data: { endedAt: now, endReason: reason },
@@ -124,5 +126,24 @@ async function endFamilies(
       detail: { reason },
     })),
   });
+  if (ending.reason === 'reuse') await tellOfReuse(database, ended, ending);
   return ended;
+}
+
+/** One mail for all that one application has lost at once. A family ends once, so it is never told again. */
+async function tellOfReuse(
+  database: Database,
+  ended: readonly { accountId: string; clientId: string }[],
+  { keyring, now, origin }: Extract<Ending, { keyring: Keyring }>,
+): Promise<void> {
+  const told = new Map(ended.map((family) => [`${family.accountId} ${family.clientId}`, family]));
+  for (const { accountId, clientId } of told.values()) {
+    const client = await database.client.findUnique({
+      where: { id: clientId },
+      select: { metadata: true },
+    });
+    const { client_name: name } = (client?.metadata ?? {}) as { client_name?: string };
+    const subject = name ?? clientId;
+    await saveNotice(database, keyring, { kind: 'reuse', accountId, now, origin, subject });
+  }
 }

@@ -233,14 +233,14 @@ export class UnitOfWork {
       const isAll = size === saves.length + consumed.length + (start ? 1 : 0);
       if (isAll && (await this.#exchangeAtOnce(consumed, saves, start, now))) return;
     }
-    const { prisma } = this.storage;
+    const { prisma, keyring } = this.storage;
     const { origin } = this;
     const familyId = rotation?.family.id ?? touched?.family.id ?? start?.token.familyId;
     const write = async (database: Prisma.TransactionClient): Promise<void> => {
       if (start?.maxFamilies !== undefined)
         await awaitTurn(database, start.payload.accountId ?? '');
       for (const [grantId, reason] of [...this.#revokedGrants].sort(byKey)) {
-        await revokeGrant(database, grantId, { reason, now, origin });
+        await revokeGrant(database, grantId, { reason, now, origin, keyring });
       }
       if (client) await saveRegisteredClient(database, this.storage.keyring, client);
       if (removedClient !== undefined) {
@@ -263,7 +263,7 @@ export class UnitOfWork {
       }
       for (const reference of consumed) await this.#consume(database, reference);
       for (const [id, { reason, alone }] of this.#endedFamilies) {
-        await (alone ? endFamilyAlone : endFamily)(database, id, { reason, now, origin });
+        await (alone ? endFamilyAlone : endFamily)(database, id, { reason, now, origin, keyring });
       }
       if (rotation) await rotateFamily(database, rotation, now, origin);
       if (touched) await touchFamily(database, touched, now, origin);
@@ -321,12 +321,12 @@ export class UnitOfWork {
 
   /** What follows from a lost race: a code that was spent twice ends its grant, a refused refresh has a reason. */
   async #record({ spentGrantId }: LostRace, now: Date): Promise<void> {
-    const { prisma } = this.storage;
+    const { prisma, keyring } = this.storage;
     const { origin, presented } = this;
     if (spentGrantId !== undefined) {
       await answered(() =>
         prisma.$transaction((database) =>
-          revokeGrant(database, spentGrantId, { reason: 'reuse', now, origin }),
+          revokeGrant(database, spentGrantId, { reason: 'reuse', now, origin, keyring }),
         ),
       );
     }

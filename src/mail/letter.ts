@@ -1,0 +1,66 @@
+// What a mail says: views/mail/<template>.eta puts it together from paragraphs, facts and a button, in the person's
+// language, and both its HTML (views/mail/layout.eta) and its text are made from that. Eta escapes everything.
+import { fileURLToPath } from 'node:url';
+import { Eta } from 'eta';
+import { type Purpose, linkUrl } from '../accounts/links.ts';
+import type { Languages } from '../languages.ts';
+import type { Mail } from '../storage/deliveries.ts';
+import { deviceInWords } from './device.ts';
+
+const views = fileURLToPath(new URL('../../views/mail', import.meta.url));
+
+export interface Letter {
+  readonly subject: string;
+  readonly html: string;
+  readonly text: string;
+}
+
+type Block =
+  | { readonly kind: 'text' | 'quiet'; readonly text: string }
+  | { readonly kind: 'facts'; readonly facts: readonly (readonly [string, string])[] }
+  | { readonly kind: 'button'; readonly text: string; readonly url: string };
+
+export type Compose = (mail: Mail) => Letter;
+
+/** @param name what the installation is called */
+export function createLetters(issuer: string, languages: Languages, name: string): Compose {
+  const eta = new Eta({ views, cache: true, autoEscape: true });
+  return ({ locale, template, values }) => {
+    const language = languages.choose(locale === null ? [] : [locale]);
+    const { t, tag, direction } = language;
+    const blocks: Block[] = [];
+    let subject = '';
+    eta.render(template, {
+      ...values,
+      t,
+      name,
+      device: deviceInWords(language, String(values['userAgent'] ?? '')),
+      date: (at: number) => language.date(new Date(at), true),
+      duration: language.duration,
+      url: (path: string) => issuer + path,
+      link: (purpose: Purpose) => linkUrl(issuer, purpose, String(values['token'])),
+      subject: (text: string) => (subject = oneLine(text)),
+      text: (text: string) => blocks.push({ kind: 'text', text }),
+      quiet: (text: string) => blocks.push({ kind: 'quiet', text }),
+      facts: (facts: [string, string][]) =>
+        blocks.push({ kind: 'facts', facts: facts.filter(([, fact]) => fact !== '') }),
+      button: (text: string, url: string) => blocks.push({ kind: 'button', text, url }),
+    });
+    const footer = t('mail.footer', { name, issuer });
+    const html = eta.render('layout', { subject, blocks, footer, name, lang: tag, direction });
+    const text = [subject, ...blocks.map(plain), `-- \n${footer}`].join('\n\n');
+    return { subject, html, text: `${text}\n` };
+  };
+}
+
+function plain(block: Block): string {
+  if (block.kind === 'facts')
+    return block.facts.map(([name, fact]) => `${name}: ${oneLine(fact)}`).join('\n');
+  // The address stands on a line of its own, where every mail program makes a link of it.
+  return block.kind === 'button' ? `${block.text}\n${block.url}` : block.text;
+}
+
+// What others named, an application for one, must not begin another header or another line.
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+}

@@ -1,0 +1,89 @@
+// The background worker that sends mails (storage/deliveries.ts): what was committed is sent, whatever happens to the
+// process or to the SMTP server meanwhile. A mail leaves once, but for one case: a process that dies between handing it
+// over and removing it leaves it to be sent again, with the same Message-ID.
+import type { Config } from '../config.ts';
+import type { Languages } from '../languages.ts';
+import type { Log } from '../operations/log.ts';
+import {
+  type Delivery,
+  postponeDelivery,
+  removeDelivery,
+  takeDeliveries,
+} from '../storage/deliveries.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import { createLetters } from './letter.ts';
+import { answerRequest } from './requests.ts';
+import { SendError, createMailTransport } from './transport.ts';
+
+const EVERY = 1_000; // milliseconds between two looks for what is due
+
+export interface Mailer {
+  /** Sends what is due now. */
+  readonly send: () => Promise<void>;
+  /** Sends what is due, and goes on looking for it until stopped. */
+  start(): { stop(): Promise<void> };
+}
+
+export interface MailerParts {
+  readonly config: Pick<Config, 'mail' | 'issuer'>;
+  readonly storage: Storage;
+  readonly log: Log;
+  readonly languages: Languages;
+  /** What the installation is called. */
+  readonly name: string;
+}
+
+export function createMailer({ config, storage, log, languages, name }: MailerParts): Mailer {
+  const { prisma, keyring, now } = storage;
+  const transport = createMailTransport(config);
+  const compose = createLetters(config.issuer, languages, name);
+  let sending: Promise<void> = Promise.resolve();
+
+  return {
+    send,
+    start() {
+      // Without a way to send, what is due waits for a process that has one, until it is worth nothing any more.
+      if (!transport) return { stop: () => Promise.resolve() };
+      void send();
+      const timer = setInterval(() => void send(), EVERY).unref();
+      return {
+        async stop() {
+          clearInterval(timer);
+          await sending;
+          transport.close();
+        },
+      };
+    },
+  };
+
+  function send(): Promise<void> {
+    sending = sending.then(sendDue).catch((error: unknown) => {
+      log.error({ err: error }, 'sending mails failed');
+    });
+    return sending;
+  }
+
+  async function sendDue(): Promise<void> {
+    if (!transport) return;
+    const due = await takeDeliveries(prisma, keyring, 'mail', now());
+    await Promise.all(due.map(sendOne));
+  }
+
+  async function sendOne(delivery: Delivery<'mail'>): Promise<void> {
+    const { id, template, attempts } = delivery;
+    try {
+      const mail = await answerRequest(storage, delivery);
+      if (mail) await transport?.send({ ...compose(mail), id, to: mail.to });
+    } catch (error) {
+      const isGivenUp = delivery.isLast || (error instanceof SendError && error.isFinal);
+      const reason = error instanceof SendError ? error.reason : (error as Error).message;
+      const text = isGivenUp ? 'mail given up' : 'mail to be sent again';
+      log[isGivenUp ? 'warn' : 'info']({ mail: id, template, attempts, reason }, text);
+      if (!isGivenUp) {
+        await postponeDelivery(prisma, 'mail', delivery, now());
+        return;
+      }
+    }
+    await removeDelivery(prisma, id);
+  }
+}

@@ -1,0 +1,101 @@
+// Mails that anybody can ask for by naming an address: to reset a password, to sign up. The request is kept before it is
+// known whether the address has an account; that is looked up here, once the answer has left, so that neither the
+// answer nor its time can tell.
+import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import type { Prisma } from '../generated/client.ts';
+import { type Delivery, type Mail, replaceMail, saveMail } from '../storage/deliveries.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+
+export interface Asked {
+  readonly email: string;
+  /** The language in which it was asked for. */
+  readonly locale: string;
+}
+
+/** Somebody who signs up: what the account will be made of, once the address is confirmed. */
+export interface SignUp {
+  readonly name: string;
+  readonly passwordHash: string;
+  /** SHA-256 of the cookie of the browser in which it was asked for, base64url. */
+  readonly browser: string;
+}
+
+type Database = Prisma.TransactionClient;
+
+/** Keeps the wish to reset a password. What is done takes the same for every address. */
+export function askForReset(
+  database: Database,
+  keyring: Keyring,
+  { email, locale }: Asked,
+  now: Date,
+): Promise<void> {
+  const values = { asked: now.getTime() };
+  const mail = { to: email, locale, template: 'ask-reset', values };
+  return saveMail(database, keyring, mail, now, linkExpiry('password_reset', now));
+}
+
+/** Keeps the wish for an account, likewise. */
+export function askForSignUp(
+  database: Database,
+  keyring: Keyring,
+  { email, locale }: Asked,
+  signUp: SignUp,
+  now: Date,
+): Promise<void> {
+  const values = { asked: now.getTime(), ...signUp };
+  return saveMail(database, keyring, { to: email, locale, template: 'ask-sign-up', values }, now);
+}
+
+/**
+ * What is to be sent for a mail that was taken: a request becomes its answer, with its link, in one transaction, so
+ * that a link that was used already is not made again by another attempt.
+ *
+ * @returns nothing when there is nothing to be sent
+ */
+export async function answerRequest(
+  { prisma, keyring }: Pick<Storage, 'prisma' | 'keyring'>,
+  delivery: Delivery<'mail'>,
+): Promise<Mail | undefined> {
+  const answer = answers[delivery.template];
+  if (!answer) return delivery;
+  return prisma.$transaction(async (database) => {
+    const mail = await answer(database, keyring, delivery);
+    if (mail) await replaceMail(database, keyring, delivery, mail);
+    return mail;
+  });
+}
+
+type Answer = (database: Database, keyring: Keyring, asked: Mail) => Promise<Mail | undefined>;
+
+const answers: Readonly<Record<string, Answer>> = {
+  'ask-reset': async (database, keyring, { to: email, locale, values }) => {
+    const account = await database.account.findUnique({ where: { email } });
+    if (!account || account.lockedAt) return undefined;
+    const now = new Date(Number(values['asked']));
+    const newer = await database.link.findFirst({
+      where: { accountId: account.id, purpose: 'password_reset', createdAt: { gt: now } },
+    });
+    if (newer) return undefined;
+    const token = linkToken();
+    const link = { purpose: 'password_reset', accountId: account.id, email, now, token } as const;
+    await makeLink(database, keyring, link);
+    return {
+      to: email,
+      locale: account.locale ?? locale,
+      template: 'password-reset',
+      values: { token },
+    };
+  },
+  'ask-sign-up': async (database, keyring, { to: email, locale, values }): Promise<Mail | undefined> => {
+    const account = await database.account.findUnique({ where: { email } });
+    if (account?.lockedAt) return undefined;
+    if (account)
+      return { to: email, locale: account.locale ?? locale, template: 'sign-up-taken', values: {} };
+    const { name, passwordHash, browser, asked } = values;
+    const data = { name, passwordHash, browser, locale };
+    const now = new Date(Number(asked));
+    const token = await makeLink(database, keyring, { purpose: 'sign_up', email, now, data });
+    return { to: email, locale, template: 'sign-up', values: { token } };
+  },
+};

@@ -1,0 +1,91 @@
+// Handing mails over: to the SMTP server, or in development to standard output. Nothing of a mail is ever logged.
+import { createTransport } from 'nodemailer';
+import type { Config } from '../config.ts';
+import type { Letter } from './letter.ts';
+
+export interface Envelope extends Letter {
+  /** The same for every attempt, so that a mail that arrives twice can be known as one. */
+  readonly id: string;
+  readonly to: string;
+}
+
+export interface Transport {
+  /** @throws {SendError} when the server has not taken it */
+  send(envelope: Envelope): Promise<void>;
+  close(): void;
+}
+
+/** A mail was not taken. `message` holds what the server said, for who has asked; the log gets `reason`. */
+export class SendError extends Error {
+  /** Without anything of the mail or of the person. */
+  readonly reason: string;
+  /** Whether another attempt would end like this one: the server does not know the address (RFC 5321 §4.2.1). */
+  readonly isFinal: boolean;
+
+  constructor(cause: unknown) {
+    const { message, code, responseCode, command } = cause as {
+      message: string;
+      code?: string;
+      responseCode?: number;
+      command?: string;
+    };
+    super(message, { cause });
+    this.name = 'SendError';
+    this.reason = [code, responseCode].filter((part) => part !== undefined).join(' ');
+    this.isFinal = command === 'RCPT TO' && (responseCode ?? 0) >= 500;
+  }
+}
+
+const TIMEOUT = 20_000; // milliseconds, for each step; together within the time that a mail is taken for
+
+/** @returns nothing when mail is off */
+export function createMailTransport({
+  mail: { mode, smtpUrl, from },
+  issuer,
+}: Pick<Config, 'mail' | 'issuer'>): Transport | undefined {
+  if (mode === 'off') return undefined;
+  if (smtpUrl === undefined) return printing;
+  const smtp = createTransport({
+    url: smtpUrl,
+    pool: true,
+    maxConnections: 2,
+    connectionTimeout: TIMEOUT,
+    greetingTimeout: TIMEOUT,
+    socketTimeout: TIMEOUT,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  const { hostname } = new URL(issuer);
+  return {
+    async send({ id, to, subject, html, text }) {
+      try {
+        await smtp.sendMail({
+          from,
+          // As an object, so that an address is one address.
+          to: { name: '', address: to },
+          subject,
+          html,
+          text,
+          messageId: `<${id}@${hostname}>`,
+          headers: { 'Auto-Submitted': 'auto-generated' }, // RFC 3834 §5
+        });
+      } catch (error) {
+        throw new SendError(error);
+      }
+    },
+    close() {
+      smtp.close();
+    },
+  };
+}
+
+const printing: Transport = {
+  send({ to, text }) {
+    const lines = `To: ${to}\n\n${text}`.trim().split('\n');
+    process.stdout.write(`\n${lines.map((line) => `  | ${line}`).join('\n')}\n\n`);
+    return Promise.resolve();
+  },
+  close() {
+    // Nothing is open.
+  },
+};
