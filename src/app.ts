@@ -13,6 +13,7 @@ import {
   loadSigningKeys,
   maintainKeys,
 } from './keys/signing-keys.ts';
+import { type Mailer, createMailer } from './mail/mailer.ts';
 import { answerErrors, logRefusals, logRequests } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { createApprovals } from './pages/approvals.ts';
@@ -23,9 +24,12 @@ import { createInteractions } from './pages/interactions.ts';
 import { ownContinuePage } from './pages/continue.ts';
 import { createKnownBrowser } from './pages/known-browser.ts';
 import { createOwnSignIn } from './pages/own-sign-in.ts';
+import { createPasswordReset } from './pages/password-reset.ts';
 import { createRenderer, pagePolicy } from './pages/render.ts';
 import { createSignIn } from './pages/sign-in.ts';
 import { createSetup } from './pages/setup.ts';
+import { createSignUp } from './pages/sign-up.ts';
+import { createVerify } from './pages/verify.ts';
 import { type Engine, createEngine } from './provider/engine.ts';
 import { type KeyRotation, createKeyRotation } from './provider/key-rotation.ts';
 import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
@@ -45,6 +49,7 @@ export interface App {
   readonly engine: Engine;
   readonly keyRotation: KeyRotation;
   readonly outgoing: Outgoing;
+  readonly mailer: Mailer;
 }
 
 /** Puts the application together; nothing listens yet. */
@@ -55,6 +60,8 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   const renderer = createRenderer(base, config.theme);
 
   const outgoing = createOutgoing({ config, storage, log });
+  const { languages } = renderer;
+  const mailer = createMailer({ config, storage, log, languages, name: 'Symbolon' });
   const pages = createEnginePages(renderer, async (id) => {
     const select = { email: true, name: true, locale: true };
     return (
@@ -98,7 +105,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   koa.use(mount(base || '/', ownPages()));
   koa.use(ownContinuePage(renderer, base));
   koa.use(engine.middleware);
-  return { koa, engine, keyRotation, outgoing };
+  return { koa, engine, keyRotation, outgoing, mailer };
 
   function ownPages(): Koa {
     const app = new Koa();
@@ -127,6 +134,11 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
       createSetup({ config, storage, renderer, limits }),
       createInteractions({ config, storage, engine, renderer, signIn }),
       createOwnSignIn({ config, storage, engine, renderer, signIn }),
+      ...(config.mail.mode === 'off'
+        ? []
+        : [createPasswordReset({ config, storage, engine, renderer })]),
+      createSignUp({ config, storage, engine, renderer }),
+      createVerify({ config, storage, renderer }),
       ...(config.ciba ? [createApprovals({ config, storage, engine, renderer })] : []),
     ]) {
       app.use(router.routes());

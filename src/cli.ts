@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { addClientCommands } from './commands/client.ts';
 import { addFamilyCommands } from './commands/family.ts';
 import { addKeyCommands } from './commands/key.ts';
+import { addMailCommands } from './commands/mail.ts';
 import { addResourceCommands } from './commands/resource.ts';
 import { addUserCommands } from './commands/user.ts';
 import { print, withStorage } from './commands/run.ts';
@@ -60,5 +61,6 @@ addClientCommands(symbolon);
 addFamilyCommands(symbolon);
 addResourceCommands(symbolon);
 addKeyCommands(symbolon);
+addMailCommands(symbolon);
 
 await symbolon.parseAsync().catch(explainExit);

@@ -26,7 +26,7 @@ export async function serve(config: Config): Promise<Running> {
   const inFlight = new Set<ServerResponse>();
   let background: { stop(): Promise<void> }[];
   try {
-    const { koa, outgoing, keyRotation } = await createApp({ config, storage, log });
+    const { koa, outgoing, mailer, keyRotation } = await createApp({ config, storage, log });
     koa.silent = true; // what goes wrong is logged by the application itself
     const handle = koa.callback();
     for (const { server, port } of servers) {
@@ -37,7 +37,7 @@ export async function serve(config: Config): Promise<Running> {
       });
       await listen(server, port, config.host);
     }
-    background = [outgoing.start(), keyRotation.start()];
+    background = [outgoing.start(), mailer.start(), keyRotation.start()];
   } catch (error) {
     for (const { server } of servers) server.close();
     await close();
@@ -54,6 +54,12 @@ export async function serve(config: Config): Promise<Running> {
   if (config.issuer.startsWith('https:') && !config.trustProxy && !config.tls) {
     log.warn(
       'The issuer is https but SYMBOLON_TRUST_PROXY is off: behind a TLS proxy, URLs will be http.',
+    );
+  }
+
+  if (config.mail.mode === 'off') {
+    log.warn(
+      'Mail is off: nobody can reset a password, and nobody is told of new devices. Set SYMBOLON_SMTP_URL.',
     );
   }
 

@@ -1,7 +1,7 @@
 // People: adding them and checking their passwords.
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import type { Account, PrismaClient } from '../generated/client.ts';
+import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
 import { type Values, english } from '../languages.ts';
 import { isTaken } from '../storage/errors.ts';
 import { hashPassword, isWeaker, verifyPassword } from './hashing.ts';
@@ -58,6 +58,18 @@ export interface AccountOptions {
   readonly admin: boolean;
   /** Whether this must be the very first account: the set-up link. */
   readonly first?: boolean;
+  /** Whether the address is known to be the person's. */
+  readonly emailVerified?: boolean;
+  readonly locale?: string;
+  /** What belongs to it, in its transaction: the link that allows it is spent. What it throws undoes all. */
+  readonly within?: (database: Prisma.TransactionClient) => Promise<void>;
+}
+
+/** An account to be made, checked and with its password hashed. */
+export interface NewAccount {
+  readonly email: string;
+  readonly name: string | null;
+  readonly passwordHash: string;
 }
 
 /**
@@ -70,6 +82,11 @@ export async function addAccount(
   input: AccountInput,
   options: AccountOptions,
 ): Promise<Account> {
+  return createAccount(prisma, await checkAccount(input), options);
+}
+
+/** @throws {AccountError} when a field is wrong; whether the address is taken is not looked at */
+export async function checkAccount(input: AccountInput): Promise<NewAccount> {
   const parsed = accountInput.safeParse(input);
   if (!parsed.success) {
     const field = parsed.error.issues[0]?.path[0] as AccountError['field'];
@@ -77,13 +94,24 @@ export async function addAccount(
   }
   const { email, name, password } = parsed.data;
   await assertPassword(password, { email, name });
-  const passwordHash = await hashPassword(password);
-  const data = { id: randomUUID(), email, name: name || null, passwordHash, admin: options.admin };
+  return { email, name: name || null, passwordHash: await hashPassword(password) };
+}
+
+/** @throws {AccountError} when the address is taken, or a first account exists already */
+export async function createAccount(
+  prisma: PrismaClient,
+  account: NewAccount,
+  { admin, first, emailVerified = false, locale, within }: AccountOptions,
+): Promise<Account> {
+  const data = { id: randomUUID(), ...account, admin, emailVerified, locale: locale ?? null };
   try {
-    if (!options.first) return await prisma.account.create({ data });
     return await prisma.$transaction(async (database) => {
-      await database.$executeRaw`SELECT pg_advisory_xact_lock(${MAKING_FIRST})`;
-      if ((await database.account.count()) > 0) throw new AccountError('account', 'account.exists');
+      if (first) {
+        await database.$executeRaw`SELECT pg_advisory_xact_lock(${MAKING_FIRST})`;
+        if ((await database.account.count()) > 0)
+          throw new AccountError('account', 'account.exists');
+      }
+      await within?.(database);
       return database.account.create({ data });
     });
   } catch (error) {

@@ -1,6 +1,7 @@
 // Changes of an account that end what it had: a new password, a lock, signing out everywhere. Browser sessions end
 // with each; refresh-token families as SYMBOLON_END_FAMILIES_ON says. Each change is one transaction.
 import type { Prisma } from '../generated/client.ts';
+import { saveNotice } from '../storage/notices.ts';
 import { type Ending, type Origin, endSessions, revokeAccount } from '../storage/revocation.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { assertPassword } from './accounts.ts';
@@ -16,8 +17,9 @@ export interface ChangeParts {
 type Database = Prisma.TransactionClient;
 
 /**
- * Gives an account another password.
+ * Gives an account another password. The person is told by mail, and links that would have reset it are void.
  *
+ * @param within what belongs to it, in its transaction: the link that allows it is spent; what it throws undoes all
  * @returns how many refresh-token families ended
  * @throws {AccountError} when the password is not acceptable
  */
@@ -25,13 +27,19 @@ export async function changePassword(
   parts: ChangeParts,
   id: string,
   password: string,
+  within?: (database: Database) => Promise<void>,
 ): Promise<number> {
-  const { email, name } = await parts.storage.prisma.account.findUniqueOrThrow({ where: { id } });
+  const { storage, origin } = parts;
+  const { email, name } = await storage.prisma.account.findUniqueOrThrow({ where: { id } });
   await assertPassword(password, { email, name });
   const passwordHash = await hashPassword(password);
-  return change(parts, id, 'password_changed', (database) =>
-    database.account.update({ where: { id }, data: { passwordHash } }),
-  );
+  return change(parts, id, 'password_changed', async (database) => {
+    await within?.(database);
+    await database.account.update({ where: { id }, data: { passwordHash } });
+    await database.link.deleteMany({ where: { accountId: id, purpose: 'password_reset' } });
+    const notice = { kind: 'password_changed', accountId: id, now: storage.now(), origin } as const;
+    await saveNotice(database, storage.keyring, notice);
+  });
 }
 
 /** Locks an account: nobody signs in with it, and nothing is refreshed. @returns see {@link changePassword} */
@@ -59,6 +67,8 @@ export function signOutEverywhere(
     await database.account.update({ where: { id }, data: { signedOutAt: now } });
     const ended = await revokeAccount(database, id, { reason, now, origin });
     await endSessions(database, id);
+    const notice = { kind: 'signed_out_everywhere', accountId: id, now, origin } as const;
+    await saveNotice(database, storage.keyring, notice);
     return ended;
   });
 }

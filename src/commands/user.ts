@@ -15,6 +15,7 @@ import {
   unlockAccount,
 } from '../accounts/changes.ts';
 import { factorsOf } from '../accounts/factors.ts';
+import { invite } from '../accounts/invitations.ts';
 import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../claims-config.ts';
 import type { Account, Prisma } from '../generated/client.ts';
 import { commandLine } from '../storage/revocation.ts';
@@ -69,6 +70,49 @@ export function addUserCommands(symbolon: Command): void {
           }
         });
       },
+    );
+
+  user
+    .command('invite')
+    .description('invite a person by a link, which is printed, and mailed if mail is on')
+    .argument('<email>')
+    .option('--name <name>', 'filled in for the person, who may change it')
+    .option('--expires-in <seconds>', 'how long the link works', '604800')
+    .option('--json', 'print JSON for a program to read')
+    .action(
+      (
+        email: string,
+        options: { name?: string; expiresIn: string; json?: boolean },
+      ): Promise<void> =>
+        withStorage(async ({ config, storage }) => {
+          const seconds = Number(options.expiresIn);
+          if (!/^[1-9]\d{0,7}$/.test(options.expiresIn))
+            throw new CommandError('--expires-in: wants a number of seconds');
+          try {
+            const { url, expiresAt, isMailed } = await invite(
+              { config, storage },
+              { email, name: options.name, seconds },
+            );
+            await audit(
+              storage.prisma,
+              {},
+              { type: 'account.invited', detail: { by: 'command line' } },
+            );
+            print(
+              options.json,
+              { url, expires_at: expiresAt, mailed: isMailed },
+              `${url}\n\nIt works once, until ${date(expiresAt)} UTC. ${
+                isMailed
+                  ? 'The running provider mails it, too.'
+                  : 'Mail is off (SYMBOLON_SMTP_URL): send it to the person yourself.'
+              }`,
+            );
+          } catch (error) {
+            if (error instanceof AccountError)
+              throw new CommandError(`${error.field}: ${error.message}`);
+            throw error;
+          }
+        }),
     );
 
   user

@@ -87,7 +87,11 @@ const answers: Readonly<Record<string, Answer>> = {
       values: { token },
     };
   },
-  'ask-sign-up': async (database, keyring, { to: email, locale, values }): Promise<Mail | undefined> => {
+  'ask-sign-up': async (
+    database,
+    keyring,
+    { to: email, locale, values },
+  ): Promise<Mail | undefined> => {
     const account = await database.account.findUnique({ where: { email } });
     if (account?.lockedAt) return undefined;
     if (account)

@@ -19,6 +19,8 @@ export interface AuditEvent {
     | 'token.exchanged'
     | 'account.added'
     | 'account.changed'
+    | 'account.invited'
+    | 'password.changed'
     | 'resource.added'
     | 'resource.removed'
     | 'client.invited'

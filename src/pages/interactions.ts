@@ -163,6 +163,7 @@ export function createInteractions({
     const person = isStepUp(prompt) && !isOther ? await sessions.find(ctx) : undefined;
     return {
       subject: `interaction ${uid}`,
+      interaction: uid,
       action,
       cancel,
       other: `${action}?account=other`,

@@ -21,7 +21,8 @@ import type { Config } from '../config.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
 import { answered } from '../storage/errors.ts';
-import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { saveNotice } from '../storage/notices.ts';
+import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
 import type { SignedIn } from './browser-session.ts';
 import type { ClientView } from './client-view.ts';
 import { ForeignForm } from './error-page.ts';
@@ -29,6 +30,7 @@ import { formOf } from './form-requests.ts';
 import { formToken, isFormToken } from './form-token.ts';
 import type { KnownBrowser } from './known-browser.ts';
 import { type Renderer, pagePolicy } from './render.ts';
+import { waysIn } from './ways-in.ts';
 
 export interface SignInParts {
   readonly config: Config;
@@ -51,6 +53,8 @@ export interface Place {
   readonly other?: string;
   readonly client?: ClientView | undefined;
   readonly clientId?: string;
+  /** The interaction that it belongs to, to which other ways in lead back. */
+  readonly interaction?: string;
   /** The level that is asked for. */
   readonly wanted?: Level | undefined;
   /** Who is signed in here, when nothing but another factor is missing. */
@@ -173,6 +177,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       return;
     }
     forget(ctx, place);
+    await tellOfNewBrowser(ctx, account.id);
     knownBrowser.remember(ctx, account.id);
     await audit(prisma, ctx, {
       type: 'sign_in',
@@ -181,6 +186,14 @@ export function createSignIn(parts: SignInParts): SignIn {
       detail: { amr },
     });
     await place.finish(ctx, account, amr);
+  }
+
+  /** The person learns of a sign-in from a browser that has not signed the account in before. */
+  async function tellOfNewBrowser(ctx: Context, accountId: string): Promise<void> {
+    if (knownBrowser.of(ctx, accountId) !== undefined) return;
+    const { origin } = currentUnit();
+    const notice = { kind: 'new_device', accountId, now: now(), origin } as const;
+    await answered(() => saveNotice(prisma, keyring, notice));
   }
 
   async function password(ctx: Context, place: Place, email: string, typed: string) {
@@ -299,6 +312,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       csrf: formToken(keyring, subject),
       cancel,
       client,
+      waysIn: waysIn(config, place.interaction),
       passkey: { action: `${action}/passkey${query}`, options: JSON.stringify(options) },
       scripts: renderer.passkeyScripts,
     });

@@ -1,9 +1,9 @@
 // Asking people who are not at their browser (OpenID Client-Initiated Backchannel Authentication, poll and ping). The
-// person finds the request at /approve (pages/approvals.ts).
+// person finds the request at /approve (pages/approvals.ts), to which a mail leads.
 import { type Configuration, errors } from 'oidc-provider';
 import type { Config } from '../config.ts';
 import { answered } from '../storage/errors.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 
 export const cibaGrant = 'urn:openid:params:grant-type:ciba';
 
@@ -48,7 +48,7 @@ export function ciba(config: Config, { prisma, now }: Pick<Storage, 'prisma' | '
       }
     },
     // The request is kept with this one's commit, and shown to the person at /approve.
-    async triggerAuthenticationDevice(_ctx, _request, account, client) {
+    async triggerAuthenticationDevice(_ctx, request, account, client) {
       const waiting = await answered(() =>
         prisma.artifact.count({
           where: {
@@ -62,6 +62,14 @@ export function ciba(config: Config, { prisma, now }: Pick<Storage, 'prisma' | '
       );
       if (waiting >= WAITING)
         throw new errors.AccessDenied('too many requests wait for this person already');
+      const person = await answered(() =>
+        prisma.account.findUnique({ where: { id: account.accountId } }),
+      );
+      if (!person || config.mail.mode === 'off') return;
+      const { binding_message: message } = (request.params ?? {}) as { binding_message?: string };
+      const values = { client: client.clientName ?? client.clientId, message: message ?? '' };
+      const { email: to, locale } = person;
+      currentUnit().mail({ to, locale, template: 'approval', values });
     },
   };
 }

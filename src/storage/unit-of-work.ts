@@ -9,7 +9,7 @@ import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { artifactId, findArtifact, saveArtifact, sealedAccessToken } from './artifacts.ts';
 import { type ClientMetadata, saveRegisteredClient } from './clients.ts';
-import { type Message, saveDeliveries } from './deliveries.ts';
+import { type Mail, type Message, saveDeliveries, saveMail } from './deliveries.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
 import { saveGrant } from './grants.ts';
 import {
@@ -114,6 +114,7 @@ export class UnitOfWork {
   /** A resource server that came along likewise. */
   resource: ResourceRead | undefined;
   readonly #messages: Message[] = [];
+  readonly #mails: Mail[] = [];
   readonly #afterCommit: (() => void)[] = [];
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
   readonly #found = new Set<string>();
@@ -193,6 +194,11 @@ export class UnitOfWork {
     this.#afterCommit.push(send);
   }
 
+  /** Has a mail sent to a person, once the unit is committed. */
+  mail(mail: Mail): void {
+    this.#mails.push(mail);
+  }
+
   /** @param alone whether its grant stays, for other families that hang on it */
   endFamily(familyId: string, reason: EndReason, alone = false): void {
     this.#endedFamilies.set(familyId, { reason, alone });
@@ -216,11 +222,13 @@ export class UnitOfWork {
     const client = refused ? undefined : this.client;
     const removedClient = refused ? undefined : this.removedClient;
     const messages = refused ? [] : this.#messages;
+    const mails = refused ? [] : this.#mails;
     const now = this.storage.now();
     const size =
       saves.length +
       consumed.length +
       messages.length +
+      mails.length +
       this.#destroyed.size +
       this.#revokedGrants.size +
       this.#endedFamilies.size +
@@ -268,7 +276,8 @@ export class UnitOfWork {
       if (rotation) await rotateFamily(database, rotation, now, origin);
       if (touched) await touchFamily(database, touched, now, origin);
       if (refusal) await recordRefusal(database, refusal, now, origin);
-      await saveDeliveries(database, this.storage.keyring, messages, now);
+      await saveDeliveries(database, keyring, messages, now);
+      for (const mail of mails) await saveMail(database, keyring, mail, now);
     };
 
     try {

@@ -7,6 +7,7 @@ import { type Config, type Environment, readConfig } from '../../src/config.ts';
 import { connect, connectPool } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createLog } from '../../src/operations/log.ts';
+import type { Mailer } from '../../src/mail/mailer.ts';
 import type { Engine } from '../../src/provider/engine.ts';
 import type { KeyRotation } from '../../src/provider/key-rotation.ts';
 import type { Outgoing } from '../../src/provider/outgoing.ts';
@@ -44,6 +45,7 @@ export interface TestProvider {
   readonly databaseUrl: string;
   readonly accountId: string;
   readonly outgoing: Outgoing;
+  readonly mailer: Mailer;
   readonly engine: Engine;
   readonly keyRotation: KeyRotation;
   addClient(metadata: ClientMetadata): Promise<void>;
@@ -79,7 +81,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     now: () => new Date(),
   };
   const storage = options.wrap?.(plain) ?? plain;
-  const { koa, outgoing, engine, keyRotation } = await createApp({
+  const { koa, outgoing, mailer, engine, keyRotation } = await createApp({
     config,
     storage,
     log: createLog(process.env['TEST_LOG'] ?? 'silent'),
@@ -99,6 +101,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     databaseUrl: database.url,
     accountId: account.id,
     outgoing,
+    mailer,
     engine,
     keyRotation,
     addClient,

@@ -1,0 +1,85 @@
+// E-mail addresses of accounts: confirming that one is the person's, and changing it. The new address confirms a change,
+// the former one is told of it, and links that were sent to the former one are void.
+import type { Account, Prisma } from '../generated/client.ts';
+import { saveMail } from '../storage/deliveries.ts';
+import { isTaken } from '../storage/errors.ts';
+import { saveNotice } from '../storage/notices.ts';
+import type { Origin } from '../storage/revocation.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import { AccountError, accountError, accountInput } from './accounts.ts';
+import { linkExpiry, makeLink, spendLink } from './links.ts';
+
+/** Sends the person a link that confirms the account's address. */
+export async function askForVerification(
+  { prisma, keyring, now: clock }: Storage,
+  { id: accountId, email, locale }: Account,
+): Promise<void> {
+  const now = clock();
+  await prisma.$transaction(async (database) => {
+    const link = { purpose: 'verification', accountId, email, now } as const;
+    const token = await makeLink(database, keyring, link);
+    const mail = { to: email, locale, template: 'verification', values: { token } };
+    await saveMail(database, keyring, mail, now, linkExpiry('verification', now));
+  });
+}
+
+/**
+ * Sends a link to an address that is to become the account's. Whether somebody else has it already is told only to
+ * whoever opens the link there.
+ *
+ * @throws {AccountError} when it is no address
+ */
+export async function askForEmailChange(
+  { prisma, keyring, now: clock }: Storage,
+  { id: accountId, email: former, locale }: Account,
+  wanted: string,
+): Promise<void> {
+  const parsed = accountInput.shape.email.safeParse(wanted);
+  if (!parsed.success) throw accountError('email', parsed.error);
+  const { data: email } = parsed;
+  const now = clock();
+  await prisma.$transaction(async (database) => {
+    const link = { purpose: 'email_change', accountId, email, now } as const;
+    const token = await makeLink(database, keyring, link);
+    const mail = { to: email, locale, template: 'email-change', values: { token, former } };
+    await saveMail(database, keyring, mail, now, linkExpiry('email_change', now));
+  });
+}
+
+/**
+ * Spends a link of one of the two.
+ *
+ * @returns the account as it is now; nothing when the link does not work
+ * @throws {AccountError} when somebody else has the address by now
+ */
+export async function confirmAddress(
+  { prisma, keyring, now: clock }: Storage,
+  token: unknown,
+  origin: Origin,
+): Promise<Account | undefined> {
+  const now = clock();
+  try {
+    return await prisma.$transaction(async (database) => {
+      const link = await spendLink(database, ['verification', 'email_change'], token, now);
+      const { accountId, email } = link ?? {};
+      if (!link || !accountId || !email) return undefined;
+      const account = await database.account.findUniqueOrThrow({ where: { id: accountId } });
+      if (link.purpose === 'verification' && account.email !== email) return undefined;
+      const data = { email, emailVerified: true };
+      const changed = await database.account.update({ where: { id: accountId }, data });
+      if (account.email !== email) {
+        await voidLinks(database, accountId);
+        const notice = { accountId, now, origin, to: account.email };
+        await saveNotice(database, keyring, { kind: 'email_changed', ...notice });
+      }
+      return changed;
+    });
+  } catch (error) {
+    if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
+    throw error;
+  }
+}
+
+async function voidLinks(database: Prisma.TransactionClient, accountId: string): Promise<void> {
+  await database.link.deleteMany({ where: { accountId } });
+}

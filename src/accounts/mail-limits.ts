@@ -1,0 +1,48 @@
+// How many mails may be asked for without signing in: per network address, and per e-mail address so that nobody's
+// mailbox is flooded. Counted in PostgreSQL, for all processes as one; keys hold no address.
+import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import { answered } from '../storage/errors.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import { networkOf } from './limits.ts';
+
+const DURATION = 3600; // seconds
+const PER_IP = 30;
+const PER_EMAIL = 3;
+
+export interface MailLimits {
+  /** Whether one more may be asked for from there. */
+  readonly fromIp: (ip: string) => Promise<boolean>;
+  /** Whether one more may be sent there. */
+  readonly toEmail: (email: string) => Promise<boolean>;
+}
+
+export function createMailLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyring'>): MailLimits {
+  const limiter = (keyPrefix: string, points: number) =>
+    new RateLimiterPostgres({
+      storeClient: pool,
+      storeType: 'pool',
+      tableName: 'attempt',
+      tableCreated: true,
+      clearExpiredByTimeout: false, // the sweep does
+      keyPrefix,
+      points,
+      duration: DURATION,
+    });
+  const ips = limiter('mail-ip', PER_IP);
+  const emails = limiter('mail-to', PER_EMAIL);
+  const key = (text: string) => keyring.macs('attempt', text)[0].toString('base64url');
+  return {
+    fromIp: (ip) => consume(ips, key(`mail-ip ${networkOf(ip)}`)),
+    toEmail: (email) => consume(emails, key(`mail-to ${email}`)),
+  };
+}
+
+async function consume(limiter: RateLimiterPostgres, key: string): Promise<boolean> {
+  try {
+    await limiter.consume(key);
+    return true;
+  } catch (error) {
+    if (error instanceof RateLimiterRes) return false;
+    return answered(() => Promise.reject(error as Error)); // the database has no answer
+  }
+}

@@ -1,0 +1,218 @@
+// How people come to an account by themselves: /sign-up for everybody, /invitation for who was invited. The account
+// exists once the link in the mail was opened and confirmed; until then nothing tells whether an address has one.
+// Whoever opens the link in another browser than the one that asked must know the password that was chosen there: else
+// somebody could sign up with the address of another, who would confirm an account with a stranger's password.
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import {
+  AccountError,
+  type AccountOptions,
+  type NewAccount,
+  addAccount,
+  checkAccount,
+  createAccount,
+} from '../accounts/accounts.ts';
+import { verifyPassword } from '../accounts/hashing.ts';
+import { type Purpose, linkData, linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
+import { createMailLimits } from '../accounts/mail-limits.ts';
+import type { Config } from '../config.ts';
+import type { Account, Link } from '../generated/client.ts';
+import { sha256 } from '../keys/keyring.ts';
+import { type SignUp, askForSignUp } from '../mail/requests.ts';
+import { audit } from '../operations/audit.ts';
+import type { Engine } from '../provider/engine.ts';
+import type { Storage } from '../storage/unit-of-work.ts';
+import { createBrowserForm, formFields } from './browser-form.ts';
+import { ownForm } from './form-requests.ts';
+import type { Renderer } from './render.ts';
+import { basePath, createWaysBack } from './ways-in.ts';
+
+export interface SignUpParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly engine: Engine;
+  readonly renderer: Renderer;
+}
+
+const COOKIE = 'symbolon_sign_up';
+
+class LinkVoid extends Error {}
+
+export function createSignUp({ config, storage, engine, renderer }: SignUpParts): Router {
+  const { prisma, keyring, now } = storage;
+  const base = basePath(config.issuer);
+  const form = createBrowserForm(keyring, `${base}/sign-up`);
+  const back = createWaysBack(config, engine);
+  const limits = createMailLimits(storage);
+  const parse = ownForm(config);
+  const router = new Router();
+  if (config.signUp === 'closed') return router;
+
+  router.get('/invitation', async (ctx) => {
+    const { token } = ctx.query;
+    const link = await lookAtLink(prisma, ['invitation'], token, now());
+    if (!link) linkVoid(ctx);
+    else invitationPage(ctx, link, { token, displayName: nameIn(link) });
+  });
+
+  router.post('/invitation', parse, async (ctx) => {
+    const { token, name = '', password = '' } = formFields(ctx);
+    const link = await lookAtLink(prisma, ['invitation'], token, now());
+    if (!link) {
+      linkVoid(ctx);
+      return;
+    }
+    try {
+      const input = { email: link.email ?? '', name, password };
+      const account = await addAccount(prisma, input, options(ctx, 'invitation', token));
+      await done(ctx, account, 'invitation');
+    } catch (error) {
+      refuse(ctx, error, (errors) => {
+        invitationPage(ctx, link, { token, displayName: name, errors });
+      });
+    }
+  });
+
+  if (config.signUp !== 'open') return router;
+
+  router.get('/sign-up', (ctx) => {
+    back.remember(ctx);
+    signUpPage(ctx, {});
+  });
+
+  router.post('/sign-up', parse, async (ctx) => {
+    const { email = '', name = '', password = '' } = form.fields(ctx);
+    if (!(await limits.fromIp(ctx.ip))) {
+      ctx.status = 429;
+      renderer.page(ctx, 'limit', {});
+      return;
+    }
+    let account: NewAccount;
+    try {
+      // The password is hashed for every address; whether it has an account is looked up when the mail is made.
+      account = await checkAccount({ email, name, password });
+    } catch (error) {
+      refuse(ctx, error, (errors) => {
+        signUpPage(ctx, { email, displayName: name, errors });
+      });
+      return;
+    }
+    const browser = ctx.cookies.get(COOKIE) ?? randomBytes(32).toString('base64url');
+    ctx.cookies.set(COOKIE, browser, {
+      path: `${base}/sign-up`,
+      sameSite: 'lax', // the link is opened from a mail
+      maxAge: linkLife.sign_up * 1000,
+    });
+    if (await limits.toEmail(account.email)) {
+      const { tag: locale } = renderer.language(ctx);
+      const { passwordHash } = account;
+      const signUp = { name: account.name ?? '', passwordHash, browser: digest(browser) };
+      await askForSignUp(prisma, keyring, { email: account.email, locale }, signUp, now());
+    }
+    const duration = renderer.language(ctx).duration(linkLife.sign_up);
+    renderer.page(ctx, 'sign-up-sent', { email: account.email, duration });
+  });
+
+  router.get('/sign-up/confirm', async (ctx) => {
+    const { token } = ctx.query;
+    const link = await lookAtLink(prisma, ['sign_up'], token, now());
+    if (link) confirmPage(ctx, link, { token });
+    else linkVoid(ctx, `${base}/sign-up`);
+  });
+
+  router.post('/sign-up/confirm', parse, async (ctx) => {
+    const { token, password = '' } = formFields(ctx);
+    const link = await lookAtLink(prisma, ['sign_up'], token, now());
+    if (!link) {
+      linkVoid(ctx, `${base}/sign-up`);
+      return;
+    }
+    const { name, passwordHash } = wishIn(link);
+    if (!isSameBrowser(ctx, link) && !(await verifyPassword(passwordHash, password))) {
+      ctx.status = 422;
+      confirmPage(ctx, link, { token, mistake: renderer.language(ctx).t('sign-up.confirm-wrong') });
+      return;
+    }
+    try {
+      const wanted = { email: link.email ?? '', name: name || null, passwordHash };
+      const account = await createAccount(prisma, wanted, options(ctx, 'sign_up', token));
+      await done(ctx, account, 'sign-up');
+    } catch (error) {
+      // Somebody else has the address by now: an administrator has added the account, for one.
+      if (!(error instanceof LinkVoid || error instanceof AccountError)) throw error;
+      linkVoid(ctx, `${base}/sign-up`);
+    }
+  });
+
+  return router;
+
+  function options(ctx: Context, purpose: Purpose, token: unknown): AccountOptions {
+    return {
+      admin: false,
+      emailVerified: true, // the link was sent there
+      locale: renderer.language(ctx).tag,
+      async within(database) {
+        if (!(await spendLink(database, [purpose], token, now()))) throw new LinkVoid();
+      },
+    };
+  }
+
+  async function done(ctx: Context, { id: accountId, email }: Account, by: string): Promise<void> {
+    await audit(prisma, ctx, { type: 'account.added', accountId, detail: { by } });
+    const next = await back.find(ctx);
+    renderer.page(ctx, 'sign-up-done', { email, next, account: `${base}/account` });
+  }
+
+  function refuse(
+    ctx: Context,
+    error: unknown,
+    show: (errors: Record<string, string>) => void,
+  ): void {
+    if (error instanceof LinkVoid) linkVoid(ctx);
+    else if (error instanceof AccountError) {
+      const { t } = renderer.language(ctx);
+      ctx.status = 422;
+      const summary = t('common.check-fields');
+      show({ summary, [error.field]: t(error.code, error.values) });
+    } else throw error;
+  }
+
+  function signUpPage(ctx: Context, data: object): void {
+    renderer.page(ctx, 'sign-up', { action: `${base}/sign-up`, csrf: form.token(ctx), ...data });
+  }
+
+  function confirmPage(ctx: Context, link: Link, data: object): void {
+    const action = `${base}/sign-up/confirm`;
+    const asks = !isSameBrowser(ctx, link);
+    renderer.page(ctx, 'sign-up-confirm', { action, email: link.email, asks, ...data });
+  }
+
+  function invitationPage(ctx: Context, link: Link, data: object): void {
+    const action = `${base}/invitation`;
+    renderer.page(ctx, 'invitation', { action, email: link.email, ...data });
+  }
+
+  function linkVoid(ctx: Context, again?: string): void {
+    ctx.status = 410;
+    renderer.page(ctx, 'link-void', { again });
+  }
+
+  function wishIn(link: Link): SignUp {
+    return linkData(keyring, link) as SignUp;
+  }
+
+  function nameIn(link: Link): string {
+    return (linkData(keyring, link) as { name?: string } | undefined)?.name ?? '';
+  }
+
+  function isSameBrowser(ctx: Context, link: Link): boolean {
+    const given = Buffer.from(digest(ctx.cookies.get(COOKIE) ?? ''));
+    const expected = Buffer.from(wishIn(link).browser);
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  }
+}
+
+function digest(text: string): string {
+  return Buffer.from(sha256(text)).toString('base64url');
+}

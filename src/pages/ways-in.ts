@@ -1,0 +1,51 @@
+// The ways to an account besides signing in: a forgotten password, signing up. Whoever takes one out of an interaction
+// is brought back to it afterwards, if it still lives and this is the browser that it began in.
+import type { Context } from 'koa';
+import type { Config } from '../config.ts';
+import type { Engine } from '../provider/engine.ts';
+
+export interface WaysIn {
+  readonly forgot?: string;
+  readonly signUp?: string;
+}
+
+export interface WaysBack {
+  /** Remembers the interaction that somebody comes from. */
+  readonly remember: (ctx: Context) => void;
+  /** Where to go on: the interaction, or undefined. */
+  readonly find: (ctx: Context) => Promise<string | undefined>;
+}
+
+const COOKIE = 'symbolon_return';
+
+/** Links for a sign-in page. @param uid the interaction that the page belongs to */
+export function waysIn({ mail, signUp, issuer }: Config, uid?: string): WaysIn {
+  const query = uid === undefined ? '' : `?interaction=${uid}`;
+  const base = basePath(issuer);
+  return {
+    ...(mail.mode === 'off' ? {} : { forgot: `${base}/forgot${query}` }),
+    ...(signUp === 'open' ? { signUp: `${base}/sign-up${query}` } : {}),
+  };
+}
+
+export function createWaysBack(config: Pick<Config, 'issuer'>, engine: Engine): WaysBack {
+  const base = basePath(config.issuer);
+  return {
+    remember(ctx) {
+      const { interaction } = ctx.query;
+      if (typeof interaction === 'string' && /^[\w-]{1,64}$/.test(interaction))
+        ctx.cookies.set(COOKIE, interaction, { path: base || '/', sameSite: 'lax' });
+    },
+    async find(ctx) {
+      const uid = ctx.cookies.get(COOKIE);
+      if (uid === undefined) return undefined;
+      ctx.cookies.set(COOKIE, null, { path: base || '/' });
+      const interaction = await engine.provider.Interaction.find(uid);
+      return interaction && `${base}/interaction/${uid}`;
+    },
+  };
+}
+
+export function basePath(issuer: string): string {
+  return new URL(issuer).pathname.replace(/\/$/, '');
+}
