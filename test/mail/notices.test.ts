@@ -1,0 +1,103 @@
+// What people are told by mail when something happens to their account: once, with when, where and with which browser.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { changePassword, signOutEverywhere } from '../../src/accounts/changes.ts';
+import { commandLine } from '../../src/storage/revocation.ts';
+import { Agent } from '../support/agent.ts';
+import { type MailServer, startMailServer } from '../support/mail.ts';
+import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
+import { discover, refresh, signIn } from '../support/relying-party.ts';
+import { post } from '../support/token-endpoint.ts';
+
+const CIBA = 'urn:openid:params:grant-type:ciba';
+const strict = { ...webClient, refresh_token_retry_window: 0 };
+const bank = {
+  ...webClient,
+  client_id: 'bank',
+  client_name: 'Bank',
+  grant_types: [CIBA],
+  response_types: [],
+  redirect_uris: [],
+  post_logout_redirect_uris: [],
+  backchannel_token_delivery_mode: 'poll',
+};
+
+let server: MailServer;
+let provider: TestProvider;
+beforeEach(async () => {
+  server = await startMailServer();
+  provider = await startProvider({
+    environment: { SYMBOLON_SMTP_URL: server.url, SYMBOLON_ENABLE_CIBA: 'true' },
+    clients: [strict, bank],
+  });
+});
+afterEach(async () => {
+  await provider.close();
+  await server.close();
+});
+
+const subjects = async () => {
+  await provider.mailer.send();
+  return server.mails.map(({ headers }) => headers['subject']);
+};
+
+test('a sign-in from a browser that is new to the account, and from it only', async () => {
+  const party = await discover(provider.issuer);
+  const browser = new Agent(provider.issuer);
+  await signIn(party, browser);
+  await signIn(party, browser, { prompt: 'login' });
+  expect(await subjects()).toEqual(['A new sign-in to your account']);
+  expect(server.mails[0]?.text).toContain('Browser: Test browser');
+  expect(server.mails[0]?.text).toMatch(/Address on the internet: (127\.0\.0\.1|::1)/);
+  expect(server.mails[0]?.links.map(({ pathname }) => pathname)).toEqual(['/account']);
+  // Another browser of the same person is another device.
+  const other = new Agent(provider.issuer);
+  await signIn(party, other);
+  expect(await subjects()).toHaveLength(2);
+});
+
+test('a used-up token, once, however often it is presented', async () => {
+  const party = await discover(provider.issuer);
+  const { refresh_token: first = '' } = await signIn(party, new Agent(provider.issuer));
+  await refresh(party, first);
+  await provider.mailer.send();
+  server.mails.length = 0;
+  for (let time = 0; time < 3; time++)
+    await expect(refresh(party, first)).rejects.toMatchObject({ error: 'invalid_grant' });
+  expect(await subjects()).toEqual(['We signed a device out of Notes']);
+  expect(server.mails[0]?.to).toEqual([person.email]);
+});
+
+test('what is rolled back is not told: the notice is in the transaction of what it tells of', async () => {
+  const { storage, config } = provider;
+  const parts = { storage, config, origin: commandLine };
+  const failing = changePassword(parts, provider.accountId, 'another good password', () =>
+    Promise.reject(new Error('the link was used')),
+  );
+  await expect(failing).rejects.toThrow('the link was used');
+  expect(await storage.prisma.delivery.count()).toBe(0);
+});
+
+test('another password and a sign-out everywhere, in the person’s language', async () => {
+  const { storage, config } = provider;
+  const parts = { storage, config, origin: commandLine };
+  const where = { id: provider.accountId };
+  await storage.prisma.account.update({ where, data: { locale: 'fr' } });
+  await changePassword(parts, provider.accountId, 'another good password');
+  await signOutEverywhere(parts, provider.accountId, 'revoked_by_admin');
+  expect((await subjects()).sort()).toEqual([
+    'Votre mot de passe a été changé',
+    'Vous avez été déconnecté partout',
+  ]);
+});
+
+test('an application that waits for an answer, with its words and a link to the page', async () => {
+  const request = { scope: 'openid', login_hint: person.email, binding_message: 'W4 SCT' };
+  const { status } = await post(`${provider.issuer}/backchannel_authentication`, request, bank);
+  expect(status).toBe(200);
+  expect(await subjects()).toEqual(['Bank asks whether it is you']);
+  expect(server.mails[0]?.text).toContain('W4 SCT');
+  expect(server.mails[0]?.links.map(({ pathname }) => pathname)).toEqual(['/approve']);
+  const refused = { ...request, scope: 'openid', binding_message: '<b>' };
+  await post(`${provider.issuer}/backchannel_authentication`, refused, bank);
+  expect(await subjects()).toHaveLength(1);
+});

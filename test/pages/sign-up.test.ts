@@ -1,0 +1,240 @@
+// How people come to an account by themselves: nobody learns who has one, nobody gets one for an address that is not
+// theirs, and nobody confirms an account whose password a stranger chose.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { addAccount } from '../../src/accounts/accounts.ts';
+import { askForEmailChange, askForVerification } from '../../src/accounts/addresses.ts';
+import { invite } from '../../src/accounts/invitations.ts';
+import { Agent, type Page } from '../support/agent.ts';
+import { type MailServer, startMailServer } from '../support/mail.ts';
+import { run } from '../support/process.ts';
+import { type TestProvider, person, secret, startProvider } from '../support/provider.ts';
+import { authorizationRequest, discover, signIn } from '../support/relying-party.ts';
+
+let server: MailServer;
+let provider: TestProvider;
+const start = async (mode: 'closed' | 'invitation' | 'open') => {
+  server = await startMailServer();
+  provider = await startProvider({
+    environment: { SYMBOLON_SMTP_URL: server.url, SYMBOLON_SIGN_UP: mode },
+  });
+};
+afterEach(async () => {
+  await provider.close();
+  await server.close();
+});
+
+const agent = () => new Agent(provider.issuer);
+const heading = (page: Page) => page.html.querySelector('h1')?.text.trim();
+const newcomer = {
+  email: 'grace@example.com',
+  name: 'Grace Hopper',
+  password: 'a nanosecond of wire',
+};
+const find = (email: string) => provider.storage.prisma.account.findUnique({ where: { email } });
+const ask = async (browser: Agent, form: object = {}) =>
+  browser.submit(await browser.open(`${provider.issuer}/sign-up`), { ...newcomer, ...form });
+const lastLink = async (): Promise<URL> => {
+  await provider.mailer.send();
+  const link = server.mails.at(-1)?.links[0];
+  if (!link) throw new Error('no mail with a link came');
+  return link;
+};
+
+describe('open', () => {
+  beforeEach(() => start('open'));
+
+  test('out of an interaction: sign up, confirm, and go on to the application', async () => {
+    const browser = agent();
+    const party = await discover(provider.issuer);
+    const { url, finish } = await authorizationRequest(party);
+    const page = await browser.open(url);
+    const way = page.html.querySelectorAll('a').find((a) => a.text.includes('Make an account'));
+    const form = await browser.open(new URL(way?.getAttribute('href') ?? '', page.url));
+    const sent = await browser.submit(form, newcomer);
+    expect(heading(sent)).toBe('Look into your mailbox');
+    expect(await find(newcomer.email)).toBeNull();
+    const confirm = await browser.open(await lastLink());
+    expect(confirm.html.querySelector('#password')).toBeNull();
+    expect(await find(newcomer.email)).toBeNull(); // a scanner that opens the link makes nothing
+    const done = await browser.submit(confirm, {});
+    expect(heading(done)).toBe('Your account is ready');
+    expect(await find(newcomer.email)).toMatchObject({
+      name: newcomer.name,
+      emailVerified: true,
+      admin: false,
+      locale: 'en',
+    });
+    const next = done.html.querySelector('a.button')?.getAttribute('href') ?? '';
+    await finish(await browser.authorize(new URL(next, done.url), newcomer));
+    expect((await browser.submit(confirm, {})).status).toBe(410);
+  });
+
+  test('in another browser the password is asked for, so that nobody confirms a stranger’s account', async () => {
+    await ask(agent());
+    const link = await lastLink();
+    const victim = agent();
+    const page = await victim.open(link);
+    expect(page.html.querySelector('#password')).not.toBeNull();
+    for (const password of ['', 'not what was chosen']) {
+      const refused = await victim.submit(page, { password });
+      expect(refused.status).toBe(422);
+    }
+    expect(await find(newcomer.email)).toBeNull();
+    const done = await victim.submit(page, { password: newcomer.password });
+    expect(heading(done)).toBe('Your account is ready');
+  });
+
+  test('an address that is taken gets a mail that says so; the answer is the same', async () => {
+    const free = await ask(agent());
+    const taken = await ask(agent(), { email: person.email });
+    const text = (page: Page, email: string) =>
+      page.html.querySelector('main')?.text.replaceAll(email, 'X');
+    expect(taken.status).toBe(free.status);
+    expect(text(taken, person.email)).toBe(text(free, newcomer.email));
+    await provider.mailer.send();
+    const told = server.mails.find(({ to }) => to[0] === person.email);
+    expect(told?.headers['subject']).toBe('You already have an account at Symbolon');
+    expect(told?.links.map(({ pathname }) => pathname)).toEqual(['/account']);
+    expect(await provider.storage.prisma.link.count()).toBe(1);
+  });
+
+  test('neither does the time tell', async () => {
+    const times: Record<'free' | 'taken', number[]> = { free: [], taken: [] };
+    const browser = agent();
+    const form = await browser.open(`${provider.issuer}/sign-up`);
+    for (let round = 0; round < 15; round++)
+      for (const who of ['free', 'taken'] as const) {
+        await provider.storage.prisma.attempt.deleteMany();
+        const email = who === 'taken' ? person.email : `nobody${round}@example.com`;
+        const began = performance.now();
+        await browser.submit(form, { ...newcomer, email });
+        times[who].push(performance.now() - began);
+      }
+    const median = (all: number[]) => all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0;
+    expect(median(times.free) / median(times.taken)).toBeGreaterThan(0.5);
+    expect(median(times.free) / median(times.taken)).toBeLessThan(2);
+  });
+
+  test('an account that somebody else made meanwhile is not touched', async () => {
+    const browser = agent();
+    await ask(browser);
+    const confirm = await browser.open(await lastLink());
+    const other = { ...newcomer, password: 'made by an administrator' };
+    await addAccount(provider.storage.prisma, other, { admin: false });
+    expect((await browser.submit(confirm, {})).status).toBe(410);
+    expect(await provider.storage.prisma.account.count()).toBe(2);
+  });
+
+  test('what is wrong is said beside its field, what was typed stays, the password does not', async () => {
+    const page = await ask(agent(), { password: 'short' });
+    expect(page.status).toBe(422);
+    expect(page.html.querySelector('.mistake')?.text).toContain('at least 8');
+    expect(page.html.querySelector('#email')?.getAttribute('value')).toBe(newcomer.email);
+    expect(page.html.querySelector('#name')?.getAttribute('value')).toBe(newcomer.name);
+    expect(page.html.toString()).not.toContain('short');
+    expect(await provider.storage.prisma.delivery.count()).toBe(0);
+  });
+
+  test('neither the password nor its hash can be read in the database', async () => {
+    await ask(agent());
+    await provider.mailer.send();
+    const rows = [
+      ...(await provider.storage.prisma.link.findMany()),
+      ...(await provider.storage.prisma.delivery.findMany()),
+    ];
+    const dump = JSON.stringify(rows, (_key, value: unknown) =>
+      value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value,
+    );
+    expect(dump).not.toContain('argon2');
+    expect(dump).not.toContain(newcomer.password);
+  });
+});
+
+describe('by invitation', () => {
+  beforeEach(() => start('invitation'));
+
+  test('the command prints a link and mails it; the account is made there, once', async () => {
+    const { code, stdout } = await run(
+      ['src/cli.ts', 'user', 'invite', newcomer.email, '--name', 'Grace', '--json'],
+      {
+        DATABASE_URL: provider.databaseUrl,
+        SYMBOLON_SECRET: secret,
+        SYMBOLON_ISSUER: provider.issuer,
+        SYMBOLON_SMTP_URL: server.url,
+        SYMBOLON_SIGN_UP: 'invitation',
+      },
+    );
+    expect(code).toBe(0);
+    const { url, mailed } = JSON.parse(stdout) as { url: string; mailed: boolean };
+    expect(mailed).toBe(true);
+    expect((await lastLink()).href).toBe(url);
+    const browser = agent();
+    const page = await browser.open(url);
+    expect(page.html.querySelector('#name')?.getAttribute('value')).toBe('Grace');
+    expect((await browser.submit(page, { name: 'G', password: 'x' })).status).toBe(422);
+    const { name, password } = newcomer;
+    const done = await browser.submit(page, { name, password, email: 'eve@example.com' });
+    expect(heading(done)).toBe('Your account is ready');
+    expect(await find(newcomer.email)).toMatchObject({ name, emailVerified: true, admin: false });
+    expect(await find('eve@example.com')).toBeNull();
+    expect((await browser.submit(page, { name, password })).status).toBe(410);
+    await signIn(await discover(provider.issuer), agent().clone()); // the others still sign in
+  });
+
+  test('nobody signs up without one; who has an account is not invited', async () => {
+    expect((await agent().open(`${provider.issuer}/sign-up`)).status).toBe(404);
+    const wish = { email: person.email, seconds: 60 };
+    await expect(invite(provider, wish)).rejects.toThrow('already');
+  });
+
+  test('it ends after its time', async () => {
+    const { url } = await invite(provider, { email: newcomer.email, seconds: -1 });
+    expect((await agent().open(url)).status).toBe(410);
+  });
+});
+
+describe('closed', () => {
+  beforeEach(() => start('closed'));
+
+  test('there is no page and no link, and nobody can be invited', async () => {
+    const { url } = await authorizationRequest(await discover(provider.issuer));
+    expect((await agent().open(url)).html.text).not.toContain('Make an account');
+    for (const path of ['/sign-up', '/sign-up/confirm', '/invitation'])
+      expect((await agent().open(provider.issuer + path)).status).toBe(404);
+    const wish = { email: newcomer.email, seconds: 60 };
+    await expect(invite(provider, wish)).rejects.toThrow('SYMBOLON_SIGN_UP');
+  });
+
+  test('an address is confirmed by its link, and changed by the new one’s; the old one is told', async () => {
+    const { storage } = provider;
+    const account = async () =>
+      storage.prisma.account.findUniqueOrThrow({ where: { id: provider.accountId } });
+    await askForVerification(storage, await account());
+    const verify = await agent().open(await lastLink());
+    expect((await account()).emailVerified).toBe(false);
+    await agent().submit(verify, {});
+    expect((await account()).emailVerified).toBe(true);
+
+    await askForEmailChange(storage, await account(), ' New@Example.com');
+    const link = await lastLink();
+    expect(server.mails.at(-1)?.to).toEqual(['new@example.com']);
+    const done = await agent().submit(await agent().open(link), {});
+    expect(heading(done)).toBe('Your address is confirmed');
+    expect(await account()).toMatchObject({ email: 'new@example.com', emailVerified: true });
+    await provider.mailer.send();
+    expect(server.mails.at(-1)?.to).toEqual([person.email]);
+    expect(server.mails.at(-1)?.text).toContain('was changed');
+  });
+
+  test('a link to an address that somebody else has by now changes nothing', async () => {
+    const { storage } = provider;
+    const account = await storage.prisma.account.findUniqueOrThrow({
+      where: { id: provider.accountId },
+    });
+    await askForEmailChange(storage, account, newcomer.email);
+    const page = await agent().open(await lastLink());
+    await addAccount(storage.prisma, newcomer, { admin: false });
+    expect((await agent().submit(page, {})).status).toBe(410);
+    expect(await find(person.email)).not.toBeNull();
+  });
+});
