@@ -557,6 +557,7 @@ test('the sweep takes what has expired, and families when they need no explainin
     artifacts: 0,
     grants: 0,
     deliveries: 0,
+    links: 0,
     attempts: 0,
     families: 0,
     events: 0,
