@@ -61,7 +61,8 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
 
   const outgoing = createOutgoing({ config, storage, log });
   const { languages } = renderer;
-  const mailer = createMailer({ config, storage, log, languages, name: 'Symbolon' });
+  const look = { name: 'Symbolon' };
+  const mailer = createMailer({ config, storage, log, languages, look });
   const pages = createEnginePages(renderer, async (id) => {
     const select = { email: true, name: true, locale: true };
     return (

@@ -14,6 +14,7 @@ import { errors } from 'oidc-provider';
 import type { Account, Passkey, Prisma } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
 import { answered, isTaken } from '../storage/errors.ts';
+import { originOf, saveNotice } from '../storage/notices.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { authenticatorName } from './authenticator-names.ts';
 import { createChallenge, spendChallenge } from './challenges.ts';
@@ -103,6 +104,13 @@ export async function addPasskey(
         throw new FactorError('factor.too-many-passkeys');
       const passkey = await database.passkey.create({ data });
       await audit(database, source, { type: 'passkey.added', accountId, detail: { name } });
+      await saveNotice(database, storage.keyring, {
+        kind: 'passkey_added',
+        accountId,
+        now: storage.now(),
+        origin: originOf(source),
+        subject: name,
+      });
       await parts.also?.(database);
       return passkey;
     });

@@ -81,6 +81,13 @@ export async function confirmTotp(
     });
     if (count === 0) throw new FactorError('factor.totp-not-begun'); // begun anew, or confirmed meanwhile
     await audit(database, parts.source, { type: 'totp.added', accountId });
+    const notice = {
+      kind: 'totp_added',
+      accountId,
+      now: now(),
+      origin: originOf(parts.source),
+    } as const;
+    await saveNotice(database, parts.storage.keyring, notice);
     await parts.also?.(database);
   });
 }

@@ -1,5 +1,7 @@
 // What a mail says: views/mail/<template>.eta puts it together from paragraphs, facts and a button, in the person's
 // language, and both its HTML (views/mail/layout.eta) and its text are made from that. Eta escapes everything.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import { type Purpose, linkUrl } from '../accounts/links.ts';
@@ -8,6 +10,13 @@ import type { Mail } from '../storage/deliveries.ts';
 import { deviceInWords } from './device.ts';
 
 const views = fileURLToPath(new URL('../../views/mail', import.meta.url));
+
+/** How the installation presents itself. */
+export interface MailLook {
+  readonly name: string;
+  /** A folder whose templates, in its folder `mail`, replace those of the same name. */
+  readonly views?: string | undefined;
+}
 
 export interface Letter {
   readonly subject: string;
@@ -22,9 +31,13 @@ type Block =
 
 export type Compose = (mail: Mail) => Letter;
 
-/** @param name what the installation is called */
-export function createLetters(issuer: string, languages: Languages, name: string): Compose {
+export function createLetters(issuer: string, languages: Languages, look: MailLook): Compose {
+  const { name } = look;
   const eta = new Eta({ views, cache: true, autoEscape: true });
+  eta.resolvePath = (template) => {
+    const own = join(look.views ?? views, 'mail', `${template}.eta`);
+    return look.views !== undefined && existsSync(own) ? own : join(views, `${template}.eta`);
+  };
   return ({ locale, template, values }) => {
     const language = languages.choose(locale === null ? [] : [locale]);
     const { t, tag, direction } = language;

@@ -11,7 +11,7 @@ import {
   takeDeliveries,
 } from '../storage/deliveries.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
-import { createLetters } from './letter.ts';
+import { type MailLook, createLetters } from './letter.ts';
 import { answerRequest } from './requests.ts';
 import { SendError, createMailTransport } from './transport.ts';
 
@@ -29,14 +29,13 @@ export interface MailerParts {
   readonly storage: Storage;
   readonly log: Log;
   readonly languages: Languages;
-  /** What the installation is called. */
-  readonly name: string;
+  readonly look: MailLook;
 }
 
-export function createMailer({ config, storage, log, languages, name }: MailerParts): Mailer {
+export function createMailer({ config, storage, log, languages, look }: MailerParts): Mailer {
   const { prisma, keyring, now } = storage;
   const transport = createMailTransport(config);
-  const compose = createLetters(config.issuer, languages, name);
+  const compose = createLetters(config.issuer, languages, look);
   let sending: Promise<void> = Promise.resolve();
 
   return {

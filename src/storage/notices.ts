@@ -47,3 +47,9 @@ export async function saveNotice(
   const mail = { to: to ?? account.email, locale: account.locale, template: 'notice', values };
   await saveMail(database, keyring, mail, now);
 }
+
+/** Where a request came from. @param source the request, or the command line as `{}` */
+export function originOf(source: { ip?: string; get?(header: string): string }): Origin {
+  const userAgent = source.get?.('user-agent').slice(0, 500);
+  return { ip: source.ip, userAgent: userAgent || undefined };
+}

@@ -74,7 +74,7 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
     counts.one_time_codes += (
       await prisma.totp.updateMany({ where, data: { sealed: anew } })
     ).count;
-    }
+  }
   for (const { id, sealed } of await prisma.link.findMany({ where: { sealed: { not: null } } })) {
     const anew = sealed && keyring.reseal(linkContext(id), sealed);
     if (!anew) continue;

@@ -1,5 +1,8 @@
 // Mails on their way: each arrives once, whatever happens to the mail server or the process, and is nothing but itself.
 import { readdirSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { loadLanguages } from '../../src/languages.ts';
 import { createLetters } from '../../src/mail/letter.ts';
@@ -39,7 +42,7 @@ const mailerAt = (url: string) =>
     storage: provider.storage,
     log: createLog('silent'),
     languages: loadLanguages(),
-    name: 'Symbolon',
+    look: { name: 'Symbolon' },
   });
 const due = () =>
   provider.storage.prisma.delivery.updateMany({ data: { nextAt: provider.storage.now() } });
@@ -90,7 +93,7 @@ test('what others have named begins no other header', async () => {
 test('what others have named is no markup', () => {
   const hostile = '<img src=x onerror=alert(1)>"\'';
   for (const file of readdirSync('views/mail').filter((name) => name !== 'layout.eta')) {
-    const letters = createLetters('https://id.example', loadLanguages(), hostile);
+    const letters = createLetters('https://id.example', loadLanguages(), { name: hostile });
     const values = { client: hostile, message: hostile, former: hostile, about: hostile };
     const more = {
       account: hostile,
@@ -220,6 +223,19 @@ describe('processes', () => {
     });
     expect(cli.stderr).toContain('SYMBOLON_SMTP_URL');
   });
+});
+
+test('a template of the installation’s own replaces ours', async () => {
+  const own = await mkdtemp(join(tmpdir(), 'symbolon-views-'));
+  await mkdir(join(own, 'mail'));
+  await writeFile(join(own, 'mail', 'test.eta'), "<% it.subject('Ours'); it.text('<b>') %>");
+  const compose = createLetters('https://id.example', loadLanguages(), { name: 'X', views: own });
+  const letter = compose(mail());
+  expect(letter.subject).toBe('Ours');
+  expect(letter.text).toContain('<b>');
+  expect(letter.html).toContain('&lt;b&gt;');
+  expect(compose(mail({ token: 'x' }, 'password-reset')).html).toContain('lang="en"');
+  await rm(own, { recursive: true });
 });
 
 test('the language is the one that is asked for, or English', async () => {

@@ -60,7 +60,10 @@ test('the link in the mail leads to a new password, and the person is told of it
   expect(heading(await browser.submit(form, { password: NEW }))).toBe('Your password is changed');
   const party = await discover(provider.issuer);
   const { url } = await authorizationRequest(party);
-  await expect(agent().authorize(url)).rejects.toThrow('Sign in');
+  const former = agent();
+  const { email, password } = person;
+  const wrong = await former.submit(await former.open(url), { email, password }, /sign-in$/);
+  expect(wrong.status).toBe(401);
   await agent().authorize(url, { email: person.email, password: NEW });
   await provider.mailer.send();
   expect(server.mails.map(({ headers }) => headers['subject'])).toContain(
