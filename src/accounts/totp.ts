@@ -6,6 +6,7 @@ import type { Account, Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { audit } from '../operations/audit.ts';
 import { answered } from '../storage/errors.ts';
+import { originOf, saveNotice } from '../storage/notices.ts';
 import { totpContext } from '../storage/reseal.ts';
 import { FactorError, type FactorParts } from './factors.ts';
 

@@ -1,6 +1,8 @@
 // What people are told by mail when something happens to their account: once, with when, where and with which browser.
+import { type TOTP, URI } from 'otpauth';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { changePassword, signOutEverywhere } from '../../src/accounts/changes.ts';
+import { beginTotp, confirmTotp } from '../../src/accounts/totp.ts';
 import { commandLine } from '../../src/storage/revocation.ts';
 import { Agent } from '../support/agent.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
@@ -88,6 +90,20 @@ test('another password and a sign-out everywhere, in the person’s language', a
     'Votre mot de passe a été changé',
     'Vous avez été déconnecté partout',
   ]);
+});
+
+test('one-time codes that were switched on', async () => {
+  const { storage, config } = provider;
+  const source = { ip: '203.0.113.7', get: () => 'Mozilla/5.0 (Windows NT 10.0) Firefox/130.0' };
+  const account = await storage.prisma.account.findUniqueOrThrow({
+    where: { id: provider.accountId },
+  });
+  const { uri } = await beginTotp({ storage, config }, account);
+  const app = URI.parse(uri) as TOTP;
+  await confirmTotp({ storage, config, source }, account.id, app.generate());
+  expect(await subjects()).toEqual(['One-time codes were switched on']);
+  expect(server.mails[0]?.text).toContain('203.0.113.7');
+  expect(server.mails[0]?.text).toContain('Firefox on Windows');
 });
 
 test('an application that waits for an answer, with its words and a link to the page', async () => {
