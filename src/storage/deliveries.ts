@@ -79,7 +79,8 @@ export function saveMail(
 }
 
 /**
- * Takes what is due. Whoever takes one must remove or postpone it; if it does not, it is due again after a while.
+ * Takes what is due. Whoever takes one must remove or postpone it; if it does not, it is due again after a while. A
+ * mail that is too old is left to the sweep; a message to a relying party is tried once more, however late.
  * One that this process cannot open is left to others.
  */
 export async function takeDeliveries<C extends Channel>(
@@ -95,7 +96,7 @@ export async function takeDeliveries<C extends Channel>(
     UPDATE delivery
     SET attempts = attempts + 1, next_at = ${now}::timestamptz + ${lease} * interval '1 second'
     WHERE id IN (
-      SELECT id FROM delivery WHERE channel = ${channel} AND next_at <= ${now} AND expires_at > ${now}
+      SELECT id FROM delivery WHERE channel = ${channel} AND next_at <= ${now} AND (${channel} = 'http' OR expires_at > ${now})
       ORDER BY next_at LIMIT ${AT_ONCE} FOR UPDATE SKIP LOCKED)
     RETURNING id, sealed, attempts, ${now}::timestamptz
       + interval '1 second' * least(${first} * power(2, attempts - 1), ${longest}) >= expires_at AS is_last`;
