@@ -121,6 +121,7 @@ export function createPasswordReset({
 
   function tooMany(ctx: Context): void {
     ctx.status = 429;
+    ctx.set('Retry-After', '3600');
     renderer.page(ctx, 'limit', {});
   }
 }

@@ -85,6 +85,7 @@ export function createSignUp({ config, storage, engine, renderer }: SignUpParts)
     const { email = '', name = '', password = '' } = form.fields(ctx);
     if (!(await limits.fromIp(ctx.ip))) {
       ctx.status = 429;
+      ctx.set('Retry-After', '3600');
       renderer.page(ctx, 'limit', {});
       return;
     }
