@@ -90,6 +90,7 @@ describe('open', () => {
     const text = (page: Page, email: string) =>
       page.html.querySelector('main')?.text.replaceAll(email, 'X');
     expect(taken.status).toBe(free.status);
+    expect(await provider.storage.prisma.delivery.count()).toBe(2); // the same was done for both
     expect(text(taken, person.email)).toBe(text(free, newcomer.email));
     await provider.mailer.send();
     const told = server.mails.find(({ to }) => to[0] === person.email);
