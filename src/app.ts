@@ -61,8 +61,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
 
   const outgoing = createOutgoing({ config, storage, log });
   const { languages } = renderer;
-  const look = { name: 'Symbolon' };
-  const mailer = createMailer({ config, storage, log, languages, look });
+  const mailer = createMailer({ config, storage, log, languages, look: config.theme });
   const pages = createEnginePages(renderer, async (id) => {
     const select = { email: true, name: true, locale: true };
     return (

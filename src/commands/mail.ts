@@ -25,7 +25,11 @@ export function addMailCommands(symbolon: Command): void {
       if (!transport)
         throw new CommandError('Mail is off: set SYMBOLON_SMTP_URL (docs/mail.md tells how).');
       try {
-        const compose = createLetters(config.issuer, loadLanguages(), { name: 'Symbolon' });
+        const compose = createLetters(
+          config.issuer,
+          loadLanguages(config.theme.views),
+          config.theme,
+        );
         const letter = compose({ to: to.data, locale, template: 'test', values: {} });
         await transport.send({ ...letter, id: randomUUID(), to: to.data });
         const how =

@@ -179,5 +179,5 @@ function idOf(authReqId: string): string {
 }
 
 function paramsOf({ params }: Request): Record<string, unknown> {
-  return (params ?? {});
+  return params ?? {};
 }
