@@ -16,6 +16,7 @@ import {
 import { type Mailer, createMailer } from './mail/mailer.ts';
 import { answerErrors, logRefusals, logRequests } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
+import { createAccountPages } from './pages/account/account.ts';
 import { createApprovals } from './pages/approvals.ts';
 import { createEnginePages } from './pages/engine-pages.ts';
 import { errorPage } from './pages/error-page.ts';
@@ -139,6 +140,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
         : [createPasswordReset({ config, storage, engine, renderer })]),
       createSignUp({ config, storage, engine, renderer }),
       createVerify({ config, storage, renderer }),
+      createAccountPages({ config, storage, engine, renderer }),
       ...(config.ciba ? [createApprovals({ config, storage, engine, renderer })] : []),
     ]) {
       app.use(router.routes());

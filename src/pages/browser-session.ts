@@ -21,6 +21,8 @@ export interface SignedIn {
   /** How (RFC 8176), and what that is worth. */
   readonly amr: string[];
   readonly level: Level | undefined;
+  /** Of this browser's session. */
+  readonly sessionUid: string;
 }
 
 /** What a page asks for. */
@@ -38,7 +40,11 @@ export interface BrowserSession {
   readonly require: (ctx: Context, demand?: Demand) => Promise<SignedIn | undefined>;
   /** Signs a person in; what another person's session in this browser was is gone. */
   readonly start: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
+  /** Signs a person in whose sessions, with this browser's, have just been ended: it alone goes on. */
+  readonly startAnew: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
 }
+
+type Session = Omit<InstanceType<Provider['Session']>, 'exp'> & { exp?: number };
 
 interface Parts {
   readonly config: Config;
@@ -49,20 +55,19 @@ interface Parts {
 export function createBrowserSession({ config, storage, engine }: Parts): BrowserSession {
   const { prisma } = storage;
   const base = new URL(config.issuer).pathname.replace(/\/$/, '');
-  type Session = Omit<InstanceType<Provider['Session']>, 'exp'> & { exp?: number };
   // A session that was never saved has no expiry yet.
   const sessionOf = (ctx: Context, provider = engine.provider): Promise<Session> =>
     provider.Session.get(ctx);
-  return { find, require, start };
+  return { find, require, start, startAnew };
 
   async function find(ctx: Context): Promise<SignedIn | undefined> {
-    const { accountId: id, loginTs = 0, amr = [] } = await sessionOf(ctx);
+    const { accountId: id, loginTs = 0, amr = [], uid } = await sessionOf(ctx);
     if (id === undefined) return undefined;
     const account = await answered(() => prisma.account.findUnique({ where: { id } }));
     if (!account || account.lockedAt) return undefined;
     const signedOut = account.signedOutAt ? account.signedOutAt.getTime() / 1000 : 0;
     if (loginTs <= signedOut) return undefined;
-    return { account, authTime: loginTs, amr, level: levelOf(amr) };
+    return { account, authTime: loginTs, amr, level: levelOf(amr), sessionUid: uid };
   }
 
   async function require(ctx: Context, demand: Demand = {}): Promise<SignedIn | undefined> {
@@ -93,6 +98,18 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     const session: Session = isSame ? former : new provider.Session();
     if (isSame) (session as unknown as { resetIdentifier(): void }).resetIdentifier();
     session.loginAccount({ accountId: account.id, loginTs: epoch(storage.now()), amr });
+    await save(ctx, provider, session);
+  }
+
+  async function startAnew(ctx: Context, { id }: Account, amr: string[]): Promise<void> {
+    const { provider } = engine;
+    const session: Session = new provider.Session();
+    // Sign-ins of the second in which they were ended are over (find), so this one is dated a second later.
+    session.loginAccount({ accountId: id, loginTs: epoch(storage.now()) + 1, amr });
+    await save(ctx, provider, session);
+  }
+
+  async function save(ctx: Context, provider: Provider, session: Session): Promise<void> {
     await session.save(config.ttl.session);
     const { cookies } = provider.createContext(ctx.req, ctx.res);
     cookies.secure = ctx.secure;

@@ -1,6 +1,7 @@
 // Scopes, the claims that each stands for (OIDC Core §5.4), and what of an account goes where.
 import type { AccountClaims, ClaimsParameterMember } from 'oidc-provider';
 import { type ClaimsConfig, standardClaims } from '../claims-config.ts';
+import type { Config } from '../config.ts';
 import type { AccountRead } from '../storage/hot-reads.ts';
 
 type Requested = Readonly<Record<string, ClaimsParameterMember | null>>;
@@ -15,7 +16,13 @@ export interface ClaimsPolicy {
   ofAccessToken(account: AccountRead, scope: string): Record<string, unknown>;
 }
 
-export function claimsPolicy(config: ClaimsConfig): ClaimsPolicy {
+export function claimsPolicy({
+  issuer,
+  claims: config,
+}: {
+  readonly issuer: Config['issuer'];
+  readonly claims: ClaimsConfig;
+}): ClaimsPolicy {
   const byScope: Record<string, string[]> = {
     profile: ['name', ...Object.keys(standardClaims.profile), 'updated_at'],
     email: ['email', 'email_verified'],
@@ -42,7 +49,7 @@ export function claimsPolicy(config: ClaimsConfig): ClaimsPolicy {
       ...byScope,
     },
     of(account, scope, requested) {
-      const all = allOf(account);
+      const all = allOf(account, issuer);
       const kept = Object.entries(all).filter(
         ([claim]) =>
           !config.id_token.includes(claim) || released(claim, scope) || claim in requested,
@@ -50,7 +57,7 @@ export function claimsPolicy(config: ClaimsConfig): ClaimsPolicy {
       return { ...Object.fromEntries(kept), sub: account.id };
     },
     ofAccessToken(account, scope) {
-      const all = allOf(account);
+      const all = allOf(account, issuer);
       return Object.fromEntries(
         config.access_token
           .filter((claim) => all[claim] !== undefined && released(claim, scope))
@@ -60,9 +67,11 @@ export function claimsPolicy(config: ClaimsConfig): ClaimsPolicy {
   };
 }
 
-function allOf(account: AccountRead): Record<string, unknown> {
+function allOf(account: AccountRead, issuer: string): Record<string, unknown> {
   return {
     ...(account.claims as Record<string, unknown>),
+    // The person's own goes before what an administrator has entered.
+    ...(account.pictureId ? { picture: `${issuer}/picture/${account.pictureId}` } : {}),
     name: account.name ?? undefined,
     email: account.email,
     email_verified: account.emailVerified,

@@ -12,6 +12,7 @@ import { isClientSecret } from '../storage/clients.ts';
 import { latestGrant } from '../storage/grants.ts';
 import { answered } from '../storage/errors.ts';
 import { isFirstUse } from '../storage/replay.ts';
+import type { Origin } from '../storage/revocation.ts';
 import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
 import { accessTokenClaims, findAccountWith, pairwiseSubject } from './account.ts';
 import { levels } from '../accounts/factors.ts';
@@ -101,7 +102,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   assumeConsentPrompt(provider);
   tellLevels(provider);
   registerExtraGrants(provider, parts);
-  const claims = claimsPolicy(parts.config.claims);
+  const claims = claimsPolicy(parts.config);
   registerTokenExchange(provider, {
     ...parts,
     findAccount: findAccountWith(parts.storage, claims),
@@ -111,6 +112,8 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   Object.defineProperty(provider.Grant, 'IN_PAYLOAD', {
     value: [...IN_PAYLOAD, 'consentExpiresAt'],
   });
+
+  rememberBrowser(provider, parts.storage);
 
   // RFC 7662 §2.2: introspection tells what else is known, here how often the token was renewed, and of
   // what sign-in it comes (RFC 9470 §6.2).
@@ -144,7 +147,7 @@ export function configuration({
 }: ProviderParts): Configuration {
   const { prisma, keyring } = storage;
   const policy = refreshPolicy(config);
-  const claims = claimsPolicy(config.claims);
+  const claims = claimsPolicy(config);
   const algorithms = ['RS256', 'ES256', 'PS256', 'EdDSA'] as const;
   // Symmetric ones would need client secrets as they are; they are kept as hashes.
   const encryption = {
@@ -418,6 +421,31 @@ export function configuration({
     await grant.save();
     return grant;
   }
+}
+
+/** A session knows the browser that has signed in, and when it was last here: its person can tell it from others. */
+function rememberBrowser(provider: Provider, { now }: Storage): void {
+  const { IN_PAYLOAD } = provider.Session as unknown as { IN_PAYLOAD: string[] };
+  Object.defineProperty(provider.Session, 'IN_PAYLOAD', {
+    value: [...IN_PAYLOAD, 'signedIn', 'seenAt'],
+  });
+  interface Remembering {
+    signedIn?: Origin;
+    seenAt?: number;
+  }
+  const prototype = provider.Session.prototype as unknown as {
+    loginAccount: (this: Remembering, details: object) => void;
+    save: (this: Remembering, ttl: number) => Promise<string>;
+  };
+  const { loginAccount, save } = prototype;
+  prototype.loginAccount = function signIn(details) {
+    loginAccount.call(this, details);
+    this.signedIn = currentUnit().origin;
+  };
+  prototype.save = function see(ttl) {
+    this.seenAt = epoch(now());
+    return save.call(this, ttl);
+  };
 }
 
 // OIDC Core §8.1: the host of the sector identifier, or of the one redirect URI.

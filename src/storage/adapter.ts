@@ -107,7 +107,8 @@ class ArtifactAdapter implements Adapter {
     const unit = currentUnit();
     const seconds = expiresIn === undefined ? payload.exp : epoch(unit.storage.now()) + expiresIn;
     if (seconds === undefined) throw new TypeError(`${this.#model} was saved without an expiry`);
-    unit.save({ model: this.#model, id, payload, expiresAt: new Date(seconds * 1000) });
+    const expiresAt = new Date(seconds * 1000);
+    unit.save({ model: this.#model, id, payload, expiresAt, isUnattended: isRefreshing() });
     return Promise.resolve();
   }
 

@@ -30,18 +30,19 @@ export async function findArtifact(
   return row ? openArtifact(keyring, row) : undefined;
 }
 
-/** What waits for a person's answer, the oldest first. */
+/** What waits for a person's answer, or their sessions, the oldest first. */
 export async function findArtifactsOf(
   prisma: PrismaClient,
   keyring: Keyring,
   model: string,
   accountId: string,
   now: Date,
+  most = 50,
 ): Promise<AdapterPayload[]> {
   const rows = await prisma.artifact.findMany({
     where: { model, accountId, consumedAt: null, expiresAt: { gt: now } },
     orderBy: { expiresAt: 'asc' },
-    take: 50,
+    take: most,
   });
   return rows.map((row) => openArtifact(keyring, row));
 }

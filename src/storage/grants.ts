@@ -3,6 +3,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import type { Grant, Prisma, PrismaClient } from '../generated/client.ts';
 import { rememberDocumentClient } from './clients.ts';
+import type { Origin } from './revocation.ts';
 import type { Save } from './unit-of-work.ts';
 
 export async function findGrant(
@@ -29,7 +30,8 @@ export async function latestGrant(
 
 export async function saveGrant(
   database: Prisma.TransactionClient,
-  { id, payload, expiresAt }: Save,
+  { id, payload, expiresAt, isUnattended }: Save,
+  origin: Origin,
 ): Promise<void> {
   const { accountId, clientId } = payload;
   if (accountId === undefined || clientId === undefined)
@@ -39,7 +41,11 @@ export async function saveGrant(
   const content = payload as Prisma.InputJsonObject;
   await database.grant.upsert({
     where: { id },
-    create: { id, accountId, clientId, payload: content, expiresAt },
+    create: {
+      ...{ id, accountId, clientId, payload: content, expiresAt },
+      ip: (!isUnattended && origin.ip) || null,
+      userAgent: (!isUnattended && origin.userAgent) || null,
+    },
     update: { payload: content },
   });
 }

@@ -100,7 +100,8 @@ const COMPANY = `${CLIENT},
          g.account_id AS "grant.account_id", g.client_id AS "grant.client_id",
          a.email AS "account.email", a.email_verified AS "account.email_verified", a.name AS "account.name",
          a.claims AS "account.claims", a.admin AS "account.admin", a.locked_at AS "account.locked_at",
-         a.signed_out_at AS "account.signed_out_at", a.locale AS "account.locale", a.updated_at AS "account.updated_at"`;
+         a.signed_out_at AS "account.signed_out_at", a.locale AS "account.locale", a.picture_id AS "account.picture_id",
+         a.updated_at AS "account.updated_at"`;
 
 const ARTIFACTS = `
   SELECT asked.n, t.*, ${COMPANY}
@@ -252,6 +253,7 @@ function accountOf(row: Row): AccountRead | undefined {
     lockedAt: row['account.locked_at'],
     signedOutAt: row['account.signed_out_at'],
     locale: row['account.locale'],
+    pictureId: row['account.picture_id'],
     updatedAt: row['account.updated_at'],
   } as AccountRead;
 }

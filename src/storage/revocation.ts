@@ -8,7 +8,7 @@ import { saveNotice } from './notices.ts';
 export type EndReason =
   | 'reuse' // a used-up refresh token or authorization code was presented
   | 'revoked_by_client' // the revocation endpoint
-  | 'revoked_by_user' // the person signed out
+  | 'revoked_by_user' // the person signed out, or ended it at /account
   | 'revoked_by_admin' // the command line
   | 'password_changed'
   | 'account_locked'
@@ -46,6 +46,45 @@ export async function revokeClient(
   const ended = await revoke(database, Prisma.sql`client_id = ${id}`, { clientId: id }, ending);
   await database.artifact.deleteMany({ where: { clientId: id } });
   return ended;
+}
+
+/** Ends everything that a person has allowed a client, on every device. */
+export async function revokeAccess(
+  database: Database,
+  { accountId, clientId }: { readonly accountId: string; readonly clientId: string },
+  ending: Ending,
+): Promise<number> {
+  const grants = Prisma.sql`account_id = ${accountId} AND client_id = ${clientId}`;
+  return revoke(database, grants, { accountId, clientId }, ending);
+}
+
+/**
+ * Ends one family of a person, and its grant with it unless other living families hang on that.
+ *
+ * @returns how many families ended; undefined when the person has no such family
+ */
+export async function endFamilyOf(
+  database: Database,
+  { accountId, id }: { readonly accountId: string; readonly id: string },
+  ending: Ending,
+): Promise<number | undefined> {
+  const family = await database.refreshFamily.findFirst({
+    where: { id, accountId },
+    select: { grantId: true, endedAt: true },
+  });
+  if (!family) return undefined;
+  const { grantId, endedAt } = family;
+  if (endedAt !== null) return 0;
+  if (grantId === null) return endFamilyAlone(database, id, ending);
+  await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR UPDATE`;
+  const { now } = ending;
+  const others = await database.refreshFamily.count({
+    where: {
+      ...{ grantId, id: { not: id }, endedAt: null },
+      ...{ idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } },
+    },
+  });
+  return others > 0 ? endFamilyAlone(database, id, ending) : revokeGrant(database, grantId, ending);
 }
 
 /** Ends everything that was issued for a person. Their browser sessions are ended by {@link endSessions}. */

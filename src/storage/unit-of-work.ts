@@ -47,6 +47,8 @@ export interface Save {
   readonly id: string;
   readonly payload: AdapterPayload;
   readonly expiresAt: Date;
+  /** Whether an application makes it by itself: then the request does not tell where the person is. */
+  readonly isUnattended?: boolean;
 }
 
 interface Reference {
@@ -257,7 +259,7 @@ export class UnitOfWork {
       }
       for (const save of saves) {
         await this.#assertStillThere(database, save);
-        if (save.model === 'Grant') await saveGrant(database, save);
+        if (save.model === 'Grant') await saveGrant(database, save, origin);
         else await saveArtifact(database, this.storage.keyring, save, familyId);
       }
       if (start) await startFamily(database, start, now, origin);

@@ -1,0 +1,25 @@
+// /account: what a person sees and changes by themselves. Each of its pages is a file; what they share is in desk.ts.
+import Router from '@koa/router';
+import { createApplications } from './applications.ts';
+import { type DeskParts, createDesk } from './desk.ts';
+import { createHistory } from './history.ts';
+import { createMethods } from './methods.ts';
+import { createPicture } from './picture.ts';
+import { createProfile } from './profile.ts';
+import { createSessions } from './sessions.ts';
+
+export function createAccountPages(parts: DeskParts): Router {
+  const desk = createDesk(parts);
+  const all = new Router();
+  for (const router of [
+    desk.signIn.router,
+    createProfile(desk),
+    createPicture(desk),
+    createApplications(desk),
+    createSessions(desk),
+    createMethods(desk),
+    createHistory(desk),
+  ])
+    all.use(router.routes());
+  return all;
+}

@@ -1,0 +1,207 @@
+// What a person has let into their account: each application with the devices on which it stays connected (its
+// refresh-token families), and the permissions that are remembered without one. Each is ended here, by itself or all.
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import type { Client } from 'oidc-provider';
+import type { Grant, RefreshFamily } from '../../generated/client.ts';
+import { audit } from '../../operations/audit.ts';
+import { lifeEnd } from '../../storage/refusal.ts';
+import { expiresAt } from '../../storage/refresh-token.ts';
+import { endFamilyOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
+import { type ClientView, presentClient } from '../client-view.ts';
+import { type RequestedResource, presentScopes, requestedResources } from '../scopes-view.ts';
+import type { Desk } from './desk.ts';
+import { deviceInWords } from './device.ts';
+
+type Family = RefreshFamily & { readonly grant: Grant | null };
+
+interface Access {
+  readonly openid?: { readonly scope?: string };
+  readonly resources?: Readonly<Record<string, string>>;
+}
+
+const RECENT = 30 * 86_400_000; // milliseconds for which an end is told
+
+export function createApplications(desk: Desk): Router {
+  const { config, storage, engine } = desk;
+  const { prisma } = storage;
+  const router = new Router({ prefix: '/account/applications' });
+
+  router.get(
+    '/',
+    desk.show(async (ctx, person) => {
+      const now = storage.now();
+      const accountId = person.account.id;
+      const [families, grants] = await Promise.all([
+        prisma.refreshFamily.findMany({
+          where: { accountId },
+          include: { grant: true },
+          orderBy: { createdAt: 'desc' },
+          take: 500,
+        }),
+        prisma.grant.findMany({
+          where: { accountId, expiresAt: { gt: now } },
+          orderBy: { createdAt: 'desc' },
+          take: 500,
+        }),
+      ]);
+      const living = families.filter((family) => lifeEnd(family, now) === undefined);
+      const ended = families.filter((family) => isRecent(family, now));
+      const clientIds = new Set([...living, ...grants].map(({ clientId }) => clientId));
+      desk.page(ctx, person, 'applications', {
+        applications: await Promise.all(
+          [...clientIds].map((clientId) =>
+            application(
+              ctx,
+              clientId,
+              living.filter((family) => family.clientId === clientId),
+              grants.filter((grant) => grant.clientId === clientId),
+            ),
+          ),
+        ),
+        ended: await Promise.all(ended.slice(0, 20).map((family) => end(ctx, family, now))),
+      });
+    }),
+  );
+
+  router.post(
+    '/end-all',
+    desk.take(async (ctx, { account: { id } }) => {
+      const clients = await prisma.grant.findMany({
+        where: { accountId: id },
+        distinct: ['clientId'],
+        select: { clientId: true },
+      });
+      await prisma.$transaction((database) => revokeAccount(database, id, desk.ending()));
+      for (const { clientId } of clients)
+        await audit(prisma, ctx, { type: 'access.removed', accountId: id, clientId });
+      desk.done(ctx, '/applications', 'applications.ended-all');
+    }),
+  );
+
+  router.post(
+    '/family/:id',
+    desk.take(async (ctx, { account }) => {
+      const { id } = ctx['params'] as { id: string };
+      const ended = await prisma.$transaction((database) =>
+        endFamilyOf(database, { id, accountId: account.id }, desk.ending()),
+      );
+      if (ended === undefined) ctx.status = 404;
+      else desk.done(ctx, '/applications', 'applications.ended-one');
+    }),
+  );
+
+  router.post(
+    '/remove',
+    desk.take(async (ctx, { account: { id: accountId } }, { client }) => {
+      const clientId = typeof client === 'string' ? client : '';
+      const where = { accountId, clientId };
+      if (
+        !(await prisma.grant.findFirst({ where })) &&
+        !(await prisma.refreshFamily.findFirst({ where }))
+      ) {
+        ctx.status = 404;
+        return;
+      }
+      await prisma.$transaction((database) => revokeAccess(database, where, desk.ending()));
+      await audit(prisma, ctx, { type: 'access.removed', accountId, clientId });
+      desk.done(ctx, '/applications', 'applications.removed', {
+        application: (await viewOf(clientId)).name,
+      });
+    }),
+  );
+
+  return router;
+
+  async function application(
+    ctx: Context,
+    clientId: string,
+    families: readonly Family[],
+    grants: readonly Grant[],
+  ) {
+    const client = await viewOf(clientId);
+    // A permission that no device stands for: it lets the application sign the person in again.
+    const isUsed = new Set(families.map(({ grantId }) => grantId));
+    const remembered = grants.filter(({ id }) => !isUsed.has(id));
+    const [newest] = remembered;
+    const since = remembered.at(-1);
+    return {
+      clientId,
+      client,
+      connections: await Promise.all(families.map((family) => connection(ctx, family))),
+      permission: newest &&
+        since && {
+          since: desk.when(ctx, since.createdAt),
+          ...(await accessOf(newest.payload as Access)),
+        },
+    };
+  }
+
+  async function connection(ctx: Context, family: Family) {
+    const language = desk.language(ctx);
+    const { scope = '', resource } = family.payload as { scope?: string; resource?: unknown };
+    const { grant } = family;
+    const end = expiresAt(family);
+    return {
+      id: family.id,
+      device: deviceInWords(language, grant?.userAgent ?? family.lastUsedUserAgent),
+      address: grant?.ip ?? undefined,
+      since: desk.when(ctx, family.createdAt),
+      used: family.lastUsedAt ? desk.when(ctx, family.lastUsedAt) : undefined,
+      usedFrom: family.lastUsedIp ?? undefined,
+      usedBy: family.lastUsedUserAgent
+        ? deviceInWords(language, family.lastUsedUserAgent)
+        : undefined,
+      isRenewed: family.rotatedAt !== null,
+      // It moves on with each use, as far as the latest end.
+      ends: language.date(end),
+      endsAtLatest:
+        end < family.absoluteExpiresAt && end.getTime() === family.idleExpiresAt.getTime()
+          ? language.date(latest(family))
+          : undefined,
+      scopes: presentScopes(scope.split(' '), config.claims),
+      resources: await resourcesOf({ resource, scope }),
+    };
+  }
+
+  async function end(ctx: Context, family: Family, now: Date) {
+    const reason = lifeEnd(family, now) ?? 'unknown';
+    return {
+      client: await viewOf(family.clientId),
+      when: desk.when(ctx, family.endedAt ?? expiresAt(family)),
+      since: desk.language(ctx).date(family.createdAt),
+      reason: desk.language(ctx).t(`reason.${reason}`),
+    };
+  }
+
+  async function accessOf({ openid, resources = {} }: Access) {
+    const scope = Object.values(resources).join(' ');
+    return {
+      scopes: presentScopes((openid?.scope ?? '').split(' '), config.claims),
+      resources: await resourcesOf({ resource: Object.keys(resources), scope }),
+    };
+  }
+
+  async function resourcesOf(asked: Record<string, unknown>): Promise<RequestedResource[]> {
+    const found = await requestedResources(prisma, asked);
+    return found.filter(({ scopes }) => scopes.length > 0);
+  }
+
+  async function viewOf(clientId: string): Promise<ClientView> {
+    const client: Client | undefined = await engine.provider.Client.find(clientId).catch(
+      () => undefined, // of what names a document that cannot be had now
+    );
+    return presentClient(client) ?? { name: clientId };
+  }
+}
+
+function latest({ absoluteExpiresAt, consentExpiresAt }: RefreshFamily): Date {
+  return consentExpiresAt && consentExpiresAt < absoluteExpiresAt
+    ? consentExpiresAt
+    : absoluteExpiresAt;
+}
+
+function isRecent(family: RefreshFamily, now: Date): boolean {
+  if (lifeEnd(family, now) === undefined) return false;
+  return now.getTime() - (family.endedAt ?? expiresAt(family)).getTime() < RECENT;
+}

@@ -1,0 +1,168 @@
+// What all pages under /account have in common: who is signed in, and since when; forms that only their page can send;
+// the navigation; a message after a change. A person sees and changes their own things and nobody else's.
+import type { Context, Middleware } from 'koa';
+import { errors } from 'oidc-provider';
+import type { Config } from '../../config.ts';
+import type { Language, Values } from '../../languages.ts';
+import type { Engine } from '../../provider/engine.ts';
+import type { Ending } from '../../storage/revocation.ts';
+import { type Storage, currentUnit, epoch } from '../../storage/unit-of-work.ts';
+import { type BrowserSession, type SignedIn, createBrowserSession } from '../browser-session.ts';
+import { ownForm } from '../form-requests.ts';
+import { formToken, isFormToken } from '../form-token.ts';
+import type { Renderer } from '../render.ts';
+import { leaveNotice, takeNotice } from './notice.ts';
+import { type SignIn, createSignIn } from './sign-in.ts';
+
+export interface DeskParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly engine: Engine;
+  readonly renderer: Renderer;
+}
+
+/** The fields of a form; a file is a `File`. */
+export type Fields = Readonly<Record<string, unknown>>;
+
+type Visit = (ctx: Context, person: SignedIn) => Promise<void> | void;
+type Change = (ctx: Context, person: SignedIn, fields: Fields) => Promise<void> | void;
+
+export interface Desk extends DeskParts {
+  readonly sessions: BrowserSession;
+  readonly signIn: SignIn;
+  /** The URL path of the overview. */
+  readonly base: string;
+  /** A page; whoever is not signed in does so first. @param isFresh whether not longer ago than 15 minutes */
+  readonly show: (visit: Visit, isFresh?: boolean) => Middleware;
+  /** A form. @param freshAt set: the page where a sign-in that is too old is confirmed */
+  readonly take: (change: Change, freshAt?: string, parse?: Middleware) => Middleware;
+  readonly page: (ctx: Context, person: SignedIn, page: string, data: object) => void;
+  /** Answers a form: back to a page, which says what was done. */
+  readonly done: (ctx: Context, page: string, key: string, values?: Values) => void;
+  readonly language: (ctx: Context) => Language;
+  /** How the person ends something, now and from here. */
+  readonly ending: () => Ending;
+  readonly when: (ctx: Context, date: Date) => When;
+}
+
+/** A point of time in words, and for programs. */
+export interface When {
+  readonly iso: string;
+  readonly relative: string;
+  readonly absolute: string;
+}
+
+const FRESH = 15 * 60; // seconds
+
+const navigation = [
+  { page: '', key: 'profile.profile' },
+  { page: '/applications', key: 'profile.applications' },
+  { page: '/sessions', key: 'profile.sessions' },
+  { page: '/methods', key: 'profile.methods' },
+  { page: '/history', key: 'profile.history' },
+] as const;
+
+export function createDesk(parts: DeskParts): Desk {
+  const { config, storage, renderer } = parts;
+  const { keyring } = storage;
+  const issuer = new URL(config.issuer).pathname.replace(/\/$/, '');
+  const base = `${issuer}/account`;
+  const sessions = createBrowserSession(parts);
+  const signIn = createSignIn(parts, sessions);
+  const form = ownForm(config);
+
+  return {
+    ...parts,
+    sessions,
+    signIn,
+    base,
+    language: renderer.language,
+    show: (visit, isFresh) => async (ctx) => {
+      const person = await find(ctx);
+      if (!person) signIn.page(ctx);
+      else if (isFresh && !fresh(person)) signIn.confirmPage(ctx, person);
+      else await visit(ctx, person);
+    },
+    take: (change, freshAt, parse) => (ctx) =>
+      (parse ?? form)(ctx, async () => {
+        const person = await find(ctx);
+        if (!person || (freshAt !== undefined && !fresh(person))) {
+          redirect(ctx, base + (freshAt ?? ''));
+          return;
+        }
+        const fields = (ctx.request.body ?? {}) as Fields;
+        if (ctx.state['isTooLong'] !== true) assertToken(person, fields);
+        await change(ctx, person, fields);
+      }),
+    page,
+    done(ctx, page, key, values) {
+      leaveNotice(ctx, base, key, values);
+      redirect(ctx, base + page);
+    },
+    ending: () => ({
+      reason: 'revoked_by_user',
+      now: storage.now(),
+      origin: currentUnit().origin,
+    }),
+    when(ctx, date) {
+      const language = renderer.language(ctx);
+      return {
+        iso: date.toISOString(),
+        relative: language.relative(date, storage.now()),
+        absolute: language.date(date, true),
+      };
+    },
+  };
+
+  function page(ctx: Context, person: SignedIn, name: string, data: object): void {
+    const { t } = renderer.language(ctx);
+    const here = ctx.path.replace(/^\/account/, '');
+    renderer.page(ctx, `account-${name}`, {
+      nav: navigation.map(({ page, key }) => ({
+        href: base + page,
+        text: t(key),
+        isHere: page === '' ? here === '' || here === '/' : here.startsWith(page),
+      })),
+      signOut: `${issuer}/logout`,
+      notice: noticeOf(ctx),
+      csrf: formToken(keyring, subject(person)),
+      account: person.account,
+      accountBase: base,
+      ...data,
+    });
+  }
+
+  function noticeOf(ctx: Context): string | undefined {
+    const notice = takeNotice(ctx, base);
+    return notice && renderer.language(ctx).t(notice.key, notice.values);
+  }
+
+  async function find(ctx: Context): Promise<SignedIn | undefined> {
+    const person = await sessions.find(ctx);
+    const { locale } = person?.account ?? {};
+    if (locale) ctx.state['locales'] = [locale];
+    return person;
+  }
+
+  function fresh({ authTime }: SignedIn): boolean {
+    return epoch(storage.now()) - authTime < FRESH;
+  }
+
+  function assertToken(person: SignedIn, { csrf }: Fields): void {
+    if (!isFormToken(keyring, subject(person), csrf)) {
+      throw new errors.InvalidRequest(
+        'The form was not sent from this page. Please reload it and try again.',
+      );
+    }
+  }
+}
+
+// A form is its person's, and of the sign-in under which they were shown it.
+function subject({ account, authTime }: SignedIn): string {
+  return `account ${account.id} ${authTime}`;
+}
+
+function redirect(ctx: Context, path: string): void {
+  ctx.redirect(path);
+  ctx.status = 303;
+}

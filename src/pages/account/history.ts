@@ -1,0 +1,104 @@
+// What happened to a person's account, in plain words: their own events of the audit, the newest first. What is told of
+// an event is decided here for every one that there is; those that concern nobody in particular are not told.
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import type { AuditEvent as Row } from '../../generated/client.ts';
+import type { AuditEvent } from '../../operations/audit.ts';
+import type { RefusalReason } from '../../storage/refusal.ts';
+import { presentClient } from '../client-view.ts';
+import type { Desk } from './desk.ts';
+import { deviceInWords } from './device.ts';
+
+type Type = AuditEvent['type'] | 'family.started' | 'family.ended' | 'refresh.refused';
+
+const PAGE = 25;
+
+/** Whether a person is told of it. */
+const told: Record<Type, boolean> = {
+  sign_in: true,
+  'sign_in.failed': true,
+  consent: true,
+  'token.exchanged': true,
+  'access.removed': true,
+  'session.ended': true,
+  'name.changed': true,
+  'language.changed': true,
+  'picture.changed': true,
+  'picture.removed': true,
+  'password.changed': true,
+  'account.added': true,
+  'account.changed': true,
+  'family.started': true,
+  'family.ended': true,
+  'refresh.refused': true,
+  'resource.added': false,
+  'resource.removed': false,
+  'client.invited': false,
+  'client.added': false,
+  'client.changed': false,
+  'client.removed': false,
+  'key.rotated': false,
+  'key.removed': false,
+  'secret.resealed': false,
+};
+
+export function createHistory(desk: Desk): Router {
+  const { prisma } = desk.storage;
+  const router = new Router({ prefix: '/account' });
+
+  router.get(
+    '/history',
+    desk.show(async (ctx, person) => {
+      const { before } = ctx.query;
+      const cursor = typeof before === 'string' && /^\d{1,18}$/.test(before) ? before : undefined;
+      const rows = await prisma.auditEvent.findMany({
+        where: {
+          accountId: person.account.id,
+          type: { in: Object.keys(told).filter((type) => told[type as Type]) },
+          ...(cursor === undefined ? {} : { id: { lt: BigInt(cursor) } }),
+        },
+        orderBy: { id: 'desc' },
+        take: PAGE + 1,
+      });
+      const shown = rows.slice(0, PAGE);
+      const last = rows.length > PAGE ? shown.at(-1) : undefined;
+      desk.page(ctx, person, 'history', {
+        events: await Promise.all(shown.map((row) => present(ctx, row))),
+        older: last && `${desk.base}/history?before=${last.id}`,
+        newest: cursor === undefined ? undefined : `${desk.base}/history`,
+      });
+    }),
+  );
+
+  return router;
+
+  async function present(ctx: Context, row: Row) {
+    const language = desk.language(ctx);
+    const { t } = language;
+    const application = await nameOf(row.clientId);
+    const values = { application: application ?? '', address: row.ip ?? '' };
+    const { reason } = row.detail as { reason?: RefusalReason };
+    return {
+      text: t(keyOf(row), values),
+      why: row.type === 'refresh.refused' ? t(`reason.${reason ?? 'unknown'}`) : undefined,
+      when: desk.when(ctx, row.at),
+      address: row.ip,
+      device: row.userAgent === null ? undefined : deviceInWords(language, row.userAgent),
+      isGrave: row.type === 'sign_in.failed' || reason === 'reuse',
+    };
+  }
+
+  async function nameOf(clientId: string | null): Promise<string | undefined> {
+    if (clientId === null) return undefined;
+    const client = await desk.engine.provider.Client.find(clientId).catch(() => undefined);
+    return presentClient(client)?.name ?? clientId;
+  }
+}
+
+function keyOf({ type, clientId, ip, detail }: Row): string {
+  if (type === 'sign_in' && clientId !== null) return 'event.sign_in.application';
+  if (type !== 'family.ended') return `event.${type}`;
+  const { reason } = detail as { reason: string };
+  if (reason === 'reuse' && ip === null) return 'event.family.ended.reuse.nowhere';
+  return `event.family.ended.${reason}`;
+}

@@ -1,0 +1,102 @@
+// A person's picture: taken when its content is one (its name and its type are not believed), shown under an address
+// that nobody can guess and that is another with every picture, so that it may be kept for long and is gone when removed.
+import { randomBytes } from 'node:crypto';
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { audit } from '../../operations/audit.ts';
+import { ownUpload } from '../form-requests.ts';
+import type { Desk } from './desk.ts';
+
+const LARGEST = 512 * 1024; // bytes
+const WRAPPING = 4 * 1024; // bytes of a form around its file
+
+export function createPicture(desk: Desk): Router {
+  const { config, storage, sessions } = desk;
+  const { prisma } = storage;
+  const router = new Router();
+
+  router.post(
+    '/account/picture',
+    desk.take(
+      async (ctx, { account: { id } }, { picture }) => {
+        const content =
+          picture instanceof File ? new Uint8Array(await picture.arrayBuffer()) : new Uint8Array();
+        if (ctx.state['isTooLong'] === true || content.length > LARGEST) {
+          desk.done(ctx, '', 'picture.too-large');
+          return;
+        }
+        const type = pictureType(content);
+        if (type === undefined) {
+          desk.done(ctx, '', 'picture.unknown');
+          return;
+        }
+        const pictureId = randomBytes(16).toString('base64url');
+        await prisma.$transaction([
+          prisma.picture.upsert({
+            where: { accountId: id },
+            create: { accountId: id, type, content },
+            update: { type, content },
+          }),
+          prisma.account.update({ where: { id }, data: { pictureId } }),
+        ]);
+        await audit(prisma, ctx, { type: 'picture.changed', accountId: id });
+        desk.done(ctx, '', 'picture.changed');
+      },
+      undefined,
+      ownUpload(config, LARGEST + WRAPPING),
+    ),
+  );
+
+  router.post(
+    '/account/picture/remove',
+    desk.take(async (ctx, { account: { id } }) => {
+      await prisma.$transaction([
+        prisma.picture.deleteMany({ where: { accountId: id } }),
+        prisma.account.update({ where: { id }, data: { pictureId: null } }),
+      ]);
+      await audit(prisma, ctx, { type: 'picture.removed', accountId: id });
+      desk.done(ctx, '', 'picture.removed');
+    }),
+  );
+
+  router.get('/account/picture', async (ctx) => {
+    const person = await sessions.find(ctx);
+    if (!person) return;
+    const picture = await prisma.picture.findUnique({ where: { accountId: person.account.id } });
+    if (picture) serve(ctx, picture, 'private, max-age=300');
+  });
+
+  // Applications show it (OIDC Core §5.1, `picture`), on pages of other origins.
+  router.get('/picture/:id', async (ctx) => {
+    const { id } = ctx['params'] as { id: string };
+    const found = await prisma.account.findUnique({
+      where: { pictureId: id },
+      select: { picture: true },
+    });
+    if (!found?.picture) return;
+    ctx.set('Cross-Origin-Resource-Policy', 'cross-origin');
+    serve(ctx, found.picture, 'public, max-age=86400');
+  });
+
+  return router;
+}
+
+function serve(
+  ctx: Context,
+  { type, content }: { type: string; content: Uint8Array },
+  caching: string,
+): void {
+  ctx.set('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'; sandbox");
+  ctx.set('X-Content-Type-Options', 'nosniff');
+  ctx.set('Cache-Control', caching);
+  ctx.type = type;
+  ctx.body = Buffer.from(content);
+}
+
+/** The media type of a picture, by how its content begins. */
+export function pictureType(content: Uint8Array): string | undefined {
+  const begin = Buffer.from(content.subarray(0, 12)).toString('latin1');
+  if (begin.startsWith('\x89PNG\r\n\x1a\n')) return 'image/png';
+  if (begin.startsWith('\xff\xd8\xff')) return 'image/jpeg';
+  return /^RIFF[^]{4}WEBP$/.test(begin) ? 'image/webp' : undefined;
+}

@@ -1,0 +1,66 @@
+// The overview: what is known of a person, their name and their language, which they change here. Their picture is in
+// picture.ts.
+import Router from '@koa/router';
+import { audit } from '../../operations/audit.ts';
+import { accountInput } from '../../accounts/accounts.ts';
+import type { Context } from 'koa';
+import type { SignedIn } from '../browser-session.ts';
+import type { Desk } from './desk.ts';
+
+export function createProfile(desk: Desk): Router {
+  const { storage, renderer, base } = desk;
+  const { prisma } = storage;
+  const router = new Router({ prefix: '/account' });
+
+  router.get(
+    '/',
+    desk.show((ctx, person) => {
+      overview(ctx, person, {});
+    }),
+  );
+
+  router.post(
+    '/name',
+    desk.take(async (ctx, person, { name }) => {
+      const parsed = accountInput.shape.name.safeParse(name);
+      if (!parsed.success) {
+        ctx.status = 422;
+        overview(ctx, person, {
+          typed: typeof name === 'string' ? name : '',
+          mistakes: { name: desk.language(ctx).t('account.name-too-long') },
+        });
+        return;
+      }
+      const { id } = person.account;
+      await prisma.account.update({ where: { id }, data: { name: parsed.data || null } });
+      await audit(prisma, ctx, { type: 'name.changed', accountId: id });
+      desk.done(ctx, '', 'profile.name-changed');
+    }),
+  );
+
+  router.post(
+    '/language',
+    desk.take(async (ctx, { account: { id } }, { locale }) => {
+      // '' is: as the browser asks for.
+      const chosen = renderer.languages.all.find(({ tag }) => tag === locale);
+      await prisma.account.update({ where: { id }, data: { locale: chosen?.tag ?? null } });
+      await audit(prisma, ctx, { type: 'language.changed', accountId: id });
+      desk.done(ctx, '', 'profile.language-changed');
+    }),
+  );
+
+  return router;
+
+  function overview(ctx: Context, person: SignedIn, data: object): void {
+    const { account } = person;
+    desk.page(ctx, person, 'profile', {
+      picture: account.pictureId === null ? undefined : `${base}/picture?${account.pictureId}`,
+      languages: renderer.languages.all.map(({ tag, name, direction }) => ({
+        ...{ tag, name, direction },
+        isChosen: tag === account.locale,
+      })),
+      since: desk.language(ctx).date(account.createdAt),
+      ...data,
+    });
+  }
+}

@@ -1,0 +1,101 @@
+// The browsers in which a person is signed in to this provider. Each is ended by itself, or all but this one.
+import Router from '@koa/router';
+import type { AdapterPayload } from 'oidc-provider';
+import { sha256 } from '../../keys/keyring.ts';
+import { audit } from '../../operations/audit.ts';
+import { endSession } from '../../provider/sign-out.ts';
+import { findArtifactsOf } from '../../storage/artifacts.ts';
+import { answered } from '../../storage/errors.ts';
+import type { Origin } from '../../storage/revocation.ts';
+import type { SignedIn } from '../browser-session.ts';
+import type { Desk } from './desk.ts';
+import { deviceInWords } from './device.ts';
+
+interface Session extends AdapterPayload {
+  readonly jti: string;
+  readonly uid: string;
+  readonly loginTs: number;
+  readonly signedIn?: Origin;
+  readonly seenAt?: number;
+}
+
+const MOST = 1000;
+
+export function createSessions(desk: Desk): Router {
+  const { storage, engine } = desk;
+  const { prisma, keyring } = storage;
+  const router = new Router({ prefix: '/account/sessions' });
+
+  router.get(
+    '/',
+    desk.show(async (ctx, person) => {
+      const all = await sessionsOf(person);
+      const language = desk.language(ctx);
+      desk.page(ctx, person, 'sessions', {
+        sessions: all
+          .sort((a, b) => b.loginTs - a.loginTs)
+          .map((session) => ({
+            id: idOf(session),
+            isHere: session.uid === person.sessionUid,
+            device: deviceInWords(language, session.signedIn?.userAgent),
+            address: session.signedIn?.ip,
+            signedIn: desk.when(ctx, new Date(session.loginTs * 1000)),
+            seen:
+              session.seenAt === undefined
+                ? undefined
+                : desk.when(ctx, new Date(session.seenAt * 1000)),
+          }))
+          .sort((a, b) => Number(b.isHere) - Number(a.isHere)),
+      });
+    }),
+  );
+
+  router.post(
+    '/end-others',
+    desk.take(async (ctx, person) => {
+      const others = (await sessionsOf(person)).filter(({ uid }) => uid !== person.sessionUid);
+      for (const { jti } of others) await endSession(engine.provider, jti);
+      if (others.length > 0)
+        await audit(prisma, ctx, {
+          type: 'session.ended',
+          accountId: person.account.id,
+          detail: { count: others.length },
+        });
+      desk.done(ctx, '/sessions', 'sessions.ended-count', { count: others.length });
+    }),
+  );
+
+  router.post(
+    '/:id',
+    desk.take(async (ctx, person) => {
+      const { id } = ctx['params'] as { id: string };
+      const session = (await sessionsOf(person)).find((one) => idOf(one) === id);
+      if (!session) {
+        ctx.status = 404;
+        return;
+      }
+      await endSession(engine.provider, session.jti);
+      await audit(prisma, ctx, {
+        type: 'session.ended',
+        accountId: person.account.id,
+        detail: { count: 1 },
+      });
+      desk.done(ctx, '/sessions', 'sessions.ended-count', { count: 1 });
+    }),
+  );
+
+  return router;
+
+  async function sessionsOf({ account }: SignedIn): Promise<Session[]> {
+    const found = await answered(() =>
+      findArtifactsOf(prisma, keyring, 'Session', account.id, storage.now(), MOST),
+    );
+    const signedOut = account.signedOutAt ? account.signedOutAt.getTime() / 1000 : 0;
+    return (found as Session[]).filter(({ loginTs }) => loginTs > signedOut);
+  }
+}
+
+// The uid stands for the session in tokens; pages show a hash of it.
+function idOf({ uid }: Session): string {
+  return Buffer.from(sha256(`account session ${uid}`)).toString('base64url');
+}

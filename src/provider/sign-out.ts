@@ -1,0 +1,27 @@
+// Ending a session of another browser, with all that signing out there would end: the applications that want to know
+// are told (OpenID Connect Back-Channel Logout §2.5), and what may not outlast the session goes with it.
+import type { Client, Provider } from 'oidc-provider';
+
+type Session = InstanceType<Provider['Session']>;
+
+interface Authorization {
+  readonly sid?: string;
+  readonly grantId?: string;
+  readonly persistsLogout?: boolean;
+}
+
+/** Ends a session, within the unit of work. @param id the session's, as its cookie holds it */
+export async function endSession(provider: Provider, id: string): Promise<void> {
+  const session: Session | undefined = await provider.Session.find(id);
+  if (!session) return;
+  const { accountId = '', authorizations = {} } = session;
+  for (const [clientId, authorization] of Object.entries(authorizations)) {
+    const { sid, grantId, persistsLogout } = authorization as Authorization;
+    const client = (await provider.Client.find(clientId).catch(() => undefined)) as
+      (Client & { backchannelLogout(accountId: string, sid?: string): Promise<void> }) | undefined;
+    if (client?.backchannelLogoutUri !== undefined) await client.backchannelLogout(accountId, sid);
+    if (grantId !== undefined && !persistsLogout)
+      await (await provider.Grant.find(grantId))?.destroy();
+  }
+  await session.destroy();
+}
