@@ -132,7 +132,7 @@ export function createApplications(desk: Desk): Router {
       permission: newest &&
         since && {
           since: desk.when(ctx, since.createdAt),
-          ...(await accessOf(newest.payload as Access)),
+          ...(await accessOf(ctx, newest.payload as Access)),
         },
     };
   }
@@ -159,7 +159,7 @@ export function createApplications(desk: Desk): Router {
         end < family.absoluteExpiresAt && end.getTime() === family.idleExpiresAt.getTime()
           ? language.date(latest(family))
           : undefined,
-      scopes: presentScopes(scope.split(' '), config.claims),
+      scopes: presentScopes(language, scope.split(' '), config.claims),
       resources: await resourcesOf({ resource, scope }),
     };
   }
@@ -174,10 +174,10 @@ export function createApplications(desk: Desk): Router {
     };
   }
 
-  async function accessOf({ openid, resources = {} }: Access) {
+  async function accessOf(ctx: Context, { openid, resources = {} }: Access) {
     const scope = Object.values(resources).join(' ');
     return {
-      scopes: presentScopes((openid?.scope ?? '').split(' '), config.claims),
+      scopes: presentScopes(desk.language(ctx), (openid?.scope ?? '').split(' '), config.claims),
       resources: await resourcesOf({ resource: Object.keys(resources), scope }),
     };
   }

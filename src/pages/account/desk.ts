@@ -1,16 +1,16 @@
 // What all pages under /account have in common: who is signed in, and since when; forms that only their page can send;
 // the navigation; a message after a change. A person sees and changes their own things and nobody else's.
 import type { Context, Middleware } from 'koa';
-import { errors } from 'oidc-provider';
 import type { Config } from '../../config.ts';
 import type { Language, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
 import type { Ending } from '../../storage/revocation.ts';
 import { type Storage, currentUnit, epoch } from '../../storage/unit-of-work.ts';
 import { type BrowserSession, type SignedIn, createBrowserSession } from '../browser-session.ts';
+import { ForeignForm } from '../error-page.ts';
 import { ownForm } from '../form-requests.ts';
 import { formToken, isFormToken } from '../form-token.ts';
-import type { Renderer } from '../render.ts';
+import { type Renderer, preferLanguages } from '../render.ts';
 import { leaveNotice, takeNotice } from './notice.ts';
 import { type SignIn, createSignIn } from './sign-in.ts';
 
@@ -83,8 +83,8 @@ export function createDesk(parts: DeskParts): Desk {
       else if (isFresh && !fresh(person)) signIn.confirmPage(ctx, person);
       else await visit(ctx, person);
     },
-    take: (change, freshAt, parse) => (ctx) =>
-      (parse ?? form)(ctx, async () => {
+    take: (change, freshAt, parse) => async (ctx) => {
+      await (parse ?? form)(ctx, async () => {
         const person = await find(ctx);
         if (!person || (freshAt !== undefined && !fresh(person))) {
           redirect(ctx, base + (freshAt ?? ''));
@@ -93,7 +93,8 @@ export function createDesk(parts: DeskParts): Desk {
         const fields = (ctx.request.body ?? {}) as Fields;
         if (ctx.state['isTooLong'] !== true) assertToken(person, fields);
         await change(ctx, person, fields);
-      }),
+      });
+    },
     page,
     done(ctx, page, key, values) {
       leaveNotice(ctx, base, key, values);
@@ -139,8 +140,7 @@ export function createDesk(parts: DeskParts): Desk {
 
   async function find(ctx: Context): Promise<SignedIn | undefined> {
     const person = await sessions.find(ctx);
-    const { locale } = person?.account ?? {};
-    if (locale) ctx.state['locales'] = [locale];
+    preferLanguages(ctx, undefined, person?.account.locale);
     return person;
   }
 
@@ -150,9 +150,7 @@ export function createDesk(parts: DeskParts): Desk {
 
   function assertToken(person: SignedIn, { csrf }: Fields): void {
     if (!isFormToken(keyring, subject(person), csrf)) {
-      throw new errors.InvalidRequest(
-        'The form was not sent from this page. Please reload it and try again.',
-      );
+      throw new ForeignForm('the form token is missing or wrong');
     }
   }
 }

@@ -14,7 +14,7 @@ type Type = AuditEvent['type'] | 'family.started' | 'family.ended' | 'refresh.re
 const PAGE = 25;
 
 /** Whether a person is told of it. */
-const told: Record<Type, boolean> = {
+export const told: Record<Type, boolean> = {
   sign_in: true,
   'sign_in.failed': true,
   consent: true,

@@ -39,7 +39,8 @@ export function createMethods(desk: Desk): Router {
       } catch (error) {
         if (!(error instanceof AccountError)) throw error;
         ctx.status = 422;
-        passwordPage(ctx, person, { mistakes: { password: error.message } });
+        const password = desk.language(ctx).t(error.code, error.values);
+        passwordPage(ctx, person, { mistakes: { password } });
         return;
       }
       await audit(prisma, ctx, { type: 'password.changed', accountId: account.id });

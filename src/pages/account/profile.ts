@@ -2,7 +2,7 @@
 // picture.ts.
 import Router from '@koa/router';
 import { audit } from '../../operations/audit.ts';
-import { accountInput } from '../../accounts/accounts.ts';
+import { accountError, accountInput } from '../../accounts/accounts.ts';
 import type { Context } from 'koa';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
@@ -24,10 +24,11 @@ export function createProfile(desk: Desk): Router {
     desk.take(async (ctx, person, { name }) => {
       const parsed = accountInput.shape.name.safeParse(name);
       if (!parsed.success) {
+        const { code, values } = accountError('name', parsed.error);
         ctx.status = 422;
         overview(ctx, person, {
           typed: typeof name === 'string' ? name : '',
-          mistakes: { name: desk.language(ctx).t('account.name-too-long') },
+          mistakes: { name: desk.language(ctx).t(code, values) },
         });
         return;
       }

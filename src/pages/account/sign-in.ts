@@ -3,10 +3,10 @@
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { errors } from 'oidc-provider';
 import { authenticate } from '../../accounts/accounts.ts';
 import { audit } from '../../operations/audit.ts';
 import type { BrowserSession, SignedIn } from '../browser-session.ts';
+import { ForeignForm } from '../error-page.ts';
 import { ownForm } from '../form-requests.ts';
 import { formToken, isFormToken } from '../form-token.ts';
 import type { DeskParts, Fields } from './desk.ts';
@@ -37,7 +37,10 @@ export function createSignIn(
     if (!account) {
       await audit(prisma, ctx, { type: 'sign_in.failed', detail: { reason: 'credentials' } });
       ctx.status = 401;
-      page(ctx, { email: text(email), errors: { summary: wrong(ctx) } });
+      page(ctx, {
+        email: text(email),
+        errors: { summary: renderer.language(ctx).t('sign-in.wrong') },
+      });
       return;
     }
     await audit(prisma, ctx, { type: 'sign_in', accountId: account.id });
@@ -61,7 +64,9 @@ export function createSignIn(
         detail: { reason: 'credentials' },
       });
       ctx.status = 401;
-      confirmPage(ctx, person, { password: wrong(ctx) });
+      confirmPage(ctx, person, {
+        password: renderer.language(ctx).t('profile.wrong-password'),
+      });
       return;
     }
     await audit(prisma, ctx, { type: 'sign_in', accountId: account.id });
@@ -92,10 +97,6 @@ export function createSignIn(
     ctx.redirect(issuer + pageOf(ctx));
     ctx.status = 303;
   }
-
-  function wrong(ctx: Context): string {
-    return renderer.language(ctx).t('profile.wrong-password');
-  }
 }
 
 // The page that was asked for, whichever of its forms this is.
@@ -107,10 +108,8 @@ function subject({ account, authTime }: SignedIn): string {
   return `confirm ${account.id} ${authTime}`;
 }
 
-function notFromHere(): errors.InvalidRequest {
-  return new errors.InvalidRequest(
-    'The form was not sent from this page. Please reload it and try again.',
-  );
+function notFromHere(): ForeignForm {
+  return new ForeignForm('the form token is missing or wrong');
 }
 
 function text(value: unknown): string {
