@@ -92,7 +92,7 @@ describe('signing in', () => {
   });
 
   test('what is sensitive asks for a sign-in of the last 15 minutes', async () => {
-    const { agent, page } = await signedIn('/password');
+    const { agent, page } = await signedIn('/methods/password');
     expect(page.html.querySelector('h1')?.text).toBe('Change the password');
     const former = agent.clone();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 15 * 60_000 });
@@ -101,7 +101,7 @@ describe('signing in', () => {
     expect((await account()).passwordHash).not.toBeNull();
     const wrong = await agent.submit(late, { password: 'wrong' }, /\/confirm$/);
     expect(wrong.status).toBe(401);
-    expect((await agent.open(at('/password'))).html.text).toContain('Please confirm');
+    expect((await agent.open(at('/methods/password'))).html.text).toContain('Please confirm');
     const confirmed = await agent.submit(wrong, { password: person.password }, /\/confirm$/);
     expect(confirmed.html.querySelector('h1')?.text).toBe('Change the password');
     // Its session has taken another id: what held the former one is out.
@@ -448,7 +448,7 @@ describe('the history', () => {
 
 test('a new password ends every other browser, and this one goes on', async () => {
   const far = await signedIn();
-  const { agent, page } = await signedIn('/password');
+  const { agent, page } = await signedIn('/methods/password');
   const short = await agent.submit(page, { password: 'short' });
   expect(short.status).toBe(422);
   const done = await agent.submit(short, { password: 'a lovely new engine' });
@@ -459,5 +459,5 @@ test('a new password ends every other browser, and this one goes on', async () =
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2000 });
   const { page: inside } = await signedIn('', { ...person, password: 'a lovely new engine' });
   expect(inside.html.querySelector('h1')?.text).toBe('Your account');
-  await agent.submit(await agent.open(at('/password')), { password: person.password });
+  await agent.submit(await agent.open(at('/methods/password')), { password: person.password });
 });

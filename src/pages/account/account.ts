@@ -4,8 +4,11 @@ import { createApplications } from './applications.ts';
 import { type DeskParts, createDesk } from './desk.ts';
 import { createHistory } from './history.ts';
 import { createMethods } from './methods.ts';
+import { createOneTimeCodes } from './one-time-codes.ts';
+import { createPasskeys } from './passkeys.ts';
 import { createPicture } from './picture.ts';
 import { createProfile } from './profile.ts';
+import { createRecovery } from './recovery.ts';
 import { createSessions } from './sessions.ts';
 
 export function createAccountPages(parts: DeskParts): Router {
@@ -18,6 +21,9 @@ export function createAccountPages(parts: DeskParts): Router {
     createApplications(desk),
     createSessions(desk),
     createMethods(desk),
+    createPasskeys(desk),
+    createOneTimeCodes(desk),
+    createRecovery(desk),
     createHistory(desk),
   ])
     all.use(router.routes());

@@ -1,6 +1,7 @@
 // What all pages under /account have in common: who is signed in, and since when; forms that only their page can send;
 // the navigation; a message after a change. A person sees and changes their own things and nobody else's.
 import type { Context, Middleware } from 'koa';
+import { FactorError } from '../../accounts/factors.ts';
 import type { Config } from '../../config.ts';
 import type { Language, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
@@ -39,6 +40,8 @@ export interface Desk extends DeskParts {
   readonly page: (ctx: Context, person: SignedIn, page: string, data: object) => void;
   /** Answers a form: back to a page, which says what was done. */
   readonly done: (ctx: Context, page: string, key: string, values?: Values) => void;
+  /** Does a change of factors; when it cannot be, a page says why. */
+  readonly orSayWhy: (ctx: Context, page: string, change: () => Promise<void>) => Promise<void>;
   readonly language: (ctx: Context) => Language;
   /** How the person ends something, now and from here. */
   readonly ending: () => Ending;
@@ -99,6 +102,15 @@ export function createDesk(parts: DeskParts): Desk {
     done(ctx, page, key, values) {
       leaveNotice(ctx, base, key, values);
       redirect(ctx, base + page);
+    },
+    async orSayWhy(ctx, page, change) {
+      try {
+        await change();
+      } catch (error) {
+        if (!(error instanceof FactorError)) throw error;
+        leaveNotice(ctx, base, error.code);
+        redirect(ctx, base + page);
+      }
     },
     ending: () => ({
       reason: 'revoked_by_user',

@@ -17,6 +17,15 @@ const PAGE = 25;
 export const told: Record<Type, boolean> = {
   sign_in: true,
   'sign_in.failed': true,
+  'sign_in.limited': true,
+  'second_factor.failed': true,
+  'passkey.added': true,
+  'passkey.removed': true,
+  'totp.added': true,
+  'totp.removed': true,
+  'recovery_codes.made': true,
+  'recovery_codes.used': true,
+  'factors.reset': true,
   consent: true,
   'token.exchanged': true,
   'access.removed': true,
@@ -41,6 +50,8 @@ export const told: Record<Type, boolean> = {
   'key.removed': false,
   'secret.resealed': false,
 };
+
+const grave = new Set<string>(['sign_in.failed', 'sign_in.limited', 'second_factor.failed']);
 
 export function createHistory(desk: Desk): Router {
   const { prisma } = desk.storage;
@@ -76,15 +87,15 @@ export function createHistory(desk: Desk): Router {
     const language = desk.language(ctx);
     const { t } = language;
     const application = await nameOf(row.clientId);
-    const values = { application: application ?? '', address: row.ip ?? '' };
-    const { reason } = row.detail as { reason?: RefusalReason };
+    const { reason, name = '' } = row.detail as { reason?: RefusalReason; name?: string };
+    const values = { application: application ?? '', address: row.ip ?? '', name };
     return {
       text: t(keyOf(row), values),
       why: row.type === 'refresh.refused' ? t(`reason.${reason ?? 'unknown'}`) : undefined,
       when: desk.when(ctx, row.at),
       address: row.ip,
       device: row.userAgent === null ? undefined : deviceInWords(language, row.userAgent),
-      isGrave: row.type === 'sign_in.failed' || reason === 'reuse',
+      isGrave: grave.has(row.type) || reason === 'reuse',
     };
   }
 

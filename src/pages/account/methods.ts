@@ -1,12 +1,16 @@
-// How a person signs in: their password. Each change asks for a sign-in of the last minutes.
+// How a person signs in: an overview of their factors, each of which is changed on its own (passkeys.ts,
+// one-time-codes.ts, recovery.ts), and the password. All of it asks for a sign-in of the last minutes.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError } from '../../accounts/accounts.ts';
 import { changePassword } from '../../accounts/changes.ts';
+import { factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
+import { listPasskeys } from '../../accounts/passkeys.ts';
 import { audit } from '../../operations/audit.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
+import { addsPasskeys } from './passkeys.ts';
 
 export function createMethods(desk: Desk): Router {
   const { config, storage, sessions } = desk;
@@ -15,20 +19,35 @@ export function createMethods(desk: Desk): Router {
 
   router.get(
     '/methods',
-    desk.show((ctx, person) => {
-      desk.page(ctx, person, 'methods', { hasPassword: person.account.passwordHash !== null });
-    }),
+    desk.show(async (ctx, person) => {
+      const { id } = person.account;
+      const [factors, passkeys, totp] = await Promise.all([
+        factorsOf(prisma, id),
+        listPasskeys({ storage }, id),
+        prisma.totp.findUnique({ where: { accountId: id } }),
+      ]);
+      desk.page(ctx, person, 'methods', {
+        factors,
+        hasSecond: hasSecondFactor(factors),
+        passkeys: passkeys.map(({ id: key, name, synced, createdAt, lastUsedAt }) => ({
+          ...{ id: key, name, synced, since: desk.language(ctx).date(createdAt) },
+          used: lastUsedAt ? desk.when(ctx, lastUsedAt) : undefined,
+        })),
+        totpSince: totp?.confirmedAt ? desk.language(ctx).date(totp.confirmedAt) : undefined,
+        add: await addsPasskeys(desk, ctx, person),
+      });
+    }, true),
   );
 
   router.get(
-    '/password',
+    '/methods/password',
     desk.show((ctx, person) => {
       passwordPage(ctx, person, {});
     }, true),
   );
 
   router.post(
-    '/password',
+    '/methods/password',
     desk.take(async (ctx, person, { password }) => {
       const { account } = person;
       const { origin } = currentUnit();
@@ -46,7 +65,7 @@ export function createMethods(desk: Desk): Router {
       await audit(prisma, ctx, { type: 'password.changed', accountId: account.id });
       await sessions.startAnew(ctx, account, person.amr);
       desk.done(ctx, '/methods', 'methods.password-changed', { families });
-    }, '/password'),
+    }, '/methods/password'),
   );
 
   return router;

@@ -28,7 +28,7 @@ export function createSignIn(
   const router = new Router();
   const parse = ownForm(config);
 
-  router.post('/account{/:page}/sign-in', parse, async (ctx) => {
+  router.post('/account{/*page}/sign-in', parse, async (ctx) => {
     const { csrf, email, password } = (ctx.request.body ?? {}) as Fields;
     const browser = ctx.cookies.get(FORM_COOKIE);
     if (browser === undefined || !isFormToken(keyring, `sign-in ${browser}`, csrf))
@@ -48,7 +48,7 @@ export function createSignIn(
     back(ctx);
   });
 
-  router.post('/account{/:page}/confirm', parse, async (ctx) => {
+  router.post('/account{/*page}/confirm', parse, async (ctx) => {
     const person = await sessions.find(ctx);
     if (!person) {
       back(ctx);

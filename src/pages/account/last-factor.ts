@@ -1,0 +1,16 @@
+// Nobody removes the last way into their account: whoever has no password keeps a passkey.
+import { FactorError, factorsOf } from '../../accounts/factors.ts';
+import type { Prisma } from '../../generated/client.ts';
+
+/**
+ * Belongs into the transaction that removes a factor. Of two removals at once the second waits for the first.
+ *
+ * @throws {FactorError} when there is none left to sign in with
+ */
+export function keepsAWayIn(accountId: string) {
+  return async (database: Prisma.TransactionClient): Promise<void> => {
+    await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
+    const { password, passkeys } = await factorsOf(database, accountId);
+    if (!password && passkeys === 0) throw new FactorError('factor.last-way');
+  };
+}

@@ -1,0 +1,63 @@
+// The app for one-time codes: its secret is shown, as a QR code and as text, until a first code proves that it arrived.
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { FactorError, factorsOf } from '../../accounts/factors.ts';
+import { beginTotp, confirmTotp, removeTotp } from '../../accounts/totp.ts';
+import type { SignedIn } from '../browser-session.ts';
+import type { Desk } from './desk.ts';
+
+export function createOneTimeCodes(desk: Desk): Router {
+  const { config, storage } = desk;
+  const router = new Router({ prefix: '/account/methods/totp' });
+
+  router.get(
+    '/',
+    desk.show((ctx, person) => setup(ctx, person), true),
+  );
+
+  router.post(
+    '/',
+    desk.take(async (ctx, person, { code }) => {
+      const given = typeof code === 'string' ? code : '';
+      try {
+        await confirmTotp({ storage, config, source: ctx }, person.account.id, given);
+        desk.done(ctx, '/methods', 'totp.added');
+      } catch (error) {
+        if (!(error instanceof FactorError)) throw error;
+        ctx.status = 422;
+        await setup(ctx, person, desk.language(ctx).t(error.code));
+      }
+    }, '/methods/totp'),
+  );
+
+  router.post(
+    '/remove',
+    desk.take(async (ctx, person, { sure }) => {
+      const { id } = person.account;
+      const factors = await factorsOf(storage.prisma, id);
+      if (sure !== 'yes' && factors.totp && factors.passkeys === 0) {
+        desk.page(ctx, person, 'last-factor', {
+          action: `${desk.base}/methods/totp/remove`,
+          what: desk.language(ctx).t('totp.heading'),
+        });
+        return;
+      }
+      if (await removeTotp({ storage, source: ctx }, id))
+        desk.done(ctx, '/methods', 'totp.removed');
+      else ctx.status = 404;
+    }, '/methods'),
+  );
+
+  return router;
+
+  async function setup(ctx: Context, person: SignedIn, mistake?: string): Promise<void> {
+    await desk.orSayWhy(ctx, '/methods', async () => {
+      const { secret, uri, qr } = await beginTotp({ storage, config }, person.account);
+      desk.page(ctx, person, 'totp', {
+        ...{ uri, mistake },
+        secret: secret.match(/.{1,4}/g)?.join(' ') ?? secret,
+        qr: `data:image/svg+xml;base64,${Buffer.from(qr).toString('base64')}`,
+      });
+    });
+  }
+}

@@ -1,0 +1,97 @@
+// A person's passkeys: added with the browser's own prompt, which needs a script; named and removed without one.
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { FactorError, factorsOf } from '../../accounts/factors.ts';
+import {
+  addPasskey,
+  registrationOptions,
+  removePasskey,
+  renamePasskey,
+} from '../../accounts/passkeys.ts';
+import type { SignedIn } from '../browser-session.ts';
+import { pagePolicy } from '../render.ts';
+import type { Desk } from './desk.ts';
+import { keepsAWayIn } from './last-factor.ts';
+
+export function createPasskeys(desk: Desk): Router {
+  const { config, storage } = desk;
+  const router = new Router({ prefix: '/account/methods/passkeys' });
+
+  router.post(
+    '/',
+    desk.take(async (ctx, person, { passkey: response, name }) => {
+      await desk.orSayWhy(ctx, '/methods', async () => {
+        const passkey = await addPasskey({ storage, config, source: ctx }, person.account.id, {
+          binding: bindingOf(person),
+          response: parsed(response),
+          ...(typeof name === 'string' ? { name } : {}),
+        });
+        desk.done(ctx, '/methods', 'passkeys.added', { name: passkey.name });
+      });
+    }, '/methods'),
+  );
+
+  router.post(
+    '/:id/name',
+    desk.take(async (ctx, { account }, { name }) => {
+      const { id } = ctx['params'] as { id: string };
+      await desk.orSayWhy(ctx, '/methods', async () => {
+        const given = typeof name === 'string' ? name : '';
+        if (await renamePasskey({ storage }, account.id, id, given))
+          desk.done(ctx, '/methods', 'passkeys.renamed');
+        else ctx.status = 404;
+      });
+    }, '/methods'),
+  );
+
+  router.post(
+    '/:id/remove',
+    desk.take(async (ctx, person, { sure }) => {
+      const { id } = ctx['params'] as { id: string };
+      const accountId = person.account.id;
+      const passkey = await storage.prisma.passkey.findFirst({ where: { id, accountId } });
+      if (!passkey) {
+        ctx.status = 404;
+        return;
+      }
+      const factors = await factorsOf(storage.prisma, accountId);
+      if (sure !== 'yes' && factors.passkeys === 1 && !factors.totp) {
+        desk.page(ctx, person, 'last-factor', {
+          action: `${desk.base}/methods/passkeys/${id}/remove`,
+          what: passkey.name,
+        });
+        return;
+      }
+      await desk.orSayWhy(ctx, '/methods', async () => {
+        const also = keepsAWayIn(accountId);
+        await removePasskey({ storage, source: ctx, also }, accountId, id);
+        desk.done(ctx, '/methods', 'passkeys.removed', { name: passkey.name });
+      });
+    }, '/methods'),
+  );
+
+  return router;
+}
+
+/** What a page needs on which passkeys are added; its scripts are allowed to run. */
+export async function addsPasskeys(
+  { storage, config, renderer }: Desk,
+  ctx: Context,
+  person: SignedIn,
+): Promise<{ options: string; scripts: readonly string[] }> {
+  const options = await registrationOptions({ storage, config }, person.account, bindingOf(person));
+  ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
+  return { options: JSON.stringify(options), scripts: renderer.passkeyScripts };
+}
+
+function bindingOf({ sessionUid }: SignedIn): string {
+  return `account ${sessionUid}`;
+}
+
+function parsed(response: unknown): unknown {
+  try {
+    return typeof response === 'string' ? JSON.parse(response) : undefined;
+  } catch (cause) {
+    throw new FactorError('factor.passkey-refused', { cause });
+  }
+}
