@@ -106,7 +106,8 @@ test('without JavaScript: everything but adding a passkey', async () => {
       await page.getByRole('button', { name: 'Sign out everywhere else' }).click();
       await page.getByText('Signed out in 2 browsers.').waitFor();
       await page.getByRole('link', { name: 'Signing in' }).click();
-      await page.getByText('Adding a passkey needs JavaScript').waitFor();
+      await page.getByText('You have no passkey yet.').waitFor();
+      expect(await page.getByRole('button', { name: 'Add a passkey' }).isVisible()).toBe(false);
       await page.getByRole('link', { name: 'History' }).click();
       await page.getByText('A used-up token of Calendar was presented from').waitFor();
       await page.getByRole('link', { name: 'Sign out' }).click();

@@ -15,7 +15,6 @@ export function createAccountPages(parts: DeskParts): Router {
   const desk = createDesk(parts);
   const all = new Router();
   for (const router of [
-    desk.signIn.router,
     createProfile(desk),
     createPicture(desk),
     createApplications(desk),

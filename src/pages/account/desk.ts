@@ -6,14 +6,18 @@ import type { Config } from '../../config.ts';
 import type { Language, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
 import type { Ending } from '../../storage/revocation.ts';
-import { type Storage, currentUnit, epoch } from '../../storage/unit-of-work.ts';
-import { type BrowserSession, type SignedIn, createBrowserSession } from '../browser-session.ts';
+import { type Storage, currentUnit } from '../../storage/unit-of-work.ts';
+import {
+  type BrowserSession,
+  type Demand,
+  type SignedIn,
+  createBrowserSession,
+} from '../browser-session.ts';
 import { ForeignForm } from '../error-page.ts';
 import { ownForm } from '../form-requests.ts';
 import { formToken, isFormToken } from '../form-token.ts';
 import { type Renderer, preferLanguages } from '../render.ts';
 import { leaveNotice, takeNotice } from './notice.ts';
-import { type SignIn, createSignIn } from './sign-in.ts';
 
 export interface DeskParts {
   readonly config: Config;
@@ -30,7 +34,6 @@ type Change = (ctx: Context, person: SignedIn, fields: Fields) => Promise<void> 
 
 export interface Desk extends DeskParts {
   readonly sessions: BrowserSession;
-  readonly signIn: SignIn;
   /** The URL path of the overview. */
   readonly base: string;
   /** A page; whoever is not signed in does so first. @param isFresh whether not longer ago than 15 minutes */
@@ -71,28 +74,22 @@ export function createDesk(parts: DeskParts): Desk {
   const issuer = new URL(config.issuer).pathname.replace(/\/$/, '');
   const base = `${issuer}/account`;
   const sessions = createBrowserSession(parts);
-  const signIn = createSignIn(parts, sessions);
   const form = ownForm(config);
 
   return {
     ...parts,
     sessions,
-    signIn,
     base,
     language: renderer.language,
     show: (visit, isFresh) => async (ctx) => {
-      const person = await find(ctx);
-      if (!person) signIn.page(ctx);
-      else if (isFresh && !fresh(person)) signIn.confirmPage(ctx, person);
-      else await visit(ctx, person);
+      const person = await find(ctx, isFresh ? { maxAge: FRESH } : {});
+      if (person) await visit(ctx, person);
     },
     take: (change, freshAt, parse) => async (ctx) => {
       await (parse ?? form)(ctx, async () => {
-        const person = await find(ctx);
-        if (!person || (freshAt !== undefined && !fresh(person))) {
-          redirect(ctx, base + (freshAt ?? ''));
-          return;
-        }
+        const demand = freshAt === undefined ? {} : { maxAge: FRESH };
+        const person = await find(ctx, { ...demand, to: `/account${freshAt ?? ''}` });
+        if (!person) return;
         const fields = (ctx.request.body ?? {}) as Fields;
         if (ctx.state['isTooLong'] !== true) assertToken(person, fields);
         await change(ctx, person, fields);
@@ -150,14 +147,10 @@ export function createDesk(parts: DeskParts): Desk {
     return notice && renderer.language(ctx).t(notice.key, notice.values);
   }
 
-  async function find(ctx: Context): Promise<SignedIn | undefined> {
-    const person = await sessions.find(ctx);
+  async function find(ctx: Context, demand: Demand): Promise<SignedIn | undefined> {
+    const person = await sessions.require(ctx, demand);
     preferLanguages(ctx, undefined, person?.account.locale);
     return person;
-  }
-
-  function fresh({ authTime }: SignedIn): boolean {
-    return epoch(storage.now()) - authTime < FRESH;
   }
 
   function assertToken(person: SignedIn, { csrf }: Fields): void {
