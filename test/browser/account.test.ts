@@ -203,8 +203,8 @@ describe('every page', () => {
         await page.getByLabel('Language of pages and e-mails').selectOption('ar');
         await page.getByRole('button', { name: 'Save the language' }).click();
         await look('حسابك');
-        await open(page, '/applications');
-        await look('التطبيقات');
+        await open(page, '/sessions');
+        await look('المتصفحات');
         await context.close();
         expect(found).toEqual([]);
       });
