@@ -23,7 +23,6 @@ export interface AuditEvent {
     | 'language.changed'
     | 'picture.changed'
     | 'picture.removed'
-    | 'password.changed'
     | 'account.added'
     | 'account.changed'
     | 'account.invited'

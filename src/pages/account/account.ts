@@ -2,6 +2,7 @@
 import Router from '@koa/router';
 import { createApplications } from './applications.ts';
 import { type DeskParts, createDesk } from './desk.ts';
+import { createEmail } from './email.ts';
 import { createHistory } from './history.ts';
 import { createMethods } from './methods.ts';
 import { createOneTimeCodes } from './one-time-codes.ts';
@@ -17,6 +18,7 @@ export function createAccountPages(parts: DeskParts): Router {
   for (const router of [
     createProfile(desk),
     createPicture(desk),
+    ...(parts.config.mail.mode === 'off' ? [] : [createEmail(desk)]),
     createApplications(desk),
     createSessions(desk),
     createMethods(desk),

@@ -37,6 +37,7 @@ export const told: Record<Type, boolean> = {
   'password.changed': true,
   'account.added': true,
   'account.changed': true,
+  'account.invited': false,
   'family.started': true,
   'family.ended': true,
   'refresh.refused': true,
@@ -108,6 +109,8 @@ export function createHistory(desk: Desk): Router {
 
 function keyOf({ type, clientId, ip, detail }: Row): string {
   if (type === 'sign_in' && clientId !== null) return 'event.sign_in.application';
+  const { by } = detail as { by?: string };
+  if (type === 'account.changed' && by === 'link') return 'event.email.confirmed';
   if (type !== 'family.ended') return `event.${type}`;
   const { reason } = detail as { reason: string };
   if (reason === 'reuse' && ip === null) return 'event.family.ended.reuse.nowhere';

@@ -8,7 +8,7 @@ import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
 
 export function createProfile(desk: Desk): Router {
-  const { storage, renderer, base } = desk;
+  const { config, storage, renderer, base } = desk;
   const { prisma } = storage;
   const router = new Router({ prefix: '/account' });
 
@@ -60,6 +60,7 @@ export function createProfile(desk: Desk): Router {
         ...{ tag, name, direction },
         isChosen: tag === account.locale,
       })),
+      hasMail: config.mail.mode !== 'off',
       since: desk.language(ctx).date(account.createdAt),
       ...data,
     });

@@ -1,0 +1,58 @@
+// A person's e-mail address: confirmed, or changed, by a link that is sent there (accounts/addresses.ts). How often is
+// limited, so that nobody has a stranger's mailbox flooded.
+import Router from '@koa/router';
+import type { Context } from 'koa';
+import { AccountError } from '../../accounts/accounts.ts';
+import { askForEmailChange, askForVerification } from '../../accounts/addresses.ts';
+import { createMailLimits } from '../../accounts/mail-limits.ts';
+import type { SignedIn } from '../browser-session.ts';
+import type { Desk } from './desk.ts';
+
+export function createEmail(desk: Desk): Router {
+  const { storage } = desk;
+  const limits = createMailLimits(storage);
+  const router = new Router({ prefix: '/account/email' });
+
+  router.get(
+    '/',
+    desk.show((ctx, person) => {
+      changePage(ctx, person, {});
+    }, true),
+  );
+
+  router.post(
+    '/',
+    desk.take(async (ctx, person, { email }) => {
+      const typed = typeof email === 'string' ? email : '';
+      try {
+        if (await mayAsk(ctx, typed.trim().toLowerCase()))
+          await askForEmailChange(storage, person.account, typed);
+      } catch (error) {
+        if (!(error instanceof AccountError)) throw error;
+        ctx.status = 422;
+        const mistake = desk.language(ctx).t(error.code, error.values);
+        changePage(ctx, person, { typed, mistake });
+        return;
+      }
+      desk.done(ctx, '', 'email.asked', { email: typed.trim().toLowerCase() });
+    }, '/email'),
+  );
+
+  router.post(
+    '/verify',
+    desk.take(async (ctx, { account }) => {
+      if (await mayAsk(ctx, account.email)) await askForVerification(storage, account);
+      desk.done(ctx, '', 'email.asked', { email: account.email });
+    }),
+  );
+
+  return router;
+
+  async function mayAsk(ctx: Context, email: string): Promise<boolean> {
+    return (await limits.fromIp(ctx.ip)) && (await limits.toEmail(email));
+  }
+
+  function changePage(ctx: Context, person: SignedIn, data: object): void {
+    desk.page(ctx, person, 'email', data);
+  }
+}
