@@ -1,0 +1,78 @@
+// The e-mail address at /account: confirmed and changed by a link that only its owner reads.
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { Agent, type Page } from '../support/agent.ts';
+import { type MailServer, startMailServer } from '../support/mail.ts';
+import { type TestProvider, person, startProvider } from '../support/provider.ts';
+
+let server: MailServer;
+let provider: TestProvider;
+beforeAll(async () => {
+  server = await startMailServer();
+  provider = await startProvider({ environment: { SYMBOLON_SMTP_URL: server.url } });
+});
+afterAll(async () => {
+  vi.useRealTimers();
+  await provider.close();
+  await server.close();
+});
+
+const at = (path = '') => `${provider.issuer}/account${path}`;
+const heading = (page: Page) => page.html.querySelector('h1')?.text;
+const account = () =>
+  provider.storage.prisma.account.findUniqueOrThrow({ where: { id: provider.accountId } });
+async function signedIn(path: string): Promise<{ agent: Agent; page: Page }> {
+  const agent = new Agent(provider.issuer);
+  const page = await agent.open(at(path));
+  const { email, password } = person;
+  return { agent, page: await agent.submit(page, { email, password }) };
+}
+async function lastLink(): Promise<URL> {
+  await provider.mailer.send();
+  // Others tell of new browsers.
+  const link = server.mails
+    .flatMap(({ links }) => links)
+    .findLast((one) => /verify/.test(one.href));
+  if (!link) throw new Error('no mail with a link came');
+  return link;
+}
+
+test('it is confirmed, and changed once the new address has confirmed it', async () => {
+  const { agent, page } = await signedIn('');
+  const asked = await agent.submit(page, {}, /\/email\/verify$/);
+  expect(asked.html.querySelector('[role=status]')?.text).toContain(person.email);
+  await agent.submit(await agent.open(await lastLink()), {});
+  expect((await account()).emailVerified).toBe(true);
+
+  const form = await agent.open(at('/email'));
+  const wrong = await agent.submit(form, { email: 'nobody' }, /\/email$/);
+  expect(wrong.status).toBe(422);
+  expect(wrong.html.querySelector('#email')?.getAttribute('value')).toBe('nobody');
+  await agent.submit(wrong, { email: 'Countess@Example.com' }, /\/email$/);
+  expect((await account()).email).toBe(person.email);
+  const link = await lastLink();
+  const [mail] = server.mails.filter(({ links }) => links.some((one) => one.href === link.href));
+  expect(mail?.to).toEqual(['countess@example.com']);
+  await agent.submit(await agent.open(link), {});
+  expect((await account()).email).toBe('countess@example.com');
+  const { prisma } = provider.storage;
+  await prisma.account.update({
+    where: { id: provider.accountId },
+    data: { email: person.email, emailVerified: false },
+  });
+});
+
+test('a change asks for a sign-in of the last 15 minutes, and a mailbox is not flooded', async () => {
+  const { agent, page } = await signedIn('/email');
+  for (let count = 0; count < 5; count++)
+    await agent.submit(page, { email: 'victim@example.com' }, /\/email$/);
+  await provider.mailer.send();
+  const sent = server.mails.filter(({ to }) => to.includes('victim@example.com'));
+  expect(sent).toHaveLength(3);
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 15 * 60_000 + 2000 });
+  const late = await agent.submit(page, { email: 'mallory@example.com' }, /\/email$/);
+  expect(heading(late)).toBe('Sign in');
+  expect(
+    await provider.storage.prisma.link.count({ where: { email: 'mallory@example.com' } }),
+  ).toBe(0);
+  expect(heading(await agent.open(at('/email')))).toBe('Sign in');
+});
