@@ -31,11 +31,14 @@ export interface Requested {
   readonly scopes: readonly string[];
   readonly claims: readonly string[];
   readonly offline: boolean;
-  readonly resources: readonly {
-    readonly id: string;
-    readonly name: string;
-    readonly scopes: readonly Readonly<{ scope: string; title: string }>[];
-  }[];
+  readonly resources: readonly AskedResource[];
+}
+
+/** A resource server (RFC 8707), with those of its scopes that are asked for. */
+export interface AskedResource {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly Readonly<{ scope: string; title: string }>[];
 }
 
 interface Parts {
@@ -68,24 +71,34 @@ export async function requested(
     'phone',
     ...Object.keys(config.claims.scopes),
   ];
-  const ids = [resource ?? []].flat() as string[];
-  const found =
-    ids.length === 0
-      ? []
-      : await answered(() => prisma.resource.findMany({ where: { id: { in: ids } } }));
   return {
     client,
     scopes: asked.filter((one) => known.includes(one)),
     claims: claimsIn(claims),
     offline: asked.includes('offline_access'),
-    resources: found.map((one) => ({
-      id: one.id,
-      name: one.name ?? one.id,
-      scopes: Object.entries(scopesOf(one))
-        .filter(([name]) => asked.includes(name) && mayAskFor(client, one.id, name))
-        .map(([name, title]) => ({ scope: name, title: title || name })),
-    })),
+    resources: await resourcesIn(prisma, { scope, resource }, (id, name) =>
+      mayAskFor(client, id, name),
+    ),
   };
+}
+
+/** The resources that are named, each with its scopes of those that are named. @param counts whether one of them does */
+export async function resourcesIn(
+  prisma: PrismaClient,
+  { scope, resource }: Params,
+  counts: (id: string, scope: string) => boolean = () => true,
+): Promise<AskedResource[]> {
+  const asked = typeof scope === 'string' ? scope.split(' ') : [];
+  const ids = [resource ?? []].flat() as string[];
+  if (ids.length === 0) return [];
+  const found = await answered(() => prisma.resource.findMany({ where: { id: { in: ids } } }));
+  return found.map((one) => ({
+    id: one.id,
+    name: one.name ?? one.id,
+    scopes: Object.entries(scopesOf(one))
+      .filter(([name]) => asked.includes(name) && counts(one.id, name))
+      .map(([name, title]) => ({ scope: name, title: title || name })),
+  }));
 }
 
 /** For the partial `permissions`. */

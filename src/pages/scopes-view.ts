@@ -24,6 +24,15 @@ export function scopeInWords(
   return { title: t(`scope.${scope}`), ...detail };
 }
 
+/** Those that there are words for. */
+export function scopesInWords(
+  language: Language,
+  scopes: readonly string[],
+  claims: ClaimsConfig,
+): Sentence[] {
+  return scopes.flatMap((scope) => scopeInWords(language, scope, claims) ?? []);
+}
+
 export function claimInWords({ t }: Language, claim: string): Sentence {
   return { title: ownClaims.includes(claim) ? t(`claim.${claim}`) : t('claim.other', { claim }) };
 }

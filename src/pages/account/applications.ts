@@ -7,11 +7,12 @@ import type { Grant, RefreshFamily } from '../../generated/client.ts';
 import { audit } from '../../operations/audit.ts';
 import { lifeEnd } from '../../storage/refusal.ts';
 import { expiresAt } from '../../storage/refresh-token.ts';
+import { deviceInWords } from '../../mail/device.ts';
 import { endFamilyOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
 import { type ClientView, presentClient } from '../client-view.ts';
-import { type RequestedResource, presentScopes, requestedResources } from '../scopes-view.ts';
+import { type AskedResource, resourcesIn } from '../permissions.ts';
+import { scopesInWords } from '../scopes-view.ts';
 import type { Desk } from './desk.ts';
-import { deviceInWords } from './device.ts';
 
 type Family = RefreshFamily & { readonly grant: Grant | null };
 
@@ -159,7 +160,7 @@ export function createApplications(desk: Desk): Router {
         end < family.absoluteExpiresAt && end.getTime() === family.idleExpiresAt.getTime()
           ? language.date(latest(family))
           : undefined,
-      scopes: presentScopes(language, scope.split(' '), config.claims),
+      scopes: scopesInWords(language, scope.split(' '), config.claims),
       resources: await resourcesOf({ resource, scope }),
     };
   }
@@ -177,13 +178,13 @@ export function createApplications(desk: Desk): Router {
   async function accessOf(ctx: Context, { openid, resources = {} }: Access) {
     const scope = Object.values(resources).join(' ');
     return {
-      scopes: presentScopes(desk.language(ctx), (openid?.scope ?? '').split(' '), config.claims),
+      scopes: scopesInWords(desk.language(ctx), (openid?.scope ?? '').split(' '), config.claims),
       resources: await resourcesOf({ resource: Object.keys(resources), scope }),
     };
   }
 
-  async function resourcesOf(asked: Record<string, unknown>): Promise<RequestedResource[]> {
-    const found = await requestedResources(prisma, asked);
+  async function resourcesOf(asked: Record<string, unknown>): Promise<AskedResource[]> {
+    const found = await resourcesIn(prisma, asked);
     return found.filter(({ scopes }) => scopes.length > 0);
   }
 

@@ -7,7 +7,7 @@ import type { AuditEvent } from '../../operations/audit.ts';
 import type { RefusalReason } from '../../storage/refusal.ts';
 import { presentClient } from '../client-view.ts';
 import type { Desk } from './desk.ts';
-import { deviceInWords } from './device.ts';
+import { deviceInWords } from '../../mail/device.ts';
 
 type Type = AuditEvent['type'] | 'family.started' | 'family.ended' | 'refresh.refused';
 

@@ -9,7 +9,7 @@ import { answered } from '../../storage/errors.ts';
 import type { Origin } from '../../storage/revocation.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
-import { deviceInWords } from './device.ts';
+import { deviceInWords } from '../../mail/device.ts';
 
 interface Session extends AdapterPayload {
   readonly jti: string;
