@@ -16,3 +16,12 @@ export const authorization = `authorization: Basic ${Buffer.from(`bench:${encode
 /** What discovery and JWKS are measured against: a static string of about their size. */
 export const staticPath = '/static';
 export const staticText = JSON.stringify('x'.repeat(2_700));
+
+export const person = {
+  email: 'ada@example.com',
+  name: 'Ada Lovelace',
+  password: 'correct horse battery',
+};
+/** People who sign in, one for each connection. */
+export const PEOPLE = 128;
+export const emailOf = (number: number) => `person-${number}@example.com`;

@@ -1,8 +1,10 @@
 // A whole sign-in, as a browser does it: the request, the page, the password, back with a code.
 import { type Answer, cookiesOf, locationOf } from './http.ts';
+import { emailOf, person } from './settings.ts';
 import { type Connection, authorizationPath, form } from './requests.ts';
 
-export async function signIn(connection: Connection): Promise<boolean> {
+/** @param number of the person and of their address: limits on guessing are for each */
+export async function signIn(connection: Connection, number: number): Promise<boolean> {
   const jar = new Map<string, string>();
   const keep = (answer: Answer): Answer => {
     for (const pair of cookiesOf(answer)) {
@@ -12,7 +14,7 @@ export async function signIn(connection: Connection): Promise<boolean> {
     return answer;
   };
   const headers = () =>
-    `accept: text/html\r\ncookie: ${[...jar].map(([name, value]) => `${name}=${value}`).join('; ')}\r\n`;
+    `accept: text/html\r\nx-forwarded-for: 10.0.0.${number}\r\ncookie: ${[...jar].map(([name, value]) => `${name}=${value}`).join('; ')}\r\n`;
   const follow = async (answer: Answer): Promise<Answer> => {
     const path = new URL(locationOf(answer), 'http://localhost');
     return keep(await connection.request('GET', path.pathname + path.search, headers()));
@@ -23,8 +25,8 @@ export async function signIn(connection: Connection): Promise<boolean> {
   const [, csrf = ''] = /name="csrf" value="([^"]+)"/.exec(page.body) ?? [];
   const body = new URLSearchParams({
     csrf,
-    email: 'ada@example.com',
-    password: 'correct horse battery',
+    email: emailOf(number),
+    password: person.password,
   });
   const sent = keep(await connection.request('POST', action, headers() + form, body.toString()));
   const end = await follow(sent);

@@ -11,13 +11,8 @@ import { openStorage } from '../src/storage/open.ts';
 import { Agent } from '../test/support/agent.ts';
 import { freePort } from '../test/support/process.ts';
 import { Connection, authorizationPath, exchange, form } from './requests.ts';
-import { authorization, client, resource } from './settings.ts';
+import { PEOPLE, authorization, client, emailOf, person, resource } from './settings.ts';
 
-const person = {
-  email: 'ada@example.com',
-  name: 'Ada Lovelace',
-  password: 'correct horse battery',
-};
 const FAMILIES = 128;
 
 /** CPU that was used so far, in milliseconds. */
@@ -68,13 +63,26 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
     SYMBOLON_DATA_DIR: dataDir,
     LOG_LEVEL: 'warn',
     NODE_ENV: 'production',
+    SYMBOLON_TRUST_PROXY: 'true',
     ...environment,
   };
   const child = await startProcess(settings);
 
   const { storage, close } = await openStorage(readConfig(settings));
-  await addAccount(storage.prisma, person, { admin: false });
-  await insertClient(storage.prisma, storage.keyring, { ...client, client_id: 'bench' });
+  const { id, ...like } = await addAccount(storage.prisma, person, { admin: false });
+  await storage.prisma.account.createMany({
+    data: Array.from({ length: PEOPLE }, (_, number) => ({
+      ...like,
+      id: `${id}-${number}`,
+      email: emailOf(number),
+      claims: {},
+    })),
+  });
+  await insertClient(storage.prisma, storage.keyring, {
+    ...client,
+    client_id: 'bench',
+    first_party: true, // nobody is asked for consent, but for offline access
+  });
   await storage.prisma.resource.create({
     data: { id: resource, scopes: { read: '' }, alg: 'ES256' },
   });

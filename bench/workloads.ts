@@ -68,8 +68,8 @@ export const workloads: Record<string, Prepare> = {
   }),
   discovery: get('/.well-known/openid-configuration'),
   jwks: get('/jwks'),
-  'sign-in': (subject, connection) =>
-    subject.name === 'bare' ? undefined : () => signIn(connection),
+  'sign-in': (subject, connection, index) =>
+    subject.name === 'bare' ? undefined : () => signIn(connection, index),
 };
 
 function refresh(kind: 'opaque' | 'jwt'): Prepare {

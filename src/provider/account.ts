@@ -1,6 +1,7 @@
 // The person that a token is about, as the engine asks for them.
 import type { FindAccount, KoaContextWithOIDC } from 'oidc-provider';
 import { createHmac } from 'node:crypto';
+import type { PrismaClient } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
 import type { AccountRead } from '../storage/hot-reads.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
@@ -12,9 +13,7 @@ export function findAccountWith(
   claims: ClaimsPolicy,
 ): FindAccount {
   return async (ctx, id) => {
-    const account =
-      currentUnit().accounts.get(id) ??
-      (await answered(() => prisma.account.findUnique({ where: { id } })));
+    const account = await findPerson(prisma, id);
     if (!account || account.lockedAt !== null) return undefined;
     return {
       accountId: account.id,
@@ -28,6 +27,19 @@ export function findAccountWith(
         ),
     };
   };
+}
+
+/** A person, who may have come along with what this request has read. */
+export async function findPerson(
+  prisma: PrismaClient,
+  id: string,
+): Promise<AccountRead | undefined> {
+  const { accounts } = currentUnit();
+  const known = accounts.get(id);
+  if (known) return known;
+  const found = await answered(() => prisma.account.findUnique({ where: { id } }));
+  if (found) accounts.set(id, found);
+  return found ?? undefined;
 }
 
 /** What an access token of this request tells of the person; see {@link ClaimsPolicy.ofAccessToken}. */

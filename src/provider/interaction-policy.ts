@@ -2,7 +2,7 @@
 // two changes: an account is offered for choice, and offline access asks for consent by itself.
 import { type KoaContextWithOIDC, type Provider, interactionPolicy } from 'oidc-provider';
 import type { PrismaClient } from '../generated/client.ts';
-import { answered } from '../storage/errors.ts';
+import { findPerson } from './account.ts';
 import { acrChecks } from './assurance.ts';
 import { needsConsentPrompt } from './refresh-policy.ts';
 
@@ -22,9 +22,7 @@ export function createInteractionPolicy(prisma: PrismaClient) {
           if (typeof hint !== 'string' || accountId === undefined) return Check.NO_NEED_TO_PROMPT;
           if (oidc.result?.['select_account'] !== undefined || oidc.result?.login)
             return Check.NO_NEED_TO_PROMPT;
-          const account = await answered(() =>
-            prisma.account.findUnique({ where: { id: accountId }, select: { email: true } }),
-          );
+          const account = await findPerson(prisma, accountId);
           return account?.email === hint.trim().toLowerCase()
             ? Check.NO_NEED_TO_PROMPT
             : Check.REQUEST_PROMPT;
@@ -48,10 +46,8 @@ export function createInteractionPolicy(prisma: PrismaClient) {
         if (session?.accountId === undefined) return Check.NO_NEED_TO_PROMPT;
         if (!account) return Check.REQUEST_PROMPT; // locked, or gone
         const { accountId: id, loginTs = 0 } = session;
-        const row = await answered(() =>
-          prisma.account.findUnique({ where: { id }, select: { signedOutAt: true } }),
-        );
-        const signedOut = row?.signedOutAt ? row.signedOutAt.getTime() / 1000 : 0;
+        const { signedOutAt } = (await findPerson(prisma, id)) ?? {};
+        const signedOut = signedOutAt ? signedOutAt.getTime() / 1000 : 0;
         return loginTs <= signedOut ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT;
       },
     ),

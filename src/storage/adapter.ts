@@ -10,7 +10,7 @@ import {
 import { artifactId, lookups, openArtifact } from './artifacts.ts';
 import { clientOf } from './clients.ts';
 import { answered } from './errors.ts';
-import { findGrant, payloadOf } from './grants.ts';
+import { payloadOf } from './grants.ts';
 import { hotPathOf } from './hot-path.ts';
 import type { RefreshRead } from './hot-reads.ts';
 import {
@@ -65,9 +65,12 @@ class ArtifactAdapter implements Adapter {
 
   find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    const { prisma, pool, keyring } = unit.storage;
+    const { pool, keyring } = unit.storage;
     return unit.read(this.#model, id, async () => {
-      if (this.#model === 'Grant') return findGrant(prisma, id);
+      if (this.#model === 'Grant') {
+        const grant = await hotPathOf(pool).grant(id);
+        return grant && payloadOf(grant);
+      }
       const read = await hotPathOf(pool).artifact(artifactId(this.#model, id));
       if (!read) return undefined;
       // What belongs to it is asked for next.

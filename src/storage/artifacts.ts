@@ -54,15 +54,9 @@ export async function saveArtifact(
   save: Save,
   familyId?: string,
 ): Promise<void> {
-  const { model, payload, expiresAt } = save;
-  const id = artifactId(model, save.id);
-  const changing = {
-    grantId: grantable.has(model) ? (payload.grantId ?? null) : null,
-    // Of what waits for a person's answer: whose answer it waits for.
-    accountId: isWaiting(save) ? (payload.accountId ?? null) : null,
-    sealed: keyring.seal(artifactContext(id), JSON.stringify(payload)),
-    expiresAt,
-  };
+  const { model, payload } = save;
+  const { id, ...kept } = sealedArtifact(keyring, save);
+  const changing = { grantId: grantable.has(model) ? (payload.grantId ?? null) : null, ...kept };
   await database.artifact.upsert({
     where: { id },
     create: {
@@ -77,16 +71,22 @@ export async function saveArtifact(
   });
 }
 
-/** An opaque access token as it is written with a rotation; see hot-path.ts. */
-export function sealedAccessToken(keyring: Keyring, { model, id: value, ...save }: Save): Issue {
-  const id = artifactId(model, value);
+/** What changes of an artifact when it is written anew. */
+export function sealedArtifact(keyring: Keyring, save: Save) {
+  const { model, payload, expiresAt } = save;
+  const id = artifactId(model, save.id);
   return {
     id,
-    clientId: save.payload.clientId ?? null,
-    accountId: save.payload.accountId ?? null,
-    sealed: keyring.seal(artifactContext(id), JSON.stringify(save.payload)),
-    expiresAt: save.expiresAt,
+    // Of what waits for a person's answer: whose answer it waits for.
+    accountId: isWaiting(save) ? (payload.accountId ?? null) : null,
+    sealed: keyring.seal(artifactContext(id), JSON.stringify(payload)),
+    expiresAt,
   };
+}
+
+/** An opaque access token as it is written with a rotation; see hot-path.ts. */
+export function issueOf(keyring: Keyring, save: Save): Issue {
+  return { ...sealedArtifact(keyring, save), clientId: save.payload.clientId ?? null };
 }
 
 function isWaiting({ model, payload: { grantId, error } }: Save): boolean {

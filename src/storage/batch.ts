@@ -1,7 +1,6 @@
 // Requests that want the same of the database at the same time ask together: what comes while others are on their way
 // goes with the next. A lone request goes at once.
 
-const AT_ONCE = 3; // on their way at a time
 const LARGEST = 64;
 
 interface Waiting<In, Out> {
@@ -12,13 +11,18 @@ interface Waiting<In, Out> {
 
 export class Batch<In, Out> {
   readonly #run: (items: readonly In[]) => Promise<readonly Out[]>;
+  readonly #atOnce: number;
   #waiting: Waiting<In, Out>[] = [];
   #onTheirWay = 0;
   #isScheduled = false;
 
-  /** @param run answers each item, in their order; what it throws is thrown to each of them */
-  constructor(run: (items: readonly In[]) => Promise<readonly Out[]>) {
+  /**
+   * @param run answers each item, in their order; what it throws is thrown to each of them
+   * @param atOnce so many are on their way at a time
+   */
+  constructor(run: (items: readonly In[]) => Promise<readonly Out[]>, atOnce = 3) {
     this.#run = run;
+    this.#atOnce = atOnce;
   }
 
   ask(item: In): Promise<Out> {
@@ -29,7 +33,7 @@ export class Batch<In, Out> {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#onTheirWay >= AT_ONCE || this.#waiting.length === 0) return;
+    if (this.#isScheduled || this.#onTheirWay >= this.#atOnce || this.#waiting.length === 0) return;
     this.#isScheduled = true;
     // After everything that has arrived by now.
     setImmediate(() => {

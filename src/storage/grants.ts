@@ -6,14 +6,6 @@ import { rememberDocumentClient } from './clients.ts';
 import type { Origin } from './revocation.ts';
 import type { Save } from './unit-of-work.ts';
 
-export async function findGrant(
-  prisma: PrismaClient,
-  id: string,
-): Promise<AdapterPayload | undefined> {
-  const row = await prisma.grant.findUnique({ where: { id } });
-  return row ? payloadOf(row) : undefined;
-}
-
 /** The newest living grant of a person to a client, in whatever browser or device it was given. */
 export async function latestGrant(
   prisma: PrismaClient,

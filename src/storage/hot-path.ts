@@ -8,6 +8,7 @@ import { Batch } from './batch.ts';
 import {
   type ArtifactRead,
   type ClientRead,
+  type GrantRead,
   type KnownClients,
   type RefreshRead,
   type ResourceRead,
@@ -15,13 +16,22 @@ import {
   readArtifacts,
   readClients,
   readForRefresh,
+  readGrants,
   readResources,
 } from './hot-reads.ts';
-import { type ExchangeWrite, type RefreshWrite, exchangeAll, rotateAll } from './hot-writes.ts';
+import {
+  type AuthorizeWrite,
+  type ExchangeWrite,
+  type RefreshWrite,
+  authorizeAll,
+  exchangeAll,
+  rotateAll,
+} from './hot-writes.ts';
 
 export interface HotPath {
   client(id: string): Promise<ClientRead | undefined>;
   resource(id: string): Promise<ResourceRead | undefined>;
+  grant(id: string): Promise<GrantRead | undefined>;
   /** @param id the artifact's primary key */
   artifact(id: Uint8Array): Promise<ArtifactRead | undefined>;
   /**
@@ -35,6 +45,8 @@ export interface HotPath {
   rotate(write: RefreshWrite): Promise<boolean>;
   /** @returns see {@link rotate} */
   exchange(write: ExchangeWrite): Promise<boolean>;
+  /** @returns see {@link rotate} */
+  authorize(write: AuthorizeWrite): Promise<boolean>;
 }
 
 const hotPaths = new WeakMap<Pool, HotPath>();
@@ -46,6 +58,7 @@ export function hotPathOf(pool: Pool): HotPath {
   const clientsBefore: KnownClients = new Map();
   const clients = new Batch((ids: readonly string[]) => readClients(pool, clientsBefore, ids));
   const resources = new Batch((ids: readonly string[]) => readResources(pool, ids));
+  const grants = new Batch((ids: readonly string[]) => readGrants(pool, ids));
   const artifacts = new Batch((ids: readonly Uint8Array[]) =>
     readArtifacts(pool, clientsBefore, ids),
   );
@@ -57,14 +70,21 @@ export function hotPathOf(pool: Pool): HotPath {
   );
   const writes = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));
   const exchanges = new Batch((asked: readonly ExchangeWrite[]) => exchangeAll(pool, asked));
+  // One at a time: the next would find the sessions locked that requests of one browser have in both.
+  const authorizations = new Batch(
+    (asked: readonly AuthorizeWrite[]) => authorizeAll(pool, asked),
+    1,
+  );
   const made: HotPath = {
     client: (id) => clients.ask(id),
     resource: (id) => resources.ask(id),
+    grant: (id) => grants.ask(id),
     artifact: (id) => artifacts.ask(id),
     lookUp: (model, values) => lookups.ask([model, values]),
     read: (familyId, clientId) => reads.ask([familyId, clientId]),
     rotate: (write) => writes.ask(write),
     exchange: (write) => exchanges.ask(write),
+    authorize: (write) => authorizations.ask(write),
   };
   hotPaths.set(pool, made);
   return made;

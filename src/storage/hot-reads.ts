@@ -95,6 +95,19 @@ export async function readResources(
   return ids.map((id) => rows.find((row) => row.id === id));
 }
 
+export async function readGrants(
+  pool: Pool,
+  ids: readonly string[],
+): Promise<(GrantRead | undefined)[]> {
+  const { rows } = await pool.query<GrantRead>({
+    name: 'read_grants',
+    text: `SELECT id, account_id AS "accountId", client_id AS "clientId", payload, expires_at AS "expiresAt"
+           FROM "grant" WHERE id = ANY ($1::text[])`,
+    values: [ids],
+  });
+  return ids.map((id) => rows.find((row) => row.id === id));
+}
+
 const COMPANY = `${CLIENT},
          g.payload AS "grant.payload", g.expires_at AS "grant.expires_at",
          g.account_id AS "grant.account_id", g.client_id AS "grant.client_id",

@@ -1,5 +1,5 @@
 // The hot path's writes: one statement rotates families and writes the access tokens issued with them, one spends codes
-// and starts families. Each is one transaction: whoever is told that it was done has it on disk.
+// and starts families, one issues codes. Each is one transaction: whoever is told that it was done has it on disk.
 import type { AdapterPayload } from 'oidc-provider';
 import type { Pool } from 'pg';
 import { sha256 } from '../keys/keyring.ts';
@@ -26,13 +26,25 @@ export interface ExchangeWrite {
   readonly origin: Origin;
 }
 
-/** An opaque access token, sealed. */
-export interface Issue {
-  readonly id: Uint8Array;
+/** A code for somebody who is signed in, with their session as it is now. */
+export interface AuthorizeWrite {
+  readonly session: Kept;
+  readonly code: Kept;
+  readonly grantId: string;
   readonly clientId: string | null;
+}
+
+/** An artifact, sealed. */
+export interface Kept {
+  readonly id: Uint8Array;
   readonly accountId: string | null;
   readonly sealed: Uint8Array;
   readonly expiresAt: Date;
+}
+
+/** An opaque access token, sealed. */
+export interface Issue extends Kept {
+  readonly clientId: string | null;
 }
 
 // Grants first, then families, as every unit of work takes its locks; what somebody else has locked is passed over.
@@ -68,7 +80,6 @@ const ROTATE = `
 
 export async function rotateAll(pool: Pool, asked: readonly RefreshWrite[]): Promise<boolean[]> {
   const column = (of: (write: RefreshWrite) => unknown) => asked.map(of);
-  const bytes = (value: Uint8Array | undefined) => value && Buffer.from(value);
   const { rows } = await pool.query<{ rotated_n: number }>({
     name: 'rotate_and_issue',
     text: ROTATE,
@@ -135,7 +146,6 @@ const EXCHANGE = `
 
 export async function exchangeAll(pool: Pool, asked: readonly ExchangeWrite[]): Promise<boolean[]> {
   const column = (of: (write: ExchangeWrite) => unknown) => asked.map(of);
-  const bytes = (value: Uint8Array | undefined) => value && Buffer.from(value);
   const { rows } = await pool.query<{ spent_n: number }>({
     name: 'exchange_code',
     text: EXCHANGE,
@@ -161,4 +171,61 @@ export async function exchangeAll(pool: Pool, asked: readonly ExchangeWrite[]): 
   });
   const done = new Set(rows.map(({ spent_n: n }) => n));
   return asked.map((_write, index) => done.has(index + 1));
+}
+
+// Of one session's requests the last has the last word, as if they had come one after the other. A session that has
+// ended meanwhile does not come back, and gets no code.
+const AUTHORIZE = `
+  WITH asked AS (
+    SELECT * FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::timestamptz[], $5::bytea[], $6::text[], $7::text[],
+                         $8::text[], $9::bytea[], $10::timestamptz[])
+      WITH ORDINALITY AS asked (session_id, session_account_id, session_sealed, session_expires_at, code_id, grant_id,
+                                client_id, account_id, sealed, expires_at, n)),
+  granted AS MATERIALIZED (
+    SELECT id FROM "grant" WHERE id = ANY ($6) FOR KEY SHARE SKIP LOCKED),
+  free AS MATERIALIZED (
+    SELECT t.id FROM artifact t WHERE t.id = ANY ($1) FOR NO KEY UPDATE SKIP LOCKED),
+  allowed AS (
+    SELECT asked.* FROM asked JOIN granted ON granted.id = asked.grant_id JOIN free ON free.id = asked.session_id),
+  last AS (
+    SELECT DISTINCT ON (session_id) * FROM allowed ORDER BY session_id, n DESC),
+  kept AS (
+    UPDATE artifact t
+    SET account_id = last.session_account_id, sealed = last.session_sealed, expires_at = last.session_expires_at
+    FROM last WHERE t.id = last.session_id
+    RETURNING t.id),
+  issued AS (
+    INSERT INTO artifact (id, model, grant_id, client_id, account_id, sealed, expires_at)
+    SELECT code_id, 'AuthorizationCode', grant_id, client_id, account_id, sealed, expires_at
+    FROM allowed JOIN kept ON kept.id = allowed.session_id)
+  SELECT n::int AS authorized_n FROM allowed JOIN kept ON kept.id = allowed.session_id`;
+
+export async function authorizeAll(
+  pool: Pool,
+  asked: readonly AuthorizeWrite[],
+): Promise<boolean[]> {
+  const column = (of: (write: AuthorizeWrite) => unknown) => asked.map(of);
+  const { rows } = await pool.query<{ authorized_n: number }>({
+    name: 'authorize',
+    text: AUTHORIZE,
+    values: [
+      column(({ session }) => bytes(session.id)),
+      column(({ session }) => session.accountId),
+      column(({ session }) => bytes(session.sealed)),
+      column(({ session }) => session.expiresAt),
+      column(({ code }) => bytes(code.id)),
+      column(({ grantId }) => grantId),
+      column(({ clientId }) => clientId),
+      column(({ code }) => code.accountId),
+      column(({ code }) => bytes(code.sealed)),
+      column(({ code }) => code.expiresAt),
+    ],
+  });
+  const done = new Set(rows.map(({ authorized_n: n }) => n));
+  return asked.map((_write, index) => done.has(index + 1));
+}
+
+// As the driver takes them.
+function bytes(value: Uint8Array | undefined): Buffer | undefined {
+  return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }

@@ -7,7 +7,7 @@ import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Pool } from 'pg';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
-import { artifactId, findArtifact, saveArtifact, sealedAccessToken } from './artifacts.ts';
+import { artifactId, findArtifact, issueOf, saveArtifact, sealedArtifact } from './artifacts.ts';
 import { type ClientMetadata, saveRegisteredClient } from './clients.ts';
 import { type Mail, type Message, saveDeliveries, saveMail } from './deliveries.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
@@ -243,6 +243,7 @@ export class UnitOfWork {
       const isAll = size === saves.length + consumed.length + (start ? 1 : 0);
       if (isAll && (await this.#exchangeAtOnce(consumed, saves, start, now))) return;
     }
+    if (size === 2 && (await this.#authorizeAtOnce(saves))) return;
     const { prisma, keyring } = this.storage;
     const { origin } = this;
     const familyId = rotation?.family.id ?? touched?.family.id ?? start?.token.familyId;
@@ -299,7 +300,7 @@ export class UnitOfWork {
     if (verdict !== 'rotate' || !next || others.length > 0 || family.grantId === null) return false;
     if (save && save.model !== 'AccessToken') return false;
     const { pool, keyring } = this.storage;
-    const issue = save && sealedAccessToken(keyring, save);
+    const issue = save && issueOf(keyring, save);
     const write = { rotation, next, issue, now, origin: this.origin };
     return answered(() => hotPathOf(pool).rotate(write));
   }
@@ -322,12 +323,29 @@ export class UnitOfWork {
     const write = {
       code: artifactId(code.model, code.id),
       grantId: code.grantId,
-      issue: save && sealedAccessToken(keyring, save),
+      issue: save && issueOf(keyring, save),
       start,
       now,
       origin: this.origin,
     };
     return answered(() => hotPathOf(pool).exchange(write));
+  }
+
+  /** The ordinary authorization of somebody who is signed in, likewise. @returns see above */
+  async #authorizeAtOnce(saves: readonly Save[]): Promise<boolean> {
+    const code = saves.find(({ model }) => model === 'AuthorizationCode');
+    const session = saves.find(({ model }) => model === 'Session');
+    if (!code || !session || !this.#found.has(keyOf('Session', session.id))) return false;
+    const { grantId, clientId } = code.payload;
+    if (grantId === undefined) return false;
+    const { pool, keyring } = this.storage;
+    const write = {
+      session: sealedArtifact(keyring, session),
+      code: sealedArtifact(keyring, code),
+      grantId,
+      clientId: clientId ?? null,
+    };
+    return answered(() => hotPathOf(pool).authorize(write));
   }
 
   /** What follows from a lost race: a code that was spent twice ends its grant, a refused refresh has a reason. */

@@ -52,8 +52,22 @@ export function refreshAt(
   );
 }
 
-/** A new family, by the password grant, where the server and the client have it. */
-export async function newFamily(
+let before: Promise<unknown> = Promise.resolve();
+
+/**
+ * A new family, by the password grant, where the server and the client have it. One after the other: who signs one
+ * person in many times at once is taken for somebody who guesses.
+ */
+export function newFamily(
+  url: string,
+  client?: { client_id: string; client_secret?: string },
+): Promise<string> {
+  const made = before.then(() => startFamily(url, client));
+  before = made.catch(() => undefined);
+  return made;
+}
+
+async function startFamily(
   url: string,
   client?: { client_id: string; client_secret?: string },
 ): Promise<string> {
