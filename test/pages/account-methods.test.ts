@@ -2,6 +2,7 @@
 import { TOTP, Secret } from 'otpauth';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
+import { hold, queued } from '../faults/locks.ts';
 import { Agent, type Page } from '../support/agent.ts';
 import { Authenticator } from '../support/authenticator.ts';
 import { type TestProvider, person, startProvider } from '../support/provider.ts';
@@ -107,9 +108,15 @@ describe('passkeys', () => {
     const forms = two.html
       .querySelectorAll('form[action$="/remove"]')
       .map((form) => form.getAttribute('action') ?? '');
-    await Promise.all(
-      forms.map((path) => agent.clone().open(path, { csrf: csrfOf(two), sure: 'yes' })),
+    const held = await hold(provider.databaseUrl, 'SELECT FROM account WHERE id = $1 FOR UPDATE', [
+      provider.accountId,
+    ]);
+    const removals = forms.map((path) =>
+      agent.clone().open(path, { csrf: csrfOf(two), sure: 'yes' }),
     );
+    await queued(held.holder, 2);
+    await held.release();
+    await Promise.all(removals);
     expect(await passkeys()).toHaveLength(1);
     await provider.storage.prisma.account.update({ ...account, data: { passwordHash } });
   });

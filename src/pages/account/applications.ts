@@ -11,13 +11,13 @@ import { deviceInWords } from '../../mail/device.ts';
 import { endFamilyOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
 import { type ClientView, presentClient } from '../client-view.ts';
 import { type AskedResource, resourcesIn } from '../permissions.ts';
-import { scopesInWords } from '../scopes-view.ts';
+import { claimInWords, scopesInWords } from '../scopes-view.ts';
 import type { Desk } from './desk.ts';
 
 type Family = RefreshFamily & { readonly grant: Grant | null };
 
 interface Access {
-  readonly openid?: { readonly scope?: string };
+  readonly openid?: { readonly scope?: string; readonly claims?: readonly string[] };
   readonly resources?: Readonly<Record<string, string>>;
 }
 
@@ -142,6 +142,7 @@ export function createApplications(desk: Desk): Router {
     const language = desk.language(ctx);
     const { scope = '', resource } = family.payload as { scope?: string; resource?: unknown };
     const { grant } = family;
+    const { claims = [] } = ((grant?.payload ?? {}) as Access).openid ?? {};
     const end = expiresAt(family);
     return {
       id: family.id,
@@ -160,7 +161,10 @@ export function createApplications(desk: Desk): Router {
         end < family.absoluteExpiresAt && end.getTime() === family.idleExpiresAt.getTime()
           ? language.date(latest(family))
           : undefined,
-      scopes: scopesInWords(language, scope.split(' '), config.claims),
+      scopes: [
+        ...scopesInWords(language, scope.split(' '), config.claims),
+        ...claims.map((claim) => claimInWords(language, claim)),
+      ],
       resources: await resourcesOf({ resource, scope }),
     };
   }
@@ -176,10 +180,18 @@ export function createApplications(desk: Desk): Router {
   }
 
   async function accessOf(ctx: Context, { openid, resources = {} }: Access) {
-    const scope = Object.values(resources).join(' ');
+    const language = desk.language(ctx);
+    const { scope = '', claims = [] } = openid ?? {};
+    // Each with the scopes that it was allowed: another may have one of the same name.
+    const found = await Promise.all(
+      Object.entries(resources).map(([resource, own]) => resourcesOf({ resource, scope: own })),
+    );
     return {
-      scopes: scopesInWords(desk.language(ctx), (openid?.scope ?? '').split(' '), config.claims),
-      resources: await resourcesOf({ resource: Object.keys(resources), scope }),
+      scopes: [
+        ...scopesInWords(language, scope.split(' '), config.claims),
+        ...claims.map((claim) => claimInWords(language, claim)),
+      ],
+      resources: found.flat(),
     };
   }
 

@@ -54,7 +54,8 @@ export function createSessions(desk: Desk): Router {
     '/end-others',
     desk.take(async (ctx, person) => {
       const others = (await sessionsOf(person)).filter(({ uid }) => uid !== person.sessionUid);
-      for (const { jti } of others) await endSession(engine.provider, jti);
+      const { provider } = engine; // one and the same
+      for (const { jti } of others) await endSession(provider, jti);
       if (others.length > 0)
         await audit(prisma, ctx, {
           type: 'session.ended',
