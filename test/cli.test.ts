@@ -549,7 +549,7 @@ test('what is sealed is sealed anew under the first secret, and the old one can 
   expect(counts['installation_secrets']).toBe(1);
   expect(counts['artifacts']).toBeGreaterThanOrEqual(ids.length);
   const again = await run(['src/cli.ts', 'secret', 'reseal', '--json'], both);
-  expect(Object.values(JSON.parse(again.stdout) as object)).toEqual([0, 0, 0, 0, 0]);
+  expect(Object.values(JSON.parse(again.stdout) as object)).toEqual([0, 0, 0, 0, 0, 0]);
   // A process that knows the new secret only.
   const fresh = await startProcess({
     ...environment,
