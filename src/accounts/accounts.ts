@@ -147,9 +147,9 @@ export async function authenticate(
   const account = await findAccountByEmail(prisma, email);
   const stored =
     account?.passwordHash ?? (await (nobodysHash ??= hashPassword('nobody has this password')));
-  // What is too long for a password is nobody's; that, too, takes as long.
+  // What is too long for a password is nobody's, as the empty one is; that, too, takes as long.
   const isTooLong = passwordLength(password) > LONGEST;
-  const matches = (await verifyPassword(stored, isTooLong ? '' : password)) && !isTooLong;
+  const matches = await verifyPassword(stored, isTooLong ? '' : password);
   if (!account?.passwordHash || account.lockedAt !== null || !matches) return undefined;
   await raiseHash(prisma, account, password);
   return account;

@@ -100,6 +100,7 @@ export function createOwnSignIn(parts: Parts): Router {
     const { to } = ctx.query;
     const url = typeof to === 'string' ? URL.parse(to, issuer.origin) : null;
     const isOurs = url?.origin === issuer.origin && `${url.pathname}/`.startsWith(`${base}/`);
-    return isOurs ? url.pathname + url.search : `${base}/`;
+    // With its origin: a path may begin with two slashes, and would be another host's alone.
+    return isOurs ? issuer.origin + url.pathname + url.search : `${base}/`;
   }
 }

@@ -31,6 +31,7 @@ test('every factor but the password goes, and every browser session', async () =
   expect(await resetFactors({ storage, origin: commandLine }, accountId)).toEqual(had);
   const left = { password: true, passkeys: 0, totp: false, recoveryCodes: 0 };
   expect(await factorsOf(storage.prisma, accountId)).toEqual(left);
+  expect(await storage.prisma.artifact.count({ where: { model: 'Session', accountId } })).toBe(0);
   const after = await browser.open(`${provider.issuer}/sign-in`);
   expect(after.html.querySelector('input[type=password]')).not.toBeNull();
   expect(await storage.prisma.auditEvent.count({ where: { type: 'factors.reset' } })).toBe(1);

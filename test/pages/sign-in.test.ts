@@ -429,18 +429,19 @@ describe('levels', () => {
 });
 
 describe('pages of our own', () => {
-  test('/sign-in leads back to pages of ours only', async () => {
-    for (const to of [
-      'https://evil.example/',
-      '//evil.example',
-      '/\\evil.example',
-      'javascript:alert(1)',
-    ]) {
-      const browser = agent();
-      const page = await browser.open(`${provider.issuer}/sign-in?to=${encodeURIComponent(to)}`);
-      const end = await withPassword(browser, page);
-      expect([end.away, end.url.pathname], to).toEqual([undefined, '/']);
-    }
+  test.each([
+    ['https://evil.example/', '/'],
+    ['//evil.example', '/'],
+    ['/\\evil.example', '/'],
+    ['javascript:alert(1)', '/'],
+    ['/.//evil.example', '//evil.example'],
+    ['/device?user_code=x', '/device'],
+  ])('/sign-in leads back to pages of ours only: %s', async (to, path) => {
+    const browser = agent();
+    const page = await browser.open(`${provider.issuer}/sign-in?to=${encodeURIComponent(to)}`);
+    const end = await withPassword(browser, page);
+    expect([end.away, end.url.pathname]).toEqual([undefined, path]);
+    expect(end.url.origin).toBe(new URL(provider.issuer).origin);
   });
 
   test('a session that is raised keeps the applications that it is signed in to', async () => {
