@@ -323,6 +323,8 @@ describe('levels', () => {
     expect(errorIn(none.page)).toBe('login_required');
     const needed = await begin({ claims: essential('2fa') }, browser);
     expect(heading(needed.page)).toBe('A second factor is needed');
+    const link = needed.page.html.querySelector('a.button')?.getAttribute('href') ?? '';
+    expect((await browser.open(new URL(link, needed.page.url))).status).toBe(200);
     const cancelled = await browser.submit(needed.page, {}, /cancel$/);
     expect(errorIn(cancelled)).toBe('unmet_authentication_requirements');
     const unknown = await begin({ claims: essential('gold') }, browser);
