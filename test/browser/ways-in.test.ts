@@ -44,7 +44,7 @@ const linkTo = async (pathname: string): Promise<string> => {
   return link?.href ?? '';
 };
 const allow = (page: Page) =>
-  Promise.all([page.waitForURL(/\/callback\?/), page.click('button[form=allow]')]);
+  Promise.all([page.waitForURL(/\/callback\?/), page.click('form[action$="/consent"] button')]);
 
 test('without JavaScript: from the application over the mail back to the application', async () => {
   const context = await browser.newContext({ javaScriptEnabled: false, locale: 'en' });

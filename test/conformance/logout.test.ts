@@ -199,6 +199,6 @@ test('oidcc-backchannel-rp-initiated-logout and its discovery; told again when t
     jti: expect.any(String) as string,
   });
   expect(payload).not.toHaveProperty('nonce');
-  expect(await provider.storage.prisma.delivery.count()).toBe(0);
+  expect(await provider.storage.prisma.delivery.count({ where: { channel: 'http' } })).toBe(0);
   expect(await isSignedOut(party)).toBe(true);
 });

@@ -247,7 +247,7 @@ test('the language is the one that is asked for, or English', async () => {
       'A test of Symbolon',
       'A test of Symbolon',
       'Ein Test von Symbolon',
-      'اختبار من Symbolon',
+      'اختبار من \u2068Symbolon\u2069',
     ].sort(),
   );
   const arabic = server.mails.find(({ html }) => html.includes('lang="ar"'));

@@ -261,7 +261,7 @@ describe('CIBA', () => {
     expect(
       (await ask('pinged', { grant_type: CIBA, auth_req_id: body.auth_req_id ?? '' })).body,
     ).toHaveProperty('refresh_token');
-    expect(await provider.storage.prisma.delivery.count()).toBe(0);
+    expect(await provider.storage.prisma.delivery.count({ where: { channel: 'http' } })).toBe(0);
   });
 
   test('somebody unknown, too long a message, and a server that does not enable it', async () => {
