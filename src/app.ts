@@ -1,7 +1,7 @@
 // The composition root: every dependency and every mount, in the order in which a request meets them.
 import Router from '@koa/router';
 import helmet from 'helmet';
-import Koa, { type Context, type Next } from 'koa';
+import Koa, { type Context, type Middleware, type Next } from 'koa';
 import mount from 'koa-mount';
 import { hasAccounts } from './accounts/accounts.ts';
 import { type Limits, createLimits } from './accounts/limits.ts';
@@ -103,7 +103,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   koa.use(renderer.assets);
   koa.use(authorizationServerMetadata());
   koa.use(oneUnitOfWork());
-  koa.use(mount(base || '/', ownPages()));
+  koa.use(exceptForPrograms(base, mount(base || '/', ownPages())));
   koa.use(ownContinuePage(renderer, base));
   koa.use(engine.middleware);
   return { koa, engine, keyRotation, outgoing, mailer };
@@ -182,6 +182,13 @@ function limitUserCodes(limits: Limits) {
 export function keySchedule({ ttl, keyRotationDays }: Config): KeySchedule {
   const longest = Math.max(ttl.accessToken, ttl.idToken, ttl.session, LONGEST_RESOURCE_TTL);
   return { rotateEvery: keyRotationDays * 86_400_000, keptFor: longest * 1000 };
+}
+
+/** What programs ask for most goes past the pages, without being compared with the path of each. */
+function exceptForPrograms(base: string, pages: Middleware): Middleware {
+  const endpoints = ['/token', '/introspect', '/userinfo', '/revoke', '/par'];
+  const paths = new Set(endpoints.map((endpoint) => base + endpoint));
+  return (ctx, next) => (paths.has(ctx.path) ? next() : pages(ctx, next));
 }
 
 /** URLs are made with the issuer's host, whatever the request says, and with a protocol that the proxy may name. */

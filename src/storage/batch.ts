@@ -1,7 +1,9 @@
 // Requests that want the same of the database at the same time ask together: what comes while others are on their way
-// goes with the next. A lone request goes at once.
+// goes with the next. A lone request goes at once, and one that is late does not hold up the others.
 
 const LARGEST = 64;
+const AT_ONCE = 3; // on their way at a time, when those before are late
+const LATE = 20; // milliseconds
 
 interface Waiting<In, Out> {
   readonly item: In;
@@ -11,18 +13,15 @@ interface Waiting<In, Out> {
 
 export class Batch<In, Out> {
   readonly #run: (items: readonly In[]) => Promise<readonly Out[]>;
-  readonly #atOnce: number;
   #waiting: Waiting<In, Out>[] = [];
   #onTheirWay = 0;
+  #lastSent = 0;
   #isScheduled = false;
+  #alarm: NodeJS.Timeout | undefined;
 
-  /**
-   * @param run answers each item, in their order; what it throws is thrown to each of them
-   * @param atOnce so many are on their way at a time
-   */
-  constructor(run: (items: readonly In[]) => Promise<readonly Out[]>, atOnce = 3) {
+  /** @param run answers each item, in their order; what it throws is thrown to each of them */
+  constructor(run: (items: readonly In[]) => Promise<readonly Out[]>) {
     this.#run = run;
-    this.#atOnce = atOnce;
   }
 
   ask(item: In): Promise<Out> {
@@ -33,13 +32,24 @@ export class Batch<In, Out> {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#onTheirWay >= this.#atOnce || this.#waiting.length === 0) return;
+    if (this.#isScheduled || this.#onTheirWay >= AT_ONCE || this.#waiting.length === 0) return;
+    if (this.#onTheirWay > 0) {
+      const left = this.#lastSent + LATE - performance.now();
+      if (left > 0) {
+        this.#alarm ??= setTimeout(() => {
+          this.#alarm = undefined;
+          this.#schedule();
+        }, left);
+        return;
+      }
+    }
     this.#isScheduled = true;
     // After everything that has arrived by now.
     setImmediate(() => {
       this.#isScheduled = false;
       const batch = this.#waiting.splice(0, LARGEST);
       this.#onTheirWay++;
+      this.#lastSent = performance.now();
       void this.#send(batch).finally(() => {
         this.#onTheirWay--;
         this.#schedule();

@@ -70,11 +70,7 @@ export function hotPathOf(pool: Pool): HotPath {
   );
   const writes = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));
   const exchanges = new Batch((asked: readonly ExchangeWrite[]) => exchangeAll(pool, asked));
-  // One at a time: the next would find the sessions locked that requests of one browser have in both.
-  const authorizations = new Batch(
-    (asked: readonly AuthorizeWrite[]) => authorizeAll(pool, asked),
-    1,
-  );
+  const authorizations = new Batch((asked: readonly AuthorizeWrite[]) => authorizeAll(pool, asked));
   const made: HotPath = {
     client: (id) => clients.ask(id),
     resource: (id) => resources.ask(id),
