@@ -188,7 +188,9 @@ export function keySchedule({ ttl, keyRotationDays }: Config): KeySchedule {
 function exceptForPrograms(base: string, pages: Middleware): Middleware {
   const endpoints = ['/token', '/introspect', '/userinfo', '/revoke', '/par'];
   const paths = new Set(endpoints.map((endpoint) => base + endpoint));
-  return (ctx, next) => (paths.has(ctx.path) ? next() : pages(ctx, next));
+  return async (ctx, next) => {
+    await (paths.has(ctx.path) ? next() : pages(ctx, next));
+  };
 }
 
 /** URLs are made with the issuer's host, whatever the request says, and with a protocol that the proxy may name. */

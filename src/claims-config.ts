@@ -14,6 +14,9 @@ export const claimTypes = {
 
 export type ClaimType = keyof typeof claimTypes;
 
+/** The scopes of OIDC Core §5.4 and §11. */
+export const standardScopes = ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'];
+
 /** The claims of OIDC Core §5.1 that accounts may have, by the scope that releases them (§5.4). */
 export const standardClaims = {
   profile: {
@@ -69,7 +72,7 @@ const schema = z
     ]);
     for (const claim of [...access, ...id].filter((one) => !known.has(one)))
       context.addIssue(`no scope releases the claim "${claim}"`);
-    for (const scope of ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'])
+    for (const scope of standardScopes)
       if (scope in scopes) context.addIssue(`"${scope}" is a scope of the standard`);
   });
 

@@ -1,6 +1,7 @@
 // What a request asks a person to allow: as the consent page and the page of approvals show it, and as its form answers.
 // A form can leave out what is optional, and can add nothing.
 import type { Client } from 'oidc-provider';
+import { standardScopes } from '../claims-config.ts';
 import type { Config } from '../config.ts';
 import type { PrismaClient } from '../generated/client.ts';
 import type { Language } from '../languages.ts';
@@ -63,17 +64,10 @@ export async function requested(
   { scope, claims, resource }: Params,
 ): Promise<Requested> {
   const asked = typeof scope === 'string' ? scope.split(' ') : [];
-  const known = [
-    'openid',
-    'profile',
-    'email',
-    'address',
-    'phone',
-    ...Object.keys(config.claims.scopes),
-  ];
+  const known = [...standardScopes, ...Object.keys(config.claims.scopes)];
   return {
     client,
-    scopes: asked.filter((one) => known.includes(one)),
+    scopes: asked.filter((one) => known.includes(one) && one !== 'offline_access'),
     claims: claimsIn(claims),
     offline: asked.includes('offline_access'),
     resources: await resourcesIn(prisma, { scope, resource }, (id, name) =>

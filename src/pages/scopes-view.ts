@@ -1,5 +1,5 @@
 // Scopes, claims, details and lifetimes in a person's words.
-import type { ClaimsConfig } from '../claims-config.ts';
+import { type ClaimsConfig, standardScopes } from '../claims-config.ts';
 import type { Language } from '../languages.ts';
 
 export interface Sentence {
@@ -7,7 +7,7 @@ export interface Sentence {
   readonly detail?: string;
 }
 
-const ownScopes = ['openid', 'profile', 'email', 'address', 'phone'];
+const ownScopes = standardScopes.filter((scope) => scope !== 'offline_access');
 const ownClaims = ['name', 'picture', 'address', 'phone_number', 'email', 'email_verified'];
 
 /** Nothing for offline access, which the consent page tells apart from the others, and for what there is not. */

@@ -1,9 +1,8 @@
 // Client metadata of Symbolon's own: what each member may be, and what a client may not register.
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { z } from 'zod';
+import { cibaGrant } from './ciba.ts';
 import type { Registrant } from './registration.ts';
-
-const cibaGrant = 'urn:openid:params:grant-type:ciba';
 
 const seconds = z.number().int().min(1).max(3_155_760_000);
 

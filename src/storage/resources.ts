@@ -1,12 +1,11 @@
 // Resource servers: what access tokens may be for (RFC 8707), with their scopes and the kind of token they take.
 import { z } from 'zod';
+import { standardScopes } from '../claims-config.ts';
 import type { PrismaClient, Resource } from '../generated/client.ts';
 import { signingAlgorithms } from '../keys/signing-keys.ts';
 
 /** The longest life of a resource's access tokens, in seconds. */
 export const LONGEST_RESOURCE_TTL = 86_400;
-
-const own = ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'];
 
 export const resourceInput = z.object({
   id: z
@@ -18,7 +17,7 @@ export const resourceInput = z.object({
       // RFC 6749 §3.3
       if (!/^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/.test(scope))
         context.addIssue(`"${scope}": a scope has no spaces and no quotation marks.`);
-      if (own.includes(scope)) context.addIssue(`"${scope}" is the provider’s own.`);
+      if (standardScopes.includes(scope)) context.addIssue(`"${scope}" is the provider’s own.`);
     }
   }),
   format: z.enum(['jwt', 'opaque']),
