@@ -203,6 +203,23 @@ describe('a batch', () => {
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   });
 
+  test('goes without one that is late, but not at once', async () => {
+    const releases: (() => void)[] = [];
+    const batch = new Batch(
+      (items: readonly number[]) =>
+        new Promise<readonly number[]>((resolve) => {
+          if (items.includes(1)) releases.push(() => resolve(items));
+          else resolve(items);
+        }),
+    );
+    const late = batch.ask(1);
+    await expect.poll(() => releases.length).toBe(1);
+    // These come while it is on its way, and go together.
+    expect(await Promise.all([2, 3].map((item) => batch.ask(item)))).toEqual([2, 3]);
+    releases[0]?.();
+    expect(await late).toBe(1);
+  });
+
   test('tells all of them that the database is away', async () => {
     let asked = 0;
     const batch = new Batch((_items: readonly number[]): Promise<number[]> => {
