@@ -17,7 +17,7 @@ const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.len
 /** Refreshes on every connection, each with the chain that `next` gives it. @returns refreshes a second */
 async function refresh(
   ports: readonly number[],
-  chains: string[],
+  tokens: string[],
   next: (connection: number) => number,
   goesOn: (count: number) => boolean,
 ): Promise<number> {
@@ -31,10 +31,10 @@ async function refresh(
         let chain = next(index);
         while (taken.has(chain)) chain = next(index);
         taken.add(chain);
-        const body = refreshing(chains[chain] ?? '');
+        const body = refreshing(tokens[chain] ?? '');
         const answer = await connection.request('POST', '/token', authorization + form, body);
         if (answer.status !== 200) throw new Error(`${answer.status}: ${answer.body}`);
-        chains[chain] = (JSON.parse(answer.body) as { refresh_token: string }).refresh_token;
+        tokens[chain] = (JSON.parse(answer.body) as { refresh_token: string }).refresh_token;
         taken.delete(chain);
         count++;
       }
@@ -57,6 +57,7 @@ async function memory(subject: Subject): Promise<[number, number]> {
   return [before, subject.memory()];
 }
 
+const chains: string[] = []; // of the families that are added, as far as they were refreshed
 const bare = await startBare();
 const [bareBefore, bareAfter] = await memory(bare);
 await bare.stop();
@@ -104,7 +105,6 @@ try {
 
 /** Refreshes families picked at random. */
 async function throughput(families: number): Promise<number> {
-  const chains: string[] = [];
   const rates: number[] = [];
   const next = () => {
     const family = 1 + Math.floor(Math.random() * families);

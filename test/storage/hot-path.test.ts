@@ -208,7 +208,10 @@ describe('a batch', () => {
     const batch = new Batch(
       (items: readonly number[]) =>
         new Promise<readonly number[]>((resolve) => {
-          if (items.includes(1)) releases.push(() => resolve(items));
+          if (items.includes(1))
+            releases.push(() => {
+              resolve(items);
+            });
           else resolve(items);
         }),
     );
