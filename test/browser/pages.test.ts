@@ -105,11 +105,11 @@ const inspection = `(() => {
 
   // Where there is more to do than to fill in a form, the keyboard is left at the beginning.
   const isRead = document.querySelector('.account :is(section h2, ol)') !== null;
-  const typed = fields.filter((field) => field.type !== 'checkbox' && field.checkVisibility());
+  const typed = fields.filter((field) => field.matches('input:not([type=checkbox])') && field.checkVisibility());
   const begin =
     typed.find((field) => field.ariaInvalid === 'true') ??
     typed.find((field) => field.value === '' && !isRead);
   if (begin && begin !== document.activeElement)
-    wrong.push('the keyboard begins at ' + document.activeElement.outerHTML);
+    wrong.push('the keyboard begins at ' + document.activeElement.outerHTML.slice(0, 80));
   return wrong;
 })()`;
