@@ -92,7 +92,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   // One proxy is trusted: the address is the last that it has seen, not one that a client made up before it.
   const koa = new Koa({ proxy: config.trustProxy, maxIpsCount: 1, keys: keyring.cookieKeys });
   koa.use(logRequests(log));
-  koa.use(answerPublished(engine));
+  koa.use(answerPublished(engine, base));
   koa.use(securityHeaders());
   koa.use(
     answerErrors(log, (ctx, code, description, error) => {
@@ -139,7 +139,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
         ? []
         : [createPasswordReset({ config, storage, engine, renderer })]),
       createSignUp({ config, storage, engine, renderer }),
-      createVerify({ config, storage, renderer }),
+      createVerify({ config, storage, engine, renderer }),
       createAccountPages({ config, storage, engine, renderer }),
       ...(config.ciba ? [createApprovals({ config, storage, engine, renderer })] : []),
     ]) {

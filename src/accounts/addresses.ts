@@ -47,8 +47,11 @@ export async function askForEmailChange(
 }
 
 /**
- * Spends a link of one of the two.
+ * Spends a link of one of the two. What was asked for before all sign-ins were ended is void, and so is what is for an
+ * account that is locked.
  *
+ * @param by who is signed in where the link was opened: a change is confirmed by nobody but the account's own person, or
+ * a stranger's account would become that of whoever has the address
  * @returns the account as it is now; nothing when the link does not work
  * @throws {AccountError} when somebody else has the address by now
  */
@@ -56,6 +59,7 @@ export async function confirmAddress(
   { prisma, keyring, now: clock }: Storage,
   token: unknown,
   origin: Origin,
+  by: string | undefined,
 ): Promise<Account | undefined> {
   const now = clock();
   try {
@@ -64,7 +68,11 @@ export async function confirmAddress(
       const { accountId, email } = link ?? {};
       if (!link || !accountId || !email) return undefined;
       const account = await database.account.findUniqueOrThrow({ where: { id: accountId } });
+      const isOver = account.signedOutAt !== null && account.signedOutAt >= link.createdAt;
+      if (account.lockedAt !== null || isOver) return undefined;
       if (link.purpose === 'verification' && account.email !== email) return undefined;
+      if (link.purpose === 'email_change' && by !== accountId)
+        throw new AccountError('account', 'verify.other-account');
       const data = { email, emailVerified: true };
       const changed = await database.account.update({ where: { id: accountId }, data });
       if (account.email !== email) {

@@ -1,5 +1,6 @@
 // Changes of an account that end what it had: a new password, a lock, signing out everywhere. Browser sessions end
-// with each; refresh-token families as SYMBOLON_END_FAMILIES_ON says. Each change is one transaction.
+// with each, and what was begun before it is void; refresh-token families end as SYMBOLON_END_FAMILIES_ON says. Each
+// change is one transaction.
 import type { Prisma } from '../generated/client.ts';
 import { saveNotice } from '../storage/notices.ts';
 import { type Ending, type Origin, endSessions, revokeAccount } from '../storage/revocation.ts';
@@ -17,7 +18,7 @@ export interface ChangeParts {
 type Database = Prisma.TransactionClient;
 
 /**
- * Gives an account another password. The person is told by mail, and links that would have reset it are void.
+ * Gives an account another password. The person is told by mail.
  *
  * @param within what belongs to it, in its transaction: the link that allows it is spent; what it throws undoes all
  * @returns how many refresh-token families ended
@@ -36,7 +37,6 @@ export async function changePassword(
   return change(parts, id, 'password_changed', async (database) => {
     await within?.(database);
     await database.account.update({ where: { id }, data: { passwordHash } });
-    await database.link.deleteMany({ where: { accountId: id, purpose: 'password_reset' } });
     const notice = { kind: 'password_changed', accountId: id, now: storage.now(), origin } as const;
     await saveNotice(database, storage.keyring, notice);
   });
@@ -67,6 +67,7 @@ export function signOutEverywhere(
     await database.account.update({ where: { id }, data: { signedOutAt: now } });
     const ended = await revokeAccount(database, id, { reason, now, origin });
     await endSessions(database, id);
+    await voidWhatWasBegun(database, id);
     const notice = { kind: 'signed_out_everywhere', accountId: id, now, origin } as const;
     await saveNotice(database, storage.keyring, notice);
     return ended;
@@ -90,6 +91,7 @@ export function resetFactors(
     await database.recoveryCode.deleteMany({ where: { accountId: id } });
     await database.account.update({ where: { id }, data: { signedOutAt: now } });
     await endSessions(database, id);
+    await voidWhatWasBegun(database, id);
     await database.auditEvent.create({
       data: {
         at: now,
@@ -118,6 +120,13 @@ function change(
     const ends = config.endFamiliesOn.includes(reason);
     const ended = ends ? await revokeAccount(database, id, { reason, now, origin }) : 0;
     await endSessions(database, id);
+    await voidWhatWasBegun(database, id);
     return ended;
   });
+}
+
+/** Somebody else may have begun it: an address to be confirmed, an app for codes that waits for its first one. */
+async function voidWhatWasBegun(database: Database, accountId: string): Promise<void> {
+  await database.link.deleteMany({ where: { accountId } });
+  await database.totp.deleteMany({ where: { accountId, confirmedAt: null } });
 }

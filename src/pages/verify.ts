@@ -1,5 +1,5 @@
 // /verify: where links lead that confirm an address, the account's own or one that is to become it. Opening one changes
-// nothing; the page's button does.
+// nothing; the page's button does, and for another address only where the account's own person is signed in.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError } from '../accounts/accounts.ts';
@@ -7,7 +7,9 @@ import { confirmAddress } from '../accounts/addresses.ts';
 import { lookAtLink } from '../accounts/links.ts';
 import type { Config } from '../config.ts';
 import { audit } from '../operations/audit.ts';
+import type { Engine } from '../provider/engine.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
+import { createBrowserSession } from './browser-session.ts';
 import { formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
@@ -16,11 +18,14 @@ import { basePath } from './ways-in.ts';
 export interface VerifyParts {
   readonly config: Config;
   readonly storage: Storage;
+  readonly engine: Engine;
   readonly renderer: Renderer;
 }
 
-export function createVerify({ config, storage, renderer }: VerifyParts): Router {
+export function createVerify(parts: VerifyParts): Router {
+  const { config, storage, renderer } = parts;
   const { prisma, now } = storage;
+  const sessions = createBrowserSession(parts);
   const base = basePath(config.issuer);
   const router = new Router({ prefix: '/verify' });
 
@@ -31,15 +36,25 @@ export function createVerify({ config, storage, renderer }: VerifyParts): Router
       linkVoid(ctx);
       return;
     }
-    const { email, purpose } = link;
-    const isChange = purpose === 'email_change';
-    renderer.page(ctx, 'verify', { action: `${base}/verify`, token, email, isChange });
+    const { email, purpose, accountId } = link;
+    const shown = { action: `${base}/verify`, token, email };
+    if (purpose === 'verification') {
+      renderer.page(ctx, 'verify', shown);
+      return;
+    }
+    const person = await sessions.require(ctx);
+    if (!person) return;
+    if (person.account.id === accountId)
+      renderer.page(ctx, 'verify', { ...shown, former: person.account.email });
+    else linkVoid(ctx, renderer.language(ctx).t('verify.other-account'));
   });
 
   router.post('/', ownForm(config), async (ctx) => {
     const { token } = formFields(ctx);
     try {
-      const account = await confirmAddress(storage, token, currentUnit().origin);
+      const person = await sessions.find(ctx);
+      const { origin } = currentUnit();
+      const account = await confirmAddress(storage, token, origin, person?.account.id);
       if (!account) {
         linkVoid(ctx);
         return;

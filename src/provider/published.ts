@@ -20,13 +20,21 @@ const of = [
   'strict-transport-security',
 ];
 
-const published = /\/(?:\.well-known\/[\w/.-]+|jwks)$/;
-
-/** Answers before anything else does; what scripts of other origins ask for is left to the engine (CORS). */
-export function answerPublished(engine: Engine) {
+/**
+ * Answers before anything else does; what scripts of other origins ask for is left to the engine (CORS), and so is any
+ * other spelling of these paths, which it knows as well.
+ *
+ * @param base the issuer's path: '' or like '/op'
+ */
+export function answerPublished(engine: Engine, base: string) {
+  const [openid, oauth] = [
+    '/.well-known/openid-configuration',
+    '/.well-known/oauth-authorization-server',
+  ];
+  const published = new Set([base + openid, base + oauth, oauth + base, `${base}/jwks`]);
   const made = new WeakMap<Provider, Map<string, Answer>>();
   return async (ctx: Context, next: Next): Promise<void> => {
-    const isAsked = ctx.method === 'GET' && published.test(ctx.path) && ctx.get('origin') === '';
+    const isAsked = ctx.method === 'GET' && published.has(ctx.path) && ctx.get('origin') === '';
     if (!isAsked) {
       await next();
       return;

@@ -34,7 +34,7 @@ afterAll(async () => {
   await browser.close();
 });
 
-describe.concurrent('every page', () => {
+describe.concurrent('every page', { timeout: 300_000 }, () => {
   test('in English, with JavaScript: and axe finds nothing, in light and dark', async ({
     expect,
   }) => {

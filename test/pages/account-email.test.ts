@@ -1,5 +1,14 @@
 // The e-mail address at /account: confirmed and changed by a link that only its owner reads.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { addAccount } from '../../src/accounts/accounts.ts';
+import {
+  changePassword,
+  lockAccount,
+  resetFactors,
+  signOutEverywhere,
+  unlockAccount,
+} from '../../src/accounts/changes.ts';
+import { beginTotp } from '../../src/accounts/totp.ts';
 import { Agent, type Page } from '../support/agent.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
 import { type TestProvider, person, startProvider } from '../support/provider.ts';
@@ -59,6 +68,77 @@ test('it is confirmed, and changed once the new address has confirmed it', async
     where: { id: provider.accountId },
     data: { email: person.email, emailVerified: false },
   });
+});
+
+test('it is changed by nobody but the person whose account it is', async () => {
+  const stranger = { email: 'mallory@example.com', password: 'a long and quiet river' };
+  await addAccount(provider.storage.prisma, stranger, { admin: false });
+  const { agent, page } = await signedIn('/email');
+  await agent.submit(page, { email: 'mine@example.com' }, /\/email$/);
+  const link = await lastLink();
+  const form = { token: link.searchParams.get('token') ?? '' };
+
+  const nobody = new Agent(provider.issuer);
+  const asked = await nobody.open(link);
+  expect(heading(asked)).toBe('Sign in');
+  expect((await nobody.open(new URL('/verify', link), form)).status).toBe(410);
+  const other = await nobody.submit(asked, stranger);
+  expect(other.status).toBe(410);
+  expect(other.html.text).toContain('another account');
+  expect((await nobody.open(new URL('/verify', link), form)).status).toBe(410);
+  expect((await account()).email).toBe(person.email);
+
+  const own = await agent.open(link);
+  expect(own.html.text).toContain(person.email); // what it was is told
+  await agent.submit(own, {});
+  expect((await account()).email).toBe('mine@example.com');
+  const data = { email: person.email, emailVerified: false };
+  await provider.storage.prisma.account.update({ where: { id: provider.accountId }, data });
+});
+
+test('what was begun before everything was ended is void', async () => {
+  const { storage, config, accountId: id } = provider;
+  const { prisma } = storage;
+  const parts = { storage, config, origin: { ip: undefined, userAgent: undefined } };
+  const measures = {
+    password: () => changePassword(parts, id, person.password),
+    'sign-out': () => signOutEverywhere(parts, id, 'revoked_by_admin'),
+    lock: () => lockAccount(parts, id),
+    factors: () => resetFactors(parts, id),
+  };
+  for (const [name, measure] of Object.entries(measures)) {
+    await prisma.attempt.deleteMany();
+    const { agent, page } = await signedIn('/email');
+    await agent.submit(page, { email: `${name}@thief.example` }, /\/email$/);
+    const link = await lastLink();
+    const { secret } = await beginTotp({ storage, config }, await account());
+    await measure();
+    await unlockAccount(parts, id);
+    // Who signs in within the same second is not signed in.
+    await prisma.account.update({ where: { id }, data: { signedOutAt: null } });
+    expect(await prisma.link.count({ where: { accountId: id } }), name).toBe(0);
+    const again = await signedIn('/email');
+    expect((await again.agent.open(link)).status, name).toBe(410);
+    expect((await beginTotp({ storage, config }, await account())).secret, name).not.toBe(secret);
+    await prisma.totp.deleteMany();
+  }
+  expect((await account()).email).toBe(person.email);
+});
+
+test('a link that was made before them, or for an account that is locked, is void by itself', async () => {
+  const { prisma } = provider.storage;
+  for (const data of [{ lockedAt: new Date() }, { signedOutAt: new Date(Date.now() + 1000) }]) {
+    await prisma.attempt.deleteMany();
+    const { agent, page } = await signedIn('');
+    await agent.submit(page, {}, /\/email\/verify$/);
+    const link = await lastLink();
+    await prisma.account.update({ where: { id: provider.accountId }, data });
+    const form = { token: link.searchParams.get('token') ?? '' };
+    expect((await agent.open(new URL('/verify', link), form)).status).toBe(410);
+    expect((await account()).emailVerified).toBe(false);
+    const former = { lockedAt: null, signedOutAt: null };
+    await prisma.account.update({ where: { id: provider.accountId }, data: former });
+  }
 });
 
 test('a change asks for a sign-in of the last 15 minutes, and a mailbox is not flooded', async () => {

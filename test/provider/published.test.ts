@@ -35,6 +35,16 @@ test('a script of another origin, HEAD and another method are answered by the en
   }
 });
 
+test('another spelling of the paths, which the engine knows as well, is not kept', async () => {
+  for (const path of ['/JWKS', '/jwks/', '/.well-known/OpenID-configuration']) {
+    await ask(path);
+    const answer = await ask(path);
+    expect([path, answer.status]).toEqual([path, 200]);
+    expect(answer.headers.get('x-frame-options')).toBe('DENY'); // of the long way
+  }
+  expect((await ask('/jwks')).headers.get('x-frame-options')).toBeNull();
+});
+
 test('URLs have the protocol that the proxy names, each asker its own', async () => {
   const [, path = ''] = paths;
   const endpoint = async (headers: Record<string, string>) =>

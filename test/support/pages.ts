@@ -357,6 +357,7 @@ async function* waysIn(stage: Stage): AsyncGenerator<string, void> {
   const { url } = await invite(provider, { email: 'alan@example.com', name: 'Alan', seconds: 600 });
   await page.goto(url);
   yield 'invitation';
+  await signIn(stage, '/account');
   await open('email_change', { accountId: id });
   yield 'verify-change';
   await open('verification', { accountId: id });
