@@ -1,9 +1,9 @@
-// /account in a real browser: on a phone and a desktop, in light and dark, without JavaScript, from right to left, with
-// nothing for axe to find; and a passkey, which needs JavaScript and the browser's own prompt.
+// /account in a real browser: without JavaScript, and a passkey, which needs it and the browser's own prompt. What holds
+// for every page is in pages.test.ts.
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { Agent } from '../support/agent.ts';
-import { axe, launchBrowser, watch } from '../support/browser.ts';
+import { launchBrowser, watch } from '../support/browser.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
 import {
   discover,
@@ -150,58 +150,4 @@ test('a passkey is added by the browser, renamed and removed', async () => {
     expect(await provider.storage.prisma.passkey.count()).toBe(0);
   });
   expect(complaints).toEqual([]);
-});
-
-describe('every page', () => {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    for (const viewport of [PHONE, DESKTOP]) {
-      test(`in ${colorScheme} at ${viewport.width} pixels: axe finds nothing, nothing scrolls sideways`, async () => {
-        const found: string[] = [];
-        const context = await browser.newContext({ colorScheme, viewport, bypassCSP: true });
-        const page = await context.newPage();
-        const look = async (heading: string) => {
-          await page.getByRole('heading', { name: heading, level: 1 }).waitFor();
-          found.push(...(await axe(page)));
-          if (await page.evaluate('document.documentElement.scrollWidth > innerWidth'))
-            found.push(`${heading} scrolls sideways`);
-        };
-        await signIn(page);
-        await look('Your account');
-        await open(page, '/applications');
-        await look('Applications');
-        await open(page, '/history');
-        await look('History');
-        await live();
-        await open(page, '/applications');
-        await page.getByText('What it may do').first().click();
-        await look('Applications');
-        await open(page, '/sessions');
-        await look('Browsers');
-        await open(page, '/history');
-        await look('History');
-        await open(page, '/methods');
-        await look('Signing in');
-        await page.getByRole('button', { name: 'Make ten codes' }).click();
-        await look('Recovery codes');
-        await open(page, '/methods/totp');
-        await look('Set up the app');
-        await page.getByLabel('Six digits').fill('000000');
-        await page.getByRole('button', { name: 'Confirm the code' }).click();
-        await look('Set up the app');
-        await open(page, '/methods/password');
-        await look('Change the password');
-        await page.getByLabel('New password').fill('password1');
-        await page.getByRole('button', { name: 'Change the password' }).click();
-        await look('Change the password');
-        await open(page);
-        await page.getByLabel('Language of pages and e-mails').selectOption('ar');
-        await page.getByRole('button', { name: 'Save the language' }).click();
-        await look('حسابك');
-        await open(page, '/applications');
-        await look('التطبيقات');
-        await context.close();
-        expect(found).toEqual([]);
-      });
-    }
-  }
 });

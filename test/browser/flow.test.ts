@@ -1,7 +1,7 @@
 // The whole way in a real browser: sign-in, consent, refresh, sign-out; with and without JavaScript, on a phone,
-// by keyboard, in light and dark, with nothing for axe to find.
+// by keyboard, from right to left. What holds for every page is in pages.test.ts.
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { setupLink } from '../../src/pages/setup.ts';
 import { type CallbackServer, startCallbackServer } from '../support/callback-server.ts';
 import { axe, launchBrowser, watch } from '../support/browser.ts';
@@ -13,34 +13,13 @@ import {
   refresh,
   refreshTokenOf,
 } from '../support/relying-party.ts';
-import { post } from '../support/token-endpoint.ts';
 
 const PHONE = { width: 360, height: 740 };
-const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 
 let browser: Browser;
 let provider: TestProvider;
 let callbacks: CallbackServer;
 let party: RelyingParty;
-const tv = {
-  client_id: 'tv',
-  client_secret: 'the secret of the television',
-  client_name: 'Television',
-  grant_types: [DEVICE, 'refresh_token'],
-  response_types: [],
-  redirect_uris: [],
-};
-
-const CIBA = 'urn:openid:params:grant-type:ciba';
-const bank = {
-  client_id: 'bank',
-  client_secret: 'the secret of the bank',
-  client_name: 'Riverside Bank',
-  grant_types: [CIBA, 'refresh_token'],
-  response_types: [],
-  redirect_uris: [],
-  backchannel_token_delivery_mode: 'poll',
-};
 
 beforeAll(async () => {
   [browser, callbacks] = await Promise.all([launchBrowser(), startCallbackServer()]);
@@ -52,8 +31,7 @@ beforeAll(async () => {
     tos_uri: `${callbacks.origin}/terms`,
   };
   provider = await startProvider({
-    environment: { SYMBOLON_ENABLE_CIBA: 'true' },
-    clients: [client, tv, bank],
+    clients: [client],
   });
   party = await discover(provider.issuer, client);
 });
@@ -82,29 +60,6 @@ async function signIn(page: Page): Promise<void> {
   await page.getByLabel('E-mail address').fill(person.email);
   await page.getByLabel('Password').fill(person.password);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-}
-
-async function startDevice(): Promise<{
-  user_code: string;
-  verification_uri: string;
-  verification_uri_complete: string;
-}> {
-  const { body } = await post(
-    `${provider.issuer}/device_authorization`,
-    { scope: 'openid offline_access' },
-    tv,
-  );
-  return body as never;
-}
-
-/** An application asks the person by CIBA. */
-async function askPerson(): Promise<void> {
-  const { status } = await post(
-    `${provider.issuer}/backchannel_authentication`,
-    { scope: 'openid offline_access', login_hint: person.email, binding_message: 'TIGER-42' },
-    bank,
-  );
-  expect(status).toBe(200);
 }
 
 for (const javaScriptEnabled of [false, true]) {
@@ -232,127 +187,41 @@ test('another account takes over by a page whose script is no inline script', as
   expect(complaints).toEqual([]);
 });
 
-describe('every page', () => {
+test('the set-up: wrong input, the account made', async () => {
+  const fresh = await startProvider();
+  await fresh.storage.prisma.account.deleteMany();
+  const link = setupLink(fresh.config, fresh.storage.keyring);
   for (const colorScheme of ['light', 'dark'] as const) {
-    for (const viewport of [PHONE, { width: 1280, height: 800 }]) {
-      test(`in ${colorScheme} at ${viewport.width} pixels: axe finds nothing, nothing scrolls sideways`, async () => {
-        const found: string[] = [];
-        const context = await browser.newContext({ colorScheme, viewport, bypassCSP: true });
-        const page = await context.newPage();
-        const look = async (heading: string) => {
-          await page.getByRole('heading', { name: heading }).waitFor();
-          found.push(...(await axe(page)));
-          if (await page.evaluate('document.documentElement.scrollWidth > innerWidth'))
-            found.push(`${heading} scrolls sideways`);
-        };
-        await page.goto(`${provider.issuer}/`);
-        await look('Symbolon is running');
-        await page.goto(`${provider.issuer}/nowhere`);
-        await look('There is nothing here');
-        await page.goto(setupLink(provider.config, provider.storage.keyring));
-        await look('This link does not work any more');
-        await page.goto(`${provider.issuer}/authorize?client_id=nobody&response_type=code`);
-        await look('This application is not set up correctly');
-        const { url } = await authorizationRequest(party, { prompt: 'consent' });
-        await page.goto(url.href);
-        await look('Sign in to Notes');
-        await page.getByLabel('E-mail address').fill(person.email);
-        await page.getByLabel('Password').fill('wrong');
-        await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-        await page.getByRole('alert').waitFor();
-        await look('Sign in to Notes');
-        await signIn(page);
-        await look('Notes asks for your permission');
-        await page.getByRole('button', { name: 'Allow' }).click();
-        await callbacks.next();
-        await page.goto((await authorizationRequest(party, { prompt: 'select_account' })).url.href);
-        await look('Which account?');
-        await page.getByRole('button', { name: 'Use another account' }).click();
-        await look('Sign in to Notes');
-
-        const { user_code: code, verification_uri_complete: complete } = await startDevice();
-        await page.goto(`${provider.issuer}/device`);
-        await look('Connect a device');
-        await page.getByLabel('Code').fill('WRNG-CODE');
-        await page.getByRole('button', { name: 'Continue' }).click();
-        await page.getByText('There is no such code').waitFor();
-        await look('Connect a device');
-        await page.goto(complete);
-        expect(await page.getByLabel('Code').inputValue()).toBe(code);
-        await page.getByRole('button', { name: 'Continue' }).click();
-        await look('Does your device show this code?');
-        await page.getByRole('button', { name: 'Yes, continue' }).click();
-        await page
-          .getByRole('button', { name: 'Allow' })
-          .or(page.getByRole('heading', { name: 'Your device is connected' }))
-          .first()
-          .waitFor();
-        if (await page.getByRole('button', { name: 'Allow' }).isVisible())
-          await page.getByRole('button', { name: 'Allow' }).click();
-        await look('Your device is connected');
-        await page.goto((await startDevice()).verification_uri_complete);
-        await page.getByRole('button', { name: 'Continue' }).click();
-        await page.getByRole('button', { name: 'No, cancel' }).click();
-        await look('The device was not connected');
-        await page.goto(`${provider.issuer}/approve`);
-        await look('Nothing waits for you');
-        await askPerson();
-        await page.goto(`${provider.issuer}/approve`);
-        await look('An application asks for you');
-        await page.getByRole('button', { name: 'Yes, it is me' }).click();
-        await look('Done');
-        await askPerson();
-        await page.getByRole('link', { name: 'Other requests' }).click();
-        await page.getByRole('button', { name: 'No', exact: true }).click();
-        await look('It was not allowed');
-        await page.goto(`${provider.issuer}/logout`);
-        await look('Do you want to sign out?');
-        await page.getByRole('button', { name: 'Sign out', exact: true }).click();
-        await look('You are signed out');
-        await page.goto(`${provider.issuer}/approve`);
-        await look('Sign in');
-        await context.close();
-        expect(found).toEqual([]);
-      });
-    }
-  }
-
-  test('of the set-up: wrong input, the account made', async () => {
-    const fresh = await startProvider();
     await fresh.storage.prisma.account.deleteMany();
-    const link = setupLink(fresh.config, fresh.storage.keyring);
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await fresh.storage.prisma.account.deleteMany();
-      const context = await browser.newContext({ colorScheme, viewport: PHONE, bypassCSP: true });
-      const page = await context.newPage();
-      await page.goto(link);
-      expect(await axe(page)).toEqual([]);
-      await page.getByLabel('E-mail address').fill('nobody@example');
-      await page.getByLabel('Password').fill('long enough');
-      await page.getByRole('button', { name: 'Make the account' }).click();
-      await page.getByText('This is not an e-mail address.').waitFor();
-      expect(await page.getByLabel('E-mail address').inputValue()).toBe('nobody@example');
-      expect(await axe(page)).toEqual([]);
-      await page.getByLabel('E-mail address').fill('admin@example.com');
-      await page.getByLabel('Password').fill('long enough');
-      await page.getByRole('button', { name: 'Make the account' }).click();
-      await page.getByText('Your account is ready').waitFor();
-      expect(await axe(page)).toEqual([]);
-      await context.close();
-    }
-    await fresh.close();
-  });
-
-  test('cannot be framed', async () => {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ colorScheme, viewport: PHONE, bypassCSP: true });
     const page = await context.newPage();
-    await page.goto(`${callbacks.origin}/`);
-    await page.setContent(`<iframe src="${provider.issuer}/"></iframe>`);
-    await page.waitForFunction('document.querySelector("iframe") !== null');
-    await page.locator('iframe').waitFor();
-    const frame = page.frames().at(-1);
-    await frame?.waitForLoadState();
-    expect(await frame?.content()).not.toContain('Symbolon is running');
+    await page.goto(link);
+    expect(await axe(page)).toEqual([]);
+    await page.getByLabel('E-mail address').fill('nobody@example');
+    await page.getByLabel('Password').fill('long enough');
+    await page.getByRole('button', { name: 'Make the account' }).click();
+    await page.getByText('This is not an e-mail address.').waitFor();
+    expect(await page.getByLabel('E-mail address').inputValue()).toBe('nobody@example');
+    expect(await axe(page)).toEqual([]);
+    await page.getByLabel('E-mail address').fill('admin@example.com');
+    await page.getByLabel('Password').fill('long enough');
+    await page.getByRole('button', { name: 'Make the account' }).click();
+    await page.getByText('Your account is ready').waitFor();
+    expect(await axe(page)).toEqual([]);
     await context.close();
-  });
+  }
+  await fresh.close();
+});
+
+test('no page can be framed', async () => {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(`${callbacks.origin}/`);
+  await page.setContent(`<iframe src="${provider.issuer}/"></iframe>`);
+  await page.waitForFunction('document.querySelector("iframe") !== null');
+  await page.locator('iframe').waitFor();
+  const frame = page.frames().at(-1);
+  await frame?.waitForLoadState();
+  expect(await frame?.content()).not.toContain('Symbolon is running');
+  await context.close();
 });

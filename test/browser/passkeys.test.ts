@@ -8,7 +8,7 @@ import { makeRecoveryCodes } from '../../src/accounts/recovery-codes.ts';
 import { beginTotp, confirmTotp } from '../../src/accounts/totp.ts';
 import { commandLine } from '../../src/storage/revocation.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
-import { axe, launchBrowser, watch } from '../support/browser.ts';
+import { launchBrowser, watch } from '../support/browser.ts';
 import { type CallbackServer, startCallbackServer } from '../support/callback-server.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
 import { type RelyingParty, authorizationRequest, discover } from '../support/relying-party.ts';
@@ -224,57 +224,5 @@ for (const javaScriptEnabled of [true, false]) {
       },
       { javaScriptEnabled },
     );
-  });
-}
-
-for (const colorScheme of ['light', 'dark'] as const) {
-  test(`axe finds nothing, ${colorScheme}`, async () => {
-    await setUpTotp();
-    const found: string[] = [];
-    const shoot = async (page: Page, name: string) => {
-      found.push(...(await axe(page)));
-      const { SHOTS } = process.env;
-      if (SHOTS)
-        await page.screenshot({ path: `${SHOTS}/${name}-${colorScheme}.png`, fullPage: true });
-    };
-    await visit(
-      async ({ page, devtools }) => {
-        await shoot(page, 'sign-in');
-        await makePasskey(page);
-        await devtools.send('WebAuthn.disable');
-        await enterPassword(page);
-        await page.getByLabel('One-time code').waitFor();
-        await shoot(page, 'second-factor');
-        await page.getByRole('link', { name: 'I have lost my second factor' }).click();
-        await page.getByLabel('Recovery code').waitFor();
-        await shoot(page, 'recovery');
-        await provider.storage.prisma.totp.deleteMany();
-        await page.reload();
-        await page.getByRole('button', { name: 'Use a passkey' }).waitFor();
-        await shoot(page, 'second-factor-passkey');
-      },
-      {
-        authenticator: {},
-        colorScheme,
-        bypassCSP: true,
-        viewport: { width: 360, height: 740 },
-      },
-    );
-    await provider.storage.prisma.passkey.deleteMany();
-    await visit(
-      async ({ page }) => {
-        await enterPassword(page);
-        await page.getByRole('heading', { name: 'A second factor is needed' }).waitFor();
-        await shoot(page, 'factor-needed');
-      },
-      {
-        colorScheme,
-        bypassCSP: true,
-        parameters: {
-          claims: JSON.stringify({ id_token: { acr: { essential: true, value: '2fa' } } }),
-        },
-      },
-    );
-    expect(found).toEqual([]);
   });
 }

@@ -1,10 +1,8 @@
-// A forgotten password and signing up in a real browser without JavaScript, from an application and back to it; with
-// nothing for axe to find, on a phone and a desktop, in light and dark, from left and from right.
+// A forgotten password and signing up in a real browser without JavaScript, from an application and back to it. What
+// holds for every page is in pages.test.ts.
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { invite } from '../../src/accounts/invitations.ts';
-import { makeLink } from '../../src/accounts/links.ts';
-import { axe, launchBrowser, watch } from '../support/browser.ts';
+import { launchBrowser, watch } from '../support/browser.ts';
 import { type CallbackServer, startCallbackServer } from '../support/callback-server.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
@@ -79,55 +77,6 @@ test('without JavaScript: from the application over the mail back to the applica
   await page.fill('#password', 'a nanosecond of wire');
   await page.keyboard.press('Enter');
   await allow(page);
-  expect(complaints).toEqual([]);
-  await context.close();
-});
-
-test.each([
-  ['phone', { width: 360, height: 740 }, 'light', 'en'],
-  ['phone', { width: 360, height: 740 }, 'dark', 'ar'],
-  ['desktop', { width: 1280, height: 800 }, 'dark', 'de'],
-] as const)('every page on a %s %o in %s, %s', async (size, viewport, colorScheme, locale) => {
-  const { prisma, keyring } = provider.storage;
-  const context = await browser.newContext({ viewport, colorScheme, locale, bypassCSP: true });
-  const page = await context.newPage();
-  const complaints = watch(page);
-  const wish = { accountId: provider.accountId, email: person.email, now: new Date() };
-  const link = async (purpose: 'password_reset' | 'verification' | 'email_change') =>
-    makeLink(prisma, keyring, { purpose, ...wish });
-  const data = { name: '', passwordHash: '', browser: 'x' };
-  const signUp = await makeLink(prisma, keyring, { ...wish, purpose: 'sign_up', data });
-  const { url: invitation } = await invite(provider, { email: `${locale}@x.example`, seconds: 60 });
-  const paths = {
-    forgot: `${provider.issuer}/forgot`,
-    reset: `${provider.issuer}/reset?token=${await link('password_reset')}`,
-    'sign-up': `${provider.issuer}/sign-up`,
-    'sign-up-confirm': `${provider.issuer}/sign-up/confirm?token=${signUp}`,
-    invitation,
-    verify: `${provider.issuer}/verify?token=${await link('verification')}`,
-    'email-change': `${provider.issuer}/verify?token=${await link('email_change')}`,
-    'link-void': `${provider.issuer}/reset?token=x`,
-  };
-  const found: string[] = [];
-  const folder = process.env['TEST_SCREENSHOTS'];
-  const shot = (name: string) =>
-    folder === undefined
-      ? undefined
-      : page.screenshot({ path: `${folder}/${name}-${size}-${locale}.png`, fullPage: true });
-  for (const [name, path] of Object.entries(paths)) {
-    await page.goto(path);
-    found.push(...(await axe(page)));
-    const wide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
-    if (wide) found.push(`${name} is wider than the window`);
-    await shot(name);
-  }
-  await page.goto(paths.forgot);
-  await page.fill('#email', person.email);
-  await page.keyboard.press('Enter');
-  await page.waitForSelector('[role=status]');
-  found.push(...(await axe(page)));
-  await shot('forgot-sent');
-  expect(found).toEqual([]);
   expect(complaints).toEqual([]);
   await context.close();
 });
