@@ -84,6 +84,25 @@ describe('open', () => {
     expect(heading(done)).toBe('Your account is ready');
   });
 
+  test('whoever guesses the password at the link waits longer with every guess, and may go on', async () => {
+    await ask(agent());
+    const link = await lastLink();
+    const other = agent();
+    const page = await other.open(link);
+    const guess = async (password: string) => (await other.submit(page, { password })).status;
+    for (let round = 0; round < 6; round++) expect(await guess(`wrong ${round}`)).toBe(422);
+    const early = await other.submit(page, { password: newcomer.password });
+    expect(early.status).toBe(429);
+    expect(early.headers.get('retry-after')).toMatch(/^[12]$/);
+    expect(early.html.querySelector('.mistake')?.text).toContain('wrong too often');
+    expect(await find(newcomer.email)).toBeNull();
+    const { prisma } = provider.storage;
+    await prisma.$executeRaw`UPDATE attempt SET expire = ${Date.now() - 1} WHERE key LIKE 'w:%'`;
+    const done = await other.submit(early, { password: newcomer.password });
+    expect(heading(done)).toBe('Your account is ready');
+    expect(await prisma.attempt.count({ where: { key: { startsWith: 'n:password' } } })).toBe(0);
+  });
+
   test('an address that is taken gets a mail that says so; the answer is the same', async () => {
     const free = await ask(agent());
     const taken = await ask(agent(), { email: person.email });
