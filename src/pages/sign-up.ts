@@ -107,7 +107,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       sameSite: 'lax', // the link is opened from a mail
       maxAge: linkLife.sign_up * 1000,
     });
-    if (await mailLimits.toEmail(account.email)) {
+    if (await mailLimits.toEmail('sign_up', account.email)) {
       const { tag: locale } = renderer.language(ctx);
       const { passwordHash } = account;
       const signUp = { name: account.name ?? '', passwordHash, browser: digest(browser) };
