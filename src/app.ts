@@ -138,7 +138,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
       ...(config.mail.mode === 'off'
         ? []
         : [createPasswordReset({ config, storage, engine, renderer })]),
-      createSignUp({ config, storage, engine, renderer }),
+      createSignUp({ config, storage, engine, renderer, limits }),
       createVerify({ config, storage, engine, renderer }),
       createAccountPages({ config, storage, engine, renderer }),
       ...(config.ciba ? [createApprovals({ config, storage, engine, renderer })] : []),

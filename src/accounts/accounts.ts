@@ -135,6 +135,14 @@ export function listAccounts(prisma: PrismaClient): Promise<Account[]> {
 // Verified when no account has the address, so that the answer takes as long as for one that exists.
 let nobodysHash: Promise<string> | undefined;
 
+function hashOfNobody(): Promise<string> {
+  nobodysHash ??= hashPassword('nobody has this password').catch((error: unknown) => {
+    nobodysHash = undefined; // too busy now is not too busy for ever
+    throw error;
+  });
+  return nobodysHash;
+}
+
 /**
  * Finds the account that an address and a password belong to. Whether the address or the password is wrong can
  * be told neither from the answer nor from its time.
@@ -145,8 +153,7 @@ export async function authenticate(
   password: string,
 ): Promise<Account | undefined> {
   const account = await findAccountByEmail(prisma, email);
-  const stored =
-    account?.passwordHash ?? (await (nobodysHash ??= hashPassword('nobody has this password')));
+  const stored = account?.passwordHash ?? (await hashOfNobody());
   // What is too long for a password is nobody's, as the empty one is; that, too, takes as long.
   const isTooLong = passwordLength(password) > LONGEST;
   const matches = await verifyPassword(stored, isTooLong ? '' : password);

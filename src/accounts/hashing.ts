@@ -1,8 +1,10 @@
 // Passwords are kept as argon2id with OWASP's parameters, which are the library's own (19 MiB, 2 passes, 1 lane). Each
 // takes a core for tens of milliseconds: in threads of their own (hashing-thread.ts), one fewer than there are cores,
-// which step back behind whatever else wants a core. So a storm of sign-ins does not hold up everything else.
+// which step back behind whatever else wants a core. So a storm of sign-ins does not hold up everything else; who would
+// wait too long behind it is refused at once.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { errors } from 'oidc-provider';
 import { normalizedPassword } from './password-rules.ts';
 
 /** What a thread is asked, and what it answers. */
@@ -11,13 +13,27 @@ export type Answer = { readonly value: string | boolean } | { readonly error: un
 
 const PARAMETERS = { m: 19_456, t: 2, p: 1 }; // a test holds the library to them
 const THREADS = Math.max(1, availableParallelism() - 1);
+const LONGEST_QUEUE = 200; // seconds of work, for a process that has one thread
 const IDLE = 10_000; // milliseconds after which a thread that has nothing to do ends
 
-/** @returns in PHC string format */
+/** More passwords wait than are hashed in good time: this one was not looked at (RFC 6749 §4.1.2.1). */
+export class TooBusy extends errors.CustomOIDCProviderError {
+  constructor() {
+    super(
+      'temporarily_unavailable',
+      'the provider has too many passwords to check right now; nothing was changed, please try again',
+    );
+    this.status = this.statusCode = 503;
+    this.expose = true;
+  }
+}
+
+/** @returns in PHC string format @throws {TooBusy} */
 export async function hashPassword(password: string): Promise<string> {
   return (await ask({ password: normalizedPassword(password) })) as string;
 }
 
+/** @throws {TooBusy} */
 export async function verifyPassword(stored: string, password: string): Promise<boolean> {
   const normalized = normalizedPassword(password);
   if (await ask({ password: normalized, stored })) return true;
@@ -46,6 +62,7 @@ let threads = 0;
 
 function ask(question: Question): Promise<string | boolean> {
   return new Promise((resolve, reject) => {
+    if (waiting.length >= LONGEST_QUEUE) throw new TooBusy();
     waiting.push({ question, resolve, reject });
     const thread = idle.pop() ?? (threads < THREADS ? new Thread() : undefined);
     thread?.work();

@@ -1,19 +1,24 @@
-// How many mails may be asked for without signing in: per network address, and per e-mail address so that nobody's
-// mailbox is flooded. Counted in PostgreSQL, for all processes as one; keys hold no address.
+// How many mails others may have sent to somebody: per network address that asks, and per e-mail address so that nobody's
+// mailbox is flooded. Each purpose is counted by itself: a stranger's sign-ups keep nobody from resetting a password.
+// Counted in PostgreSQL, for all processes as one; keys hold no address.
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { networkOf } from './limits.ts';
+import type { Purpose } from './links.ts';
 
 const DURATION = 3600; // seconds
 const PER_IP = 30;
 const PER_EMAIL = 3;
 
+/** What a mail is for: its link, or a request that waits at /approve. */
+export type MailPurpose = Exclude<Purpose, 'invitation'> | 'approval';
+
 export interface MailLimits {
   /** Whether one more may be asked for from there. */
   readonly fromIp: (ip: string) => Promise<boolean>;
-  /** Whether one more may be sent there. */
-  readonly toEmail: (email: string) => Promise<boolean>;
+  /** Whether one more may be sent there for this. */
+  readonly toEmail: (purpose: MailPurpose, email: string) => Promise<boolean>;
 }
 
 export function createMailLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyring'>): MailLimits {
@@ -33,7 +38,7 @@ export function createMailLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyr
   const key = (text: string) => keyring.macs('attempt', text)[0].toString('base64url');
   return {
     fromIp: (ip) => consume(ips, key(`mail-ip ${networkOf(ip)}`)),
-    toEmail: (email) => consume(emails, key(`mail-to ${email}`)),
+    toEmail: (purpose, email) => consume(emails, key(`mail-to ${purpose} ${email}`)),
   };
 }
 

@@ -29,6 +29,8 @@ type Block =
   | { readonly kind: 'facts'; readonly facts: readonly (readonly [string, string])[] }
   | { readonly kind: 'button'; readonly text: string; readonly url: string };
 
+const LONGEST_VALUE = 100; // characters
+
 export type Compose = (mail: Mail) => Letter;
 
 export function createLetters(issuer: string, languages: Languages, look: MailLook): Compose {
@@ -44,7 +46,7 @@ export function createLetters(issuer: string, languages: Languages, look: MailLo
     const blocks: Block[] = [];
     let subject = '';
     eta.render(template, {
-      ...values,
+      ...Object.fromEntries(Object.entries(values).map(([key, value]) => [key, named(value)])),
       t,
       name,
       device: deviceInWords(language, String(values['userAgent'] ?? '')),
@@ -73,7 +75,15 @@ function plain(block: Block): string {
   return block.kind === 'button' ? `${block.text}\n${block.url}` : block.text;
 }
 
-// What others named, an application for one, must not begin another header or another line.
+// What others named, an application for one, says no more in a mail of ours than a name does.
+function named<T>(value: T): T | string {
+  if (typeof value !== 'string') return value;
+  const characters = Array.from(oneLine(value));
+  if (characters.length <= LONGEST_VALUE) return characters.join('');
+  return `${characters.slice(0, LONGEST_VALUE - 1).join('')}…`;
+}
+
+// Nor does it begin another header or another line.
 function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }

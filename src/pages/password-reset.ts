@@ -59,7 +59,8 @@ export function createPasswordReset({
     }
     // The same is done for every address: whether it has an account is looked up when the mail is made.
     const { data: email } = parsed;
-    if (await limits.toEmail(email)) await askForReset(prisma, keyring, { email, locale }, now());
+    if (await limits.toEmail('password_reset', email))
+      await askForReset(prisma, keyring, { email, locale }, now());
     const duration = renderer.language(ctx).duration(linkLife.password_reset);
     renderer.page(ctx, 'forgot-sent', { email, duration });
   });

@@ -14,6 +14,7 @@ import {
   createAccount,
 } from '../accounts/accounts.ts';
 import { verifyPassword } from '../accounts/hashing.ts';
+import { type Limits, TooManyAttempts } from '../accounts/limits.ts';
 import { type Purpose, linkData, linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
 import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config.ts';
@@ -33,18 +34,19 @@ export interface SignUpParts {
   readonly storage: Storage;
   readonly engine: Engine;
   readonly renderer: Renderer;
+  readonly limits: Limits;
 }
 
 const COOKIE = 'symbolon_sign_up';
 
 class LinkVoid extends Error {}
 
-export function createSignUp({ config, storage, engine, renderer }: SignUpParts): Router {
+export function createSignUp({ config, storage, engine, renderer, limits }: SignUpParts): Router {
   const { prisma, keyring, now } = storage;
   const base = basePath(config.issuer);
   const form = createBrowserForm(keyring, `${base}/sign-up`);
   const back = createWaysBack(config, engine);
-  const limits = createMailLimits(storage);
+  const mailLimits = createMailLimits(storage);
   const parse = ownForm(config);
   const router = new Router();
   if (config.signUp === 'closed') return router;
@@ -83,7 +85,7 @@ export function createSignUp({ config, storage, engine, renderer }: SignUpParts)
 
   router.post('/sign-up', parse, async (ctx) => {
     const { email = '', name = '', password = '' } = form.fields(ctx);
-    if (!(await limits.fromIp(ctx.ip))) {
+    if (!(await mailLimits.fromIp(ctx.ip))) {
       ctx.status = 429;
       ctx.set('Retry-After', '3600');
       renderer.page(ctx, 'limit', {});
@@ -105,7 +107,7 @@ export function createSignUp({ config, storage, engine, renderer }: SignUpParts)
       sameSite: 'lax', // the link is opened from a mail
       maxAge: linkLife.sign_up * 1000,
     });
-    if (await limits.toEmail(account.email)) {
+    if (await mailLimits.toEmail('sign_up', account.email)) {
       const { tag: locale } = renderer.language(ctx);
       const { passwordHash } = account;
       const signUp = { name: account.name ?? '', passwordHash, browser: digest(browser) };
@@ -130,16 +132,27 @@ export function createSignUp({ config, storage, engine, renderer }: SignUpParts)
       return;
     }
     const { name, passwordHash } = wishIn(link);
-    if (!isSameBrowser(ctx, link) && !(await verifyPassword(passwordHash, password))) {
-      ctx.status = 422;
-      confirmPage(ctx, link, { token, mistake: renderer.language(ctx).t('sign-up.confirm-wrong') });
-      return;
-    }
     try {
+      if (!isSameBrowser(ctx, link) && !(await isPassword(ctx, link, password))) {
+        const mistake = renderer.language(ctx).t('sign-up.confirm-wrong');
+        ctx.status = 422;
+        confirmPage(ctx, link, { token, mistake });
+        return;
+      }
       const wanted = { email: link.email ?? '', name: name || null, passwordHash };
       const account = await createAccount(prisma, wanted, options(ctx, 'sign_up', token));
       await done(ctx, account, 'sign-up');
     } catch (error) {
+      if (error instanceof TooManyAttempts) {
+        const { retryAfter: seconds } = error;
+        ctx.status = 429;
+        ctx.set('Retry-After', String(seconds));
+        confirmPage(ctx, link, {
+          token,
+          mistake: renderer.language(ctx).t('sign-in.wait', { seconds }),
+        });
+        return;
+      }
       // Somebody else has the address by now: an administrator has added the account, for one.
       if (!(error instanceof LinkVoid || error instanceof AccountError)) throw error;
       linkVoid(ctx, `${base}/sign-up`);
@@ -147,6 +160,15 @@ export function createSignUp({ config, storage, engine, renderer }: SignUpParts)
   });
 
   return router;
+
+  /** Whether it is what was chosen in the other browser. @throws {TooManyAttempts} when it comes too early */
+  async function isPassword(ctx: Context, link: Link, password: string): Promise<boolean> {
+    const account = Buffer.from(link.id).toString('hex'); // there is no account yet
+    const wasRight = await limits.count({ what: 'password', account, from: { ip: ctx.ip } });
+    if (!(await verifyPassword(wishIn(link).passwordHash, password))) return false;
+    await wasRight();
+    return true;
+  }
 
   function options(ctx: Context, purpose: Purpose, token: unknown): AccountOptions {
     return {

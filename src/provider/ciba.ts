@@ -1,6 +1,7 @@
 // Asking people who are not at their browser (OpenID Client-Initiated Backchannel Authentication, poll and ping). The
 // person finds the request at /approve (pages/approvals.ts), to which a mail leads.
 import { type Configuration, errors } from 'oidc-provider';
+import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
@@ -11,7 +12,11 @@ const WAITING = 5; // requests of one client for one person at a time
 
 type Ciba = NonNullable<NonNullable<Configuration['features']>['ciba']>;
 
-export function ciba(config: Config, { prisma, now }: Pick<Storage, 'prisma' | 'now'>): Ciba {
+export function ciba(
+  config: Config,
+  { prisma, now, pool, keyring }: Pick<Storage, 'prisma' | 'now' | 'pool' | 'keyring'>,
+): Ciba {
+  const limits = createMailLimits({ pool, keyring });
   return {
     enabled: config.ciba,
     deliveryModes: ['poll', 'ping'],
@@ -66,6 +71,8 @@ export function ciba(config: Config, { prisma, now }: Pick<Storage, 'prisma' | '
         prisma.account.findUnique({ where: { id: account.accountId } }),
       );
       if (!person || config.mail.mode === 'off') return;
+      // Without a mail the request still waits at /approve.
+      if (!(await limits.toEmail('approval', person.email))) return;
       const { binding_message: message } = (request.params ?? {}) as { binding_message?: string };
       const values = { client: client.clientName ?? client.clientId, message: message ?? '' };
       const { email: to, locale } = person;

@@ -6,13 +6,13 @@ import { type JWTPayload, type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import { authenticate, findAccountByEmail } from '../accounts/accounts.ts';
 import { factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
-import { createLimits } from '../accounts/limits.ts';
+import { TooManyAttempts, createLimits } from '../accounts/limits.ts';
 import type { Config } from '../config.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
-import type { OwnMetadata } from './client-metadata.ts';
+import { type OwnMetadata, authenticates } from './client-metadata.ts';
 
 export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 export const password = 'password';
@@ -56,9 +56,18 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         if (username === undefined || given === undefined) {
           throw new errors.InvalidRequest('missing required parameter(s) (username, password)');
         }
-        const clientId = ctx.oidc.client?.clientId ?? '';
-        const from = { ip: ctx.ip, clientId };
-        const wasRight = await limits.count({ what: 'password', account: username, from });
+        const { client } = ctx.oidc;
+        const clientId = client?.clientId ?? '';
+        // Anybody can use a public client's name: it passes on what others typed no more than a browser does.
+        const isProxy = client !== undefined && authenticates(client);
+        const from = { ip: ctx.ip, ...(isProxy ? { clientId } : {}) };
+        const wasRight = await limits
+          .count({ what: 'password', account: username, from })
+          .catch((error: unknown) => {
+            // The engine answers with the error, and nothing of when to come again.
+            if (error instanceof TooManyAttempts) ctx.set('Retry-After', String(error.retryAfter));
+            throw error;
+          });
         const account = await authenticate(prisma, username, given);
         if (!account) {
           const known = await findAccountByEmail(prisma, username);

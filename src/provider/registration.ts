@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { Config } from '../config.ts';
 import { newClientSecret } from '../storage/clients.ts';
+import { cibaGrant } from './ciba.ts';
 import { jwtBearer, password } from './extra-grants.ts';
 import { tokenExchange } from './token-exchange.ts';
 
@@ -10,6 +11,8 @@ type Features = NonNullable<Configuration['features']>;
 
 // Grants that give tokens without a person's say are the operator's to allow.
 const withoutConsent = ['client_credentials', jwtBearer, password, tokenExchange];
+// And so is, for a client that nobody vouches for, what writes to people who have never heard of it.
+const withoutAcquaintance = [cibaGrant];
 
 export function registration({
   registration: who,
@@ -46,12 +49,14 @@ export function registrantOf(config: Config) {
       config.clientIdMetadataDocuments && typeof id === 'string' && /^https:\/\//i.test(id);
     const registers = ['registration', 'client_update'].includes(route);
     if (!registers && !isDocument) return undefined;
-    const refused = withoutConsent.find((grant) => Array.isArray(grants) && grants.includes(grant));
+    const isInvited = route === 'registration' && config.registration === 'token';
+    const operators = isInvited ? withoutConsent : [...withoutConsent, ...withoutAcquaintance];
+    const refused = operators.find((grant) => Array.isArray(grants) && grants.includes(grant));
     if (refused !== undefined) {
       throw new errors.InvalidClientMetadata(
         `grant_types: a client that registers itself may not have ${refused}`,
       );
     }
-    return route === 'registration' && config.registration === 'token' ? 'invited' : 'alone';
+    return isInvited ? 'invited' : 'alone';
   };
 }

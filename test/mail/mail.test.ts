@@ -90,6 +90,19 @@ test('what others have named begins no other header', async () => {
   expect(one?.text).toContain('a b');
 });
 
+test('what others have named is one line, and no longer than a name', async () => {
+  const client = `Bank\n\nYour account is locked:\u2028call ${'🦆'.repeat(200)}`;
+  await save(mail({ client, message: 'x'.repeat(101) }, 'approval'));
+  await provider.mailer.send();
+  const [one] = server.mails;
+  const name = `Bank Your account is locked: call ${'🦆'.repeat(65)}…`;
+  expect(Array.from(name)).toHaveLength(100);
+  expect(one?.headers['subject']).toBe(`${name} asks whether it is you`);
+  expect(one?.text).toContain(`\n\n${name} waits for your answer.`);
+  expect(one?.text).toContain(`${'x'.repeat(99)}…`);
+  expect(one?.text).not.toContain('x'.repeat(100));
+});
+
 test('what others have named is no markup', () => {
   const hostile = '<img src=x onerror=alert(1)>"\'';
   for (const file of readdirSync('views/mail').filter((name) => name !== 'layout.eta')) {

@@ -117,3 +117,21 @@ test('an application that waits for an answer, with its words and a link to the 
   await post(`${provider.issuer}/backchannel_authentication`, refused, bank);
   expect(await subjects()).toHaveLength(1);
 });
+
+test('applications fill nobody’s mailbox: what is asked waits without a mail, and a reset is still sent', async () => {
+  const { issuer } = provider;
+  const clients = [bank, { ...bank, client_id: 'other' }];
+  await provider.addClient({ ...bank, client_id: 'other', client_name: 'Other' });
+  for (const client of [...clients, ...clients]) {
+    const request = { scope: 'openid', login_hint: person.email };
+    const { status } = await post(`${issuer}/backchannel_authentication`, request, client);
+    expect(status).toBe(200);
+  }
+  expect(await subjects()).toHaveLength(3);
+  const agent = new Agent(issuer);
+  const page = await agent.open(`${issuer}/approve`);
+  const list = await agent.submit(page, { email: person.email, password: person.password });
+  expect(list.html.querySelectorAll('.request')).toHaveLength(4);
+  await agent.submit(await agent.open(`${issuer}/forgot`), { email: person.email });
+  expect(await subjects()).toContain('Choose a new password');
+});

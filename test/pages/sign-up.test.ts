@@ -84,6 +84,56 @@ describe('open', () => {
     expect(heading(done)).toBe('Your account is ready');
   });
 
+  test('whoever guesses the password at the link waits longer with every guess, and may go on', async () => {
+    await ask(agent());
+    const link = await lastLink();
+    const other = agent();
+    const page = await other.open(link);
+    const guess = async (password: string) => (await other.submit(page, { password })).status;
+    for (let round = 0; round < 6; round++) expect(await guess(`wrong ${round}`)).toBe(422);
+    const early = await other.submit(page, { password: newcomer.password });
+    expect(early.status).toBe(429);
+    expect(early.headers.get('retry-after')).toMatch(/^[12]$/);
+    expect(early.html.querySelector('.mistake')?.text).toContain('wrong too often');
+    expect(await find(newcomer.email)).toBeNull();
+    const { prisma } = provider.storage;
+    await prisma.$executeRaw`UPDATE attempt SET expire = ${Date.now() - 1} WHERE key LIKE 'w:%'`;
+    const done = await other.submit(early, { password: newcomer.password });
+    expect(heading(done)).toBe('Your account is ready');
+    expect(await prisma.attempt.count({ where: { key: { startsWith: 'n:password' } } })).toBe(0);
+  });
+
+  test('a stranger’s sign-up voids no link of the owner; the first that is confirmed counts', async () => {
+    const owner = agent();
+    await ask(owner);
+    const own = await lastLink();
+    await ask(agent(), { name: 'Eve', password: 'chosen by a stranger' });
+    const strange = await lastLink();
+    expect(strange.href).not.toBe(own.href);
+    const late = await owner.open(strange);
+    const done = await owner.submit(await owner.open(own), {});
+    expect(heading(done)).toBe('Your account is ready');
+    const refused = await owner.submit(late, { password: 'chosen by a stranger' });
+    expect(refused.status).toBe(410);
+    expect(await find(newcomer.email)).toMatchObject({ name: newcomer.name });
+    expect(await provider.storage.prisma.account.count()).toBe(2);
+  });
+
+  test('no more links live than mails are sent', async () => {
+    for (let round = 0; round < 5; round++) await ask(agent());
+    await provider.mailer.send();
+    expect(await provider.storage.prisma.link.count()).toBe(3);
+  });
+
+  test('a stranger’s sign-ups do not keep the owner from resetting the password', async () => {
+    for (let round = 0; round < 4; round++) await ask(agent(), { email: person.email });
+    const owner = agent();
+    await owner.submit(await owner.open(`${provider.issuer}/forgot`), { email: person.email });
+    await provider.mailer.send();
+    const paths = server.mails.flatMap(({ links }) => links.map(({ pathname }) => pathname));
+    expect(paths.sort()).toEqual(['/account', '/account', '/account', '/reset']);
+  });
+
   test('an address that is taken gets a mail that says so; the answer is the same', async () => {
     const free = await ask(agent());
     const taken = await ask(agent(), { email: person.email });

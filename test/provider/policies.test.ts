@@ -447,7 +447,10 @@ describe('grants that are off unless switched on', () => {
       .sign(rsa.privateKey);
   const ask = (
     form: Record<string, string>,
-    as = { client_id: 'asserting', client_secret: webClient.client_secret },
+    as: { client_id: string; client_secret?: string } = {
+      client_id: 'asserting',
+      client_secret: webClient.client_secret,
+    },
   ) => post(`${provider.issuer}/token`, { scope: 'openid offline_access', ...form }, as);
 
   test('jwt-bearer gives a refresh token with offline_access, for a proper assertion, once', async () => {
@@ -516,6 +519,33 @@ describe('grants that are off unless switched on', () => {
     const off = await startProvider();
     expect((await post(`${off.issuer}/token`, form)).body.error).toBe('unsupported_grant_type');
     await off.close();
+  });
+
+  test('password: guesses through a public client count for the address, which one that authenticates does not', async () => {
+    const { prisma } = provider.storage;
+    await prisma.attempt.deleteMany();
+    const grant_types = [...publicClient.grant_types, 'password'];
+    const names = ['guess-a', 'guess-b'];
+    for (const id of names)
+      await provider.addClient({ ...publicClient, client_id: id, grant_types });
+    const as = await add('migrating-many');
+    const guess = (round: number, client: { client_id: string; client_secret?: string }) => {
+      const username = `nobody${round}@example.com`;
+      return ask({ grant_type: 'password', username, password: 'wrong' }, client);
+    };
+    for (let round = 0; round < 51; round++)
+      expect((await guess(round, { client_id: names[round % 2] ?? '' })).status).toBe(400);
+    const limited = await guess(51, { client_id: 'guess-a' });
+    expect(limited.status).toBe(429);
+    expect(limited.headers.get('retry-after')).toMatch(/^[12]$/);
+    expect((await guess(52, as)).body.error).toBe('invalid_grant');
+    await prisma.attempt.deleteMany();
+    // Of one account, under whichever name.
+    const one: (string | undefined)[] = [];
+    for (let round = 0; round < 7; round++)
+      one.push((await guess(0, { client_id: names[round % 2] ?? '' })).body.error);
+    expect(one).toEqual([...Array.from({ length: 6 }, () => 'invalid_grant'), 'too_many_attempts']);
+    await prisma.attempt.deleteMany();
   });
 
   test('client credentials never give a refresh token', async () => {

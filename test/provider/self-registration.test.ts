@@ -57,6 +57,7 @@ test('a document’s scheme may be in capitals, and its limits hold', () => {
     expect(rules(undefined, { client_id: id })).toBe('alone');
     const greedy = { client_id: id, grant_types: ['client_credentials'] };
     expect(() => rules(undefined, greedy)).toThrow();
+    expect(() => rules(undefined, { client_id: id, grant_types: [CIBA] })).toThrow();
   }
   expect(rules(undefined, { client_id: 'notes' })).toBeUndefined();
 });
@@ -118,6 +119,37 @@ describe('registration', () => {
       expect((await manage(body, { ...metadata, client_id: id, ...more })).status).toBe(400);
     }
     await invited.close();
+  });
+
+  test('CIBA, which writes to people, is not to be had by nobody’s permission, nor by a change', async () => {
+    const metadata = { redirect_uris: [redirect] };
+    const asking = {
+      redirect_uris: [],
+      response_types: [],
+      grant_types: [CIBA],
+      backchannel_token_delivery_mode: 'poll',
+    };
+    const refused = await register(asking);
+    expect({ status: refused.status, error: refused.body['error'] }).toEqual({
+      status: 400,
+      error: 'invalid_client_metadata',
+    });
+    expect(refused.body['error_description']).toContain(CIBA);
+    const { body } = await register(metadata);
+    const change = await manage(body, { ...asking, client_id: body['client_id'] });
+    expect(change.body['error_description']).toContain(CIBA);
+
+    const invited = await startProvider({
+      environment: { SYMBOLON_REGISTRATION: 'token', SYMBOLON_ENABLE_CIBA: 'true' },
+    });
+    let token = '';
+    await runUnit(invited.storage, commandLine, async () => {
+      const { InitialAccessToken } = invited.engine.provider;
+      token = await new InitialAccessToken({ expiresIn: 60 }).save();
+    });
+    const { status } = await register(asking, invited.issuer, token);
+    await invited.close();
+    expect(status).toBe(201);
   });
 
   test('a client that was removed while it changed itself stays removed', async () => {

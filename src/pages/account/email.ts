@@ -4,7 +4,7 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError } from '../../accounts/accounts.ts';
 import { askForEmailChange, askForVerification } from '../../accounts/addresses.ts';
-import { createMailLimits } from '../../accounts/mail-limits.ts';
+import { type MailPurpose, createMailLimits } from '../../accounts/mail-limits.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
 
@@ -25,7 +25,7 @@ export function createEmail(desk: Desk): Router {
     desk.take(async (ctx, person, { email }) => {
       const typed = typeof email === 'string' ? email : '';
       try {
-        if (await mayAsk(ctx, typed.trim().toLowerCase()))
+        if (await mayAsk(ctx, 'email_change', typed.trim().toLowerCase()))
           await askForEmailChange(storage, person.account, typed);
       } catch (error) {
         if (!(error instanceof AccountError)) throw error;
@@ -41,15 +41,16 @@ export function createEmail(desk: Desk): Router {
   router.post(
     '/verify',
     desk.take(async (ctx, { account }) => {
-      if (await mayAsk(ctx, account.email)) await askForVerification(storage, account);
+      if (await mayAsk(ctx, 'verification', account.email))
+        await askForVerification(storage, account);
       desk.done(ctx, '', 'email.asked', { email: account.email });
     }),
   );
 
   return router;
 
-  async function mayAsk(ctx: Context, email: string): Promise<boolean> {
-    return (await limits.fromIp(ctx.ip)) && (await limits.toEmail(email));
+  async function mayAsk(ctx: Context, purpose: MailPurpose, email: string): Promise<boolean> {
+    return (await limits.fromIp(ctx.ip)) && (await limits.toEmail(purpose, email));
   }
 
   function changePage(ctx: Context, person: SignedIn, data: object): void {
