@@ -436,6 +436,29 @@ describe('DPoP', () => {
   });
 });
 
+test('a family whose sign-in is below the client’s minimum by now is refused, and not ended', async () => {
+  const { prisma } = provider.storage;
+  const as = await add('raised');
+  const token = await newFamily(provider.issuer, as);
+  const { metadata } = await prisma.client.findUniqueOrThrow({ where: { id: 'raised' } });
+  const raise = (minimum: object) => {
+    const data = { metadata: { ...(metadata as object), ...minimum } };
+    return prisma.client.update({ where: { id: 'raised' }, data });
+  };
+  await raise({ minimum_acr: '2fa' });
+  const { status, body } = await refreshAt(provider.issuer, token, as);
+  expect([status, body.error]).toEqual([400, 'invalid_grant']);
+  expect(await reasons(token)).toEqual(['level_too_low']);
+  expect((await row(token)).endedAt).toBeNull();
+  await raise({ minimum_acr: '1fa' });
+  const next = await successor(token, as);
+  // Nor is the token just used answered again.
+  await raise({ minimum_acr: '2fa' });
+  expect((await refreshAt(provider.issuer, token, as)).status).toBe(400);
+  await raise({});
+  await successor(next, as);
+});
+
 describe('grants that are off unless switched on', () => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const assertion = (change: object = {}) =>
