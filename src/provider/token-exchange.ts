@@ -113,7 +113,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
       // A grant of its own, of what nobody was asked for: it is no consent that could be remembered.
       const grant = new provider.Grant({ accountId: subject.accountId, clientId });
       grant.addResourceScope(resource, asked.join(' '));
-      Object.assign(grant, { consentExpiresAt: 1 });
+      Object.assign(grant, { unasked: true });
       grant.exp = epoch(storage.now()) + expiresIn;
       issued.grantId = await grant.save();
       ctx.oidc.entity('Grant', grant);

@@ -541,6 +541,27 @@ describe('grants that are off unless switched on', () => {
     await off.close();
   });
 
+  test('what nobody was asked for is no consent, and hides none', async () => {
+    const as = await add('unasked');
+    const consents = async () => {
+      const party = await discover(provider.issuer, { ...webClient, ...as });
+      const { url } = await authorizationRequest(party, { scope: 'openid offline_access' });
+      const agent = new Agent(provider.issuer);
+      const { email, password } = person;
+      const page = await agent.submit(await agent.open(url), { email, password });
+      return { agent, page };
+    };
+    const token = await newFamily(provider.issuer, as);
+    const { agent, page } = await consents();
+    expect(page.html.querySelector('h1')?.text).toContain('asks for your permission');
+    expect((await agent.submit(page, {}, /consent$/)).away?.searchParams.get('code')).toBeTruthy();
+    // Another grant of that kind is newer than what was consented to.
+    vi.setSystemTime(Date.now() + 1000);
+    await newFamily(provider.issuer, as);
+    expect((await consents()).page.away?.searchParams.get('code')).toBeTruthy();
+    await successor(token, as);
+  });
+
   test('client credentials never give a refresh token', async () => {
     await provider.addClient({
       ...webClient,
