@@ -1,6 +1,7 @@
 // Factors: what an account can be signed in to with, and what a sign-in is worth. How somebody signed in is `amr`
 // (RFC 8176), and follows from what was verified here; its level is `acr`, and follows from `amr` alone.
 import type { Prisma, PrismaClient } from '../generated/client.ts';
+import type { Keyring } from '../keys/keyring.ts';
 import { english } from '../languages.ts';
 
 /** The values of `acr`, the lowest first; `phr` is phishing-resistant (OpenID EAP ACR Values). */
@@ -34,6 +35,7 @@ export class FactorError extends Error {
 export interface FactorParts {
   readonly storage: {
     readonly prisma: PrismaClient;
+    readonly keyring: Keyring;
     readonly now: () => Date;
   };
   /** Whoever causes it: a request, or the command line as `{}`. */

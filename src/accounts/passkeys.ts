@@ -144,6 +144,13 @@ export function removePasskey(parts: FactorParts, accountId: string, id: string)
     if (!found || count === 0) return false;
     const detail = { name: found.name };
     await audit(database, parts.source, { type: 'passkey.removed', accountId, detail });
+    await saveNotice(database, parts.storage.keyring, {
+      kind: 'passkey_removed',
+      accountId,
+      now: parts.storage.now(),
+      origin: originOf(parts.source),
+      subject: found.name,
+    });
     await parts.also?.(database);
     return true;
   });

@@ -7,21 +7,15 @@ import { installationSecret } from '../keys/installation-secrets.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { audit } from '../operations/audit.ts';
 import { answered } from '../storage/errors.ts';
+import { originOf, saveNotice } from '../storage/notices.ts';
 import type { FactorParts } from './factors.ts';
 
 const COUNT = 10;
 const LENGTH = 16; // characters of 5 bits: 80 bits
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'; // Crockford's base 32: nothing that looks like another
 
-export interface RecoveryParts extends FactorParts {
-  readonly storage: FactorParts['storage'] & { readonly keyring: Keyring };
-}
-
 /** Makes ten codes; the ones before are worth nothing any more. @returns them, for the one time that they are shown */
-export async function makeRecoveryCodes(
-  parts: RecoveryParts,
-  accountId: string,
-): Promise<string[]> {
+export async function makeRecoveryCodes(parts: FactorParts, accountId: string): Promise<string[]> {
   const { prisma, keyring } = parts.storage;
   const key = await keyOf(prisma, keyring);
   const codes = Array.from({ length: COUNT }, randomCode);
@@ -32,6 +26,12 @@ export async function makeRecoveryCodes(
       data: codes.map((code) => ({ id: hashOf(key, accountId, code), accountId })),
     });
     await audit(database, parts.source, { type: 'recovery_codes.made', accountId });
+    await saveNotice(database, keyring, {
+      kind: 'recovery_codes_made',
+      accountId,
+      now: parts.storage.now(),
+      origin: originOf(parts.source),
+    });
     await parts.also?.(database);
   });
   return codes.map((code) => code.match(/.{4}/g)?.join('-') ?? code);
@@ -39,7 +39,7 @@ export async function makeRecoveryCodes(
 
 /** Takes a code. @returns whether it was one of the person's that was not used before */
 export async function useRecoveryCode(
-  parts: RecoveryParts,
+  parts: FactorParts,
   accountId: string,
   typed: string,
 ): Promise<boolean> {

@@ -3,7 +3,6 @@
 import { Secret, TOTP } from 'otpauth';
 import { renderSVG } from 'uqr';
 import type { Account, Prisma } from '../generated/client.ts';
-import type { Keyring } from '../keys/keyring.ts';
 import { audit } from '../operations/audit.ts';
 import { answered } from '../storage/errors.ts';
 import { originOf, saveNotice } from '../storage/notices.ts';
@@ -15,7 +14,6 @@ const WINDOW = 1; // steps on either side
 const UNCONFIRMED = 3_600_000; // milliseconds that a secret waits for its first code
 
 export interface TotpParts extends FactorParts {
-  readonly storage: FactorParts['storage'] & { readonly keyring: Keyring };
   readonly config: { readonly issuer: string };
 }
 
@@ -119,6 +117,12 @@ export function removeTotp(parts: FactorParts, accountId: string): Promise<boole
     const { count } = await database.totp.deleteMany({ where: { accountId } });
     if (count === 0) return false;
     await audit(database, parts.source, { type: 'totp.removed', accountId });
+    await saveNotice(database, parts.storage.keyring, {
+      kind: 'totp_removed',
+      accountId,
+      now: parts.storage.now(),
+      origin: originOf(parts.source),
+    });
     await parts.also?.(database);
     return true;
   });

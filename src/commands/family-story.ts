@@ -21,6 +21,7 @@ export const reasonsInWords: Record<RefusalReason, string> = {
   limit: 'the person connected a newer device, and the application allows only so many',
   binding_mismatch:
     'whoever presented the token was another application, or could not prove to hold the key that it is bound to',
+  level_too_low: 'the application asks for a higher level of sign-in (minimum_acr) by now',
   unknown: 'there is no such token',
 };
 
@@ -31,6 +32,7 @@ export const verdictsInWords = {
   reuse: 'The token is used up: presenting it ends the family.',
   ended: 'The token’s family has ended: it is refused.',
   expired: 'The token’s family has expired: it is refused.',
+  low: 'The person signed in with less than the application asks for by now (minimum_acr): the token is refused.',
   locked:
     'The person’s account is locked: the token is refused, and works again once it is unlocked.',
 } as const;

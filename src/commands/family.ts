@@ -75,13 +75,15 @@ export function addFamilyCommands(symbolon: Command): void {
       await withStorage(async ({ config, storage: { prisma, keyring, now } }) => {
         const row = await find(prisma, token.familyId);
         const metadata = (await findClient(prisma, keyring, row.clientId)) ?? {};
-        const { jkt, 'x5t#S256': x5t } = row.payload as Record<string, unknown>;
+        const { jkt, 'x5t#S256': x5t, amr } = row.payload as Record<string, unknown>;
         const isBound = jkt !== undefined || x5t !== undefined;
-        const window = refreshPolicy(config).retryWindow(metadata, isBound);
+        const policy = refreshPolicy(config);
+        const window = policy.retryWindow(metadata, isBound);
         const judged = judge(row, token.secret, now(), window);
         const account = await prisma.account.findUnique({ where: { id: row.accountId } });
-        const waits = account?.lockedAt && (judged === 'rotate' || judged === 'retry');
-        const verdict = waits ? 'locked' : judged;
+        const works = judged === 'rotate' || judged === 'retry';
+        const isLow = works && !policy.goesFarEnough(metadata, amr);
+        const verdict = works && account?.lockedAt ? 'locked' : isLow ? 'low' : judged;
         const { facts, story } = await told(prisma, row, now());
         print(json, { verdict, ...facts }, `${verdictsInWords[verdict]}\n\n${story}`);
       });

@@ -11,7 +11,7 @@ import { answeredLevel, demandedLevel } from '../provider/assurance.ts';
 import { findArtifactsOf } from '../storage/artifacts.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
-import { type SignedIn, createBrowserSession } from './browser-session.ts';
+import { type Demand, type SignedIn, createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
 import { ForeignForm } from './error-page.ts';
 import { formOf, ownForm } from './form-requests.ts';
@@ -67,8 +67,8 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
       return;
     }
     const { request, client } = waits;
-    const level = demandedLevel(paramsOf(request), client);
-    if (isAllowed && level && !(await sessions.require(ctx, { level, to: '/approve' }))) return; // answered after one more factor
+    // Answered after one more factor, or another sign-in, when the client asks for that.
+    if (isAllowed && !(await sessions.require(ctx, demandOf(waits, person)))) return;
     if (isAllowed) await allow(ctx, person, waits, form, provider);
     else await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
     renderer.page(ctx, 'approved', {
@@ -159,6 +159,18 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     ctx.redirect(base);
     ctx.status = 303;
   }
+}
+
+function demandOf({ request, client }: Waiting, { authTime }: SignedIn): Demand {
+  const level = demandedLevel(paramsOf(request), client);
+  const { defaultMaxAge: maxAge } = client as { defaultMaxAge?: number };
+  // Who has signed in since it was asked has done so for it, also when no sign-in is recent enough (a maximum of 0).
+  const isSince = authTime >= request.iat;
+  return {
+    to: '/approve',
+    ...(level === undefined ? {} : { level }),
+    ...(maxAge === undefined || isSince ? {} : { maxAge }),
+  };
 }
 
 function askedBy({ params, scope, claims }: Request): Record<string, unknown> {

@@ -38,8 +38,17 @@ export interface BrowserSession {
   readonly find: (ctx: Context) => Promise<SignedIn | undefined>;
   /** Who is signed in as far as it is demanded. @returns nothing when the answer leads to the sign-in now */
   readonly require: (ctx: Context, demand?: Demand) => Promise<SignedIn | undefined>;
-  /** Signs a person in; what another person's session in this browser was is gone. */
-  readonly start: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
+  /**
+   * Signs a person in; what another person's session in this browser was is gone.
+   *
+   * @param authTime when, in seconds, if it is an earlier sign-in that goes on with more factors
+   */
+  readonly start: (
+    ctx: Context,
+    account: Account,
+    amr: string[],
+    authTime?: number,
+  ) => Promise<void>;
   /** Signs a person in whose sessions, with this browser's, have just been ended: it alone goes on. */
   readonly startAnew: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
 }
@@ -89,7 +98,12 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     return undefined;
   }
 
-  async function start(ctx: Context, account: Account, amr: string[]): Promise<void> {
+  async function start(
+    ctx: Context,
+    account: Account,
+    amr: string[],
+    authTime = epoch(storage.now()),
+  ): Promise<void> {
     const { provider } = engine;
     const former = await sessionOf(ctx, provider);
     const isSame = (await find(ctx))?.account.id === account.id;
@@ -97,7 +111,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     // The same person's session stays, with the applications that it is signed in to, under another id.
     const session: Session = isSame ? former : new provider.Session();
     if (isSame) (session as unknown as { resetIdentifier(): void }).resetIdentifier();
-    session.loginAccount({ accountId: account.id, loginTs: epoch(storage.now()), amr });
+    session.loginAccount({ accountId: account.id, loginTs: authTime, amr });
     await save(ctx, provider, session);
   }
 

@@ -160,7 +160,12 @@ export function createInteractions({
     const { prompt, params, uid, session } = interaction;
     const { action, cancel } = actions(interaction);
     const isOther = ctx.query['account'] === 'other';
-    const person = isStepUp(prompt) && !isOther ? await sessions.find(ctx) : undefined;
+    const found = isStepUp(prompt) && !isOther ? await sessions.find(ctx) : undefined;
+    // The sign-in may have become too old while the other factor was asked for: then all of them are.
+    const { max_age: maxAge } = params;
+    const isLate =
+      maxAge !== undefined && (found?.authTime ?? 0) < epoch(storage.now()) - Number(maxAge);
+    const person = isLate ? undefined : found;
     return {
       subject: `interaction ${uid}`,
       interaction: uid,
@@ -171,9 +176,9 @@ export function createInteractions({
       clientId: client.clientId,
       wanted: wantedLevel(params, client),
       person: person?.account.id === session?.accountId ? person : undefined,
-      finish: (answer, account, amr) =>
+      finish: (answer, { account, amr, authTime = epoch(storage.now()) }) =>
         finish(answer, step, {
-          login: { accountId: account.id, amr, ts: epoch(storage.now()) },
+          login: { accountId: account.id, amr, ts: authTime },
           ...(prompt.name === 'select_account' ? { select_account: {} } : {}),
         }),
     };

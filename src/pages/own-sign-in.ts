@@ -77,8 +77,8 @@ export function createOwnSignIn(parts: Parts): Router {
       wanted: level,
       person:
         found && level && !isLate && !isOther && !suffices(found.level, level) ? found : undefined,
-      async finish(answer, account, amr) {
-        await sessions.start(answer, account, amr);
+      async finish(answer, { account, amr, authTime }) {
+        await sessions.start(answer, account, amr, authTime);
         answer.redirect(target(answer));
         answer.status = 303;
       },

@@ -60,7 +60,7 @@ export interface Place {
   /** Who is signed in here, when nothing but another factor is missing. */
   readonly person?: SignedIn | undefined;
   /** Signs the person in, and goes on. */
-  readonly finish: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
+  readonly finish: (ctx: Context, verified: Verified) => Promise<void>;
 }
 
 /** What the page shows besides. */
@@ -81,10 +81,12 @@ export interface SignIn {
   ) => void;
 }
 
-/** What was verified so far. */
-interface Progress {
+/** Who has signed in, and how. */
+export interface Verified {
   readonly account: Account;
   readonly amr: string[];
+  /** When the sign-in was that has only got another factor now, in seconds; not set: all of it was verified now. */
+  readonly authTime?: number | undefined;
 }
 
 const COOKIE = 'symbolon_factor';
@@ -151,8 +153,7 @@ export function createSignIn(parts: SignInParts): SignIn {
           ),
         ctx,
       );
-      if (amr)
-        await goOn(ctx, place, { account: progress.account, amr: united(progress.amr, amr) });
+      if (amr) await goOn(ctx, place, raised(progress, amr));
     });
 
     async function submitted(ctx: Context) {
@@ -166,13 +167,14 @@ export function createSignIn(parts: SignInParts): SignIn {
   }
 
   /** The next factor, or, when none is missing, the end. */
-  async function goOn(ctx: Context, place: Place, { account, amr }: Progress): Promise<void> {
+  async function goOn(ctx: Context, place: Place, verified: Verified): Promise<void> {
+    const { account, amr } = verified;
     const factors = await answered(() => factorsOf(prisma, account.id));
     // A level that the account does not reach is told by whoever wants it; here all that there is was asked for.
     const missing =
       missingMethods(amr, factors, place.wanted) ?? missingMethods(amr, factors) ?? [];
     if (missing.length > 0) {
-      keep(ctx, place, { account, amr });
+      keep(ctx, place, verified);
       redirect(ctx, `${place.action}/factor${place.query ?? ''}`);
       return;
     }
@@ -185,7 +187,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       ...(place.clientId === undefined ? {} : { clientId: place.clientId }),
       detail: { amr },
     });
-    await place.finish(ctx, account, amr);
+    await place.finish(ctx, verified);
   }
 
   /** The person learns of a sign-in from a browser that has not signed the account in before. */
@@ -235,7 +237,7 @@ export function createSignIn(parts: SignInParts): SignIn {
   async function secondFactor(
     ctx: Context,
     place: Place,
-    { account, amr }: Progress,
+    { account, amr }: Verified,
     field: (name: string) => string,
   ): Promise<string[]> {
     const accountId = account.id;
@@ -321,7 +323,7 @@ export function createSignIn(parts: SignInParts): SignIn {
   async function factorPage(
     ctx: Context,
     place: Place,
-    progress: Progress,
+    progress: Verified,
     wrong: { readonly mistake?: string; readonly alert?: string } = {},
   ): Promise<void> {
     const { subject, action, cancel, client, query = '', other, wanted } = place;
@@ -359,7 +361,7 @@ export function createSignIn(parts: SignInParts): SignIn {
   }
 
   /** With what the person may go on; with nothing when the account does not lead to what is wanted. */
-  async function methodsFor(place: Place, { account, amr }: Progress): Promise<readonly Method[]> {
+  async function methodsFor(place: Place, { account, amr }: Verified): Promise<readonly Method[]> {
     const factors = await answered(() => factorsOf(prisma, account.id));
     const methods = missingMethods(amr, factors, place.wanted);
     // Who is not signed in yet is asked for all that there is, before being told that it is not enough.
@@ -371,11 +373,11 @@ export function createSignIn(parts: SignInParts): SignIn {
     ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
   }
 
-  function keep(ctx: Context, place: Place, { account, amr }: Progress): void {
+  function keep(ctx: Context, place: Place, { account, amr, authTime }: Verified): void {
     const since = epoch(now());
     const sealed = keyring.seal(
       contextOf(place),
-      JSON.stringify({ accountId: account.id, amr, since }),
+      JSON.stringify({ accountId: account.id, amr, authTime, since }),
     );
     ctx.cookies.set(COOKIE, Buffer.from(sealed).toString('base64url'), {
       ...cookieOf(ctx, place),
@@ -388,10 +390,10 @@ export function createSignIn(parts: SignInParts): SignIn {
       ctx.cookies.set(COOKIE, null, cookieOf(ctx, place));
   }
 
-  async function progressOf(ctx: Context, place: Place): Promise<Progress | undefined> {
+  async function progressOf(ctx: Context, place: Place): Promise<Verified | undefined> {
     const cookie = ctx.cookies.get(COOKIE, { signed: false });
     if (cookie === undefined) return undefined;
-    let kept: { accountId: string; amr: string[]; since: number };
+    let kept: { accountId: string; amr: string[]; authTime?: number; since: number };
     try {
       kept = JSON.parse(
         keyring.unseal(contextOf(place), Buffer.from(cookie, 'base64url')),
@@ -399,14 +401,21 @@ export function createSignIn(parts: SignInParts): SignIn {
     } catch {
       return undefined; // of another sign-in, or made up
     }
-    const { accountId: id, amr, since } = kept;
+    const { accountId: id, amr, authTime, since } = kept;
     if (since + PROGRESS_LIFE <= epoch(now())) return undefined;
     const account = await answered(() => prisma.account.findUnique({ where: { id } }));
     if (!account || account.lockedAt) return undefined;
     // A new password, or signing out everywhere, ends what was begun before it.
     if (account.signedOutAt && since <= account.signedOutAt.getTime() / 1000) return undefined;
-    return { account, amr };
+    return { account, amr, authTime };
   }
+}
+
+// Somebody's sign-in is as old as its first factor (OIDC Core §2, auth_time): whoever sits at a browser that was left
+// open has not signed in anew with the second one. A passkey whose user was verified is a whole sign-in of its own.
+function raised({ account, amr, authTime }: Verified, now: string[]): Verified {
+  const isWhole = authTime !== undefined && now.includes('mfa');
+  return isWhole ? { account, amr: now } : { account, amr: united(amr, now), authTime };
 }
 
 function cookieOf(ctx: Context, { action }: Place) {

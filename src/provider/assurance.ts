@@ -105,13 +105,23 @@ export function tellLevels(provider: Provider): void {
   });
 }
 
+/** What is known of the sign-in that a token comes from. */
+export interface SignInTold {
+  readonly acr?: string | undefined;
+  readonly authTime?: number | undefined;
+}
+
 /** What an access token tells of the sign-in that it comes from (RFC 9470 §6.2, RFC 9068 §2.2.1). */
-export function signInClaims({ oidc }: KoaContextWithOIDC): Record<string, unknown> {
-  const entities = oidc.entities as Record<string, { acr?: string; authTime?: number } | undefined>;
+export function signInClaims({ oidc, state }: KoaContextWithOIDC): Record<string, unknown> {
+  const entities = oidc.entities as Record<string, SignInTold | undefined>;
   const { AuthorizationCode, RefreshToken, DeviceCode, BackchannelAuthenticationRequest } =
     entities;
   const source =
-    AuthorizationCode ?? RefreshToken ?? DeviceCode ?? BackchannelAuthenticationRequest;
+    AuthorizationCode ??
+    RefreshToken ??
+    DeviceCode ??
+    BackchannelAuthenticationRequest ??
+    (state['subjectSignIn'] as SignInTold | undefined); // that of the token that is exchanged
   const isFrontChannel = oidc.route === 'authorization' || oidc.route === 'resume';
   const { acr, authTime } = isFrontChannel
     ? { acr: oidc.acr, authTime: oidc.session?.authTime() }

@@ -180,6 +180,7 @@ const operatorsOnly: readonly Name[] = [
   'token_exchange_to',
   'minimum_acr',
   'first_party',
+  'required_scopes', // or people could leave nothing out
 ];
 
 // What only an operator may give.

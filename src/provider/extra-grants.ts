@@ -114,6 +114,8 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     const scope = allowedScope(ctx, client);
     const grant = new provider.Grant({ accountId, clientId: client.clientId });
     grant.addOIDCScope(scope);
+    // The person was asked for nothing: it is no consent that could be remembered.
+    Object.assign(grant, { unasked: true });
     const grantId = await grant.save();
     ctx.oidc.entity('Grant', grant);
     await audit(prisma, ctx, {

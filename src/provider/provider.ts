@@ -107,10 +107,10 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     ...parts,
     findAccount: findAccountWith(parts.storage, claims),
   });
-  // Until when a person allowed it is part of what is granted.
+  // Until when a person allowed it, and whether anybody was asked at all, is part of what is granted.
   const { IN_PAYLOAD } = provider.Grant as unknown as { IN_PAYLOAD: string[] };
   Object.defineProperty(provider.Grant, 'IN_PAYLOAD', {
-    value: [...IN_PAYLOAD, 'consentExpiresAt'],
+    value: [...IN_PAYLOAD, 'consentExpiresAt', 'unasked'],
   });
 
   rememberBrowser(provider, parts.storage);

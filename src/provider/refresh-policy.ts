@@ -1,4 +1,5 @@
 // How refresh tokens rotate, live and end: the server's defaults, and what a client's metadata says instead.
+import { levelOf, suffices } from '../accounts/factors.ts';
 import type { Config } from '../config.ts';
 import { type OwnMetadata, authenticates, authenticatesWithKey } from './client-metadata.ts';
 import type { FamilyPolicy } from '../storage/adapter.ts';
@@ -35,6 +36,10 @@ export function refreshPolicy({
         : defaults.refreshTokenRetryWindow),
     onReuse: (metadata) => of(metadata).refresh_token_on_reuse ?? refreshToken.onReuse,
     maxFamilies: (metadata) => of(metadata).refresh_token_max_families ?? refreshToken.maxFamilies,
+    goesFarEnough: (metadata, amr) => {
+      const { minimum_acr: minimum } = of(metadata);
+      return minimum === undefined || suffices(levelOf(amr as string[] | undefined), minimum);
+    },
     rotates: (metadata, token) => {
       if (rotation(metadata) !== 'unless_sender_constrained')
         return rotation(metadata) === 'always';

@@ -7,6 +7,8 @@ import type { Config } from '../config.ts';
 import { audit } from '../operations/audit.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { isLevel, suffices } from '../accounts/factors.ts';
+import type { SignInTold } from './assurance.ts';
 import type { OwnMetadata } from './client-metadata.ts';
 import { resourceServers } from './resources.ts';
 
@@ -29,6 +31,7 @@ interface Subject {
   readonly exp: number;
   /** Who has acted before. */
   readonly act: object | undefined;
+  readonly signIn: SignInTold;
 }
 
 export function registerTokenExchange(provider: Provider, parts: Parts): void {
@@ -75,6 +78,12 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     const subject = await subjectOf(token);
     if (!subject?.audiences.some((one) => policy.token_exchange_from?.includes(one)))
       throw new errors.InvalidRequest('the subject_token is not one that this client may exchange');
+    const { minimum_acr: minimum } = policy;
+    const { acr } = subject.signIn;
+    if (minimum !== undefined && !suffices(isLevel(acr) ? acr : undefined, minimum))
+      throw new errors.InvalidRequest(
+        `the subject_token comes from a sign-in below ${minimum}, which the client asks for`,
+      );
     const account = await findAccount(ctx, subject.accountId);
     if (!account) throw new errors.InvalidRequest('the subject_token is about nobody here');
     ctx.oidc.entity('Account', account);
@@ -95,6 +104,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
       scope: asked.join(' '),
     } as never);
     ctx.state['act'] = act;
+    ctx.state['subjectSignIn'] = subject.signIn;
     issued.resourceServer = server;
     const left = subject.exp - epoch(storage.now());
     const expiresIn = Math.min(issued.expiration, left);
@@ -103,7 +113,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
       // A grant of its own, of what nobody was asked for: it is no consent that could be remembered.
       const grant = new provider.Grant({ accountId: subject.accountId, clientId });
       grant.addResourceScope(resource, asked.join(' '));
-      Object.assign(grant, { consentExpiresAt: 1 });
+      Object.assign(grant, { unasked: true });
       grant.exp = epoch(storage.now()) + expiresIn;
       issued.grantId = await grant.save();
       ctx.oidc.entity('Grant', grant);
@@ -144,6 +154,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
           scope: typeof scope === 'string' ? scope : '',
           exp,
           act: act as object | undefined,
+          signIn: signInOf(payload),
         };
       } catch {
         return undefined;
@@ -160,8 +171,16 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
       scope: found.scope ?? '',
       exp: found.exp ?? 0,
       act: (found.extra as { act?: object } | undefined)?.act,
+      signIn: signInOf(found.extra ?? {}),
     };
   }
+}
+
+function signInOf({ acr, auth_time: at }: Readonly<Record<string, unknown>>): SignInTold {
+  return {
+    acr: typeof acr === 'string' ? acr : undefined,
+    authTime: typeof at === 'number' ? at : undefined,
+  };
 }
 
 function publicPart({ kty, kid, alg, use, n, e, crv, x, y }: JWK): JWK {

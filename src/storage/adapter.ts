@@ -35,6 +35,8 @@ export interface FamilyPolicy {
   readonly idleTtl: (metadata: object) => number;
   readonly absoluteTtl: (metadata: object) => number;
   readonly maxFamilies: (metadata: object) => number | undefined;
+  /** Whether a sign-in, by its `amr`, goes as far as the client wants by now. */
+  readonly goesFarEnough: (metadata: object, amr: unknown) => boolean;
 }
 
 /** Makes the engine's adapter factory. */
@@ -192,6 +194,9 @@ class RefreshTokenAdapter extends ArtifactAdapter {
     }
     const isBound = payload.jkt !== undefined || payload['x5t#S256'] !== undefined;
     const verdict = judge(family, token.secret, now, this.#policy.retryWindow(client, isBound));
+    const wouldRefresh = verdict === 'rotate' || verdict === 'retry';
+    if (wouldRefresh && !this.#policy.goesFarEnough(client, payload['amr']))
+      throw refused(unit, { family, reason: 'level_too_low' });
     const idleExpiresAt = new Date(now.getTime() + this.#policy.idleTtl(client) * 1000);
     switch (verdict) {
       case 'rotate': {

@@ -6,17 +6,21 @@ import { rememberDocumentClient } from './clients.ts';
 import type { Origin } from './revocation.ts';
 import type { Save } from './unit-of-work.ts';
 
-/** The newest living grant of a person to a client, in whatever browser or device it was given. */
+/**
+ * The newest living grant that a person has given a client, in whatever browser or on whatever device. Grants that
+ * nobody was asked for (`unasked`: of a client's assertion, a password, an exchanged token) are no consent.
+ */
 export async function latestGrant(
   prisma: PrismaClient,
   accountId: string,
   clientId: string,
   now: Date,
 ): Promise<AdapterPayload | undefined> {
-  const row = await prisma.grant.findFirst({
-    where: { accountId, clientId, expiresAt: { gt: now } },
-    orderBy: { createdAt: 'desc' },
-  });
+  const [row] = await prisma.$queryRaw<Pick<Grant, 'payload' | 'expiresAt'>[]>`
+    SELECT payload, expires_at AS "expiresAt" FROM "grant"
+    WHERE account_id = ${accountId} AND client_id = ${clientId} AND expires_at > ${now}
+      AND payload->'unasked' IS NULL
+    ORDER BY created_at DESC LIMIT 1`;
   return row ? payloadOf(row) : undefined;
 }
 

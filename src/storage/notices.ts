@@ -10,7 +10,10 @@ export type NoticeKind =
   | 'password_changed'
   | 'email_changed' // told to the former address
   | 'passkey_added'
+  | 'passkey_removed'
   | 'totp_added'
+  | 'totp_removed'
+  | 'recovery_codes_made'
   | 'reuse' // a used-up refresh token was presented, and its family ended
   | 'signed_out_everywhere';
 

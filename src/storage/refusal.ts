@@ -12,6 +12,7 @@ export type RefusalReason =
   | 'absolute_expired'
   | 'consent_expired'
   | 'binding_mismatch'
+  | 'level_too_low'
   | 'unknown';
 
 export interface Refusal {

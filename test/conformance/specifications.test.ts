@@ -293,6 +293,26 @@ describe('RFC 8693, token exchange', () => {
     if (resource === API) expect(payload.exp).toBeLessThanOrEqual(decodeJwt(token).exp ?? 0);
   });
 
+  test.each([API, OPAQUE])('of a token for %s: it tells of the same sign-in', async (resource) => {
+    const tokens = await new Party(provider, webClient).tokens({
+      scope: 'openid notes:read',
+      resource,
+    });
+    const { body } = await exchange(server, tokens.access_token);
+    const { auth_time: authTime } = decodeJwt(tokens.id_token);
+    expect(decodeJwt(String(body['access_token']))).toMatchObject({
+      acr: '1fa',
+      auth_time: authTime,
+    });
+    // A client that wants more does not get round it.
+    const minimum = { minimum_acr: '2fa', token_exchange_from: [API, OPAQUE] };
+    const strict = await add(`strict-server-${resource}`, {
+      ...{ grant_types: [EXCHANGE], response_types: [], token_exchange_to: [OTHER] },
+      ...minimum,
+    });
+    expect((await exchange(strict, tokens.access_token)).body['error']).toBe('invalid_request');
+  });
+
   test('who has acted before stays told', async () => {
     const second = await add('second-server', {
       grant_types: [EXCHANGE],

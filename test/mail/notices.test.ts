@@ -2,7 +2,9 @@
 import { type TOTP, URI } from 'otpauth';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { changePassword, signOutEverywhere } from '../../src/accounts/changes.ts';
-import { beginTotp, confirmTotp } from '../../src/accounts/totp.ts';
+import { removePasskey } from '../../src/accounts/passkeys.ts';
+import { makeRecoveryCodes } from '../../src/accounts/recovery-codes.ts';
+import { beginTotp, confirmTotp, removeTotp } from '../../src/accounts/totp.ts';
 import { commandLine } from '../../src/storage/revocation.ts';
 import { Agent } from '../support/agent.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
@@ -105,6 +107,60 @@ test('one-time codes that were switched on', async () => {
   expect(server.mails[0]?.text).toContain('203.0.113.7');
   expect(server.mails[0]?.text).toContain('Firefox on Windows');
 });
+
+test('a second factor that is removed, and recovery codes that are made', async () => {
+  const { storage, config, accountId: id } = provider;
+  const source = { ip: '203.0.113.7' };
+  const account = await storage.prisma.account.findUniqueOrThrow({ where: { id } });
+  const { uri } = await beginTotp({ storage, config }, account);
+  const app = URI.parse(uri) as TOTP;
+  await confirmTotp({ storage, config, source }, id, app.generate());
+  await storage.prisma.passkey.create({
+    data: { id: 'one', accountId: id, publicKey: new Uint8Array(1), name: 'Laptop', synced: false },
+  });
+  await provider.mailer.send();
+  server.mails.length = 0;
+  expect(await removeTotp({ storage, source }, id)).toBe(true);
+  expect(await removePasskey({ storage, source }, id, 'one')).toBe(true);
+  await makeRecoveryCodes({ storage, source }, id);
+  // What was not there is not told of.
+  expect(await removeTotp({ storage, source }, id)).toBe(false);
+  expect(await removePasskey({ storage, source }, id, 'one')).toBe(false);
+  expect((await subjects()).sort()).toEqual([
+    'A passkey was removed from your account',
+    'New recovery codes were made',
+    'One-time codes were switched off',
+  ]);
+  for (const { text } of server.mails) expect(text).toContain('203.0.113.7');
+  expect(server.mails.map(({ text }) => text).join()).toContain('“Laptop”');
+});
+
+test.each(['totp', 'passkey', 'recovery codes'])(
+  'a change of %s that fails is not told of',
+  async (what) => {
+    const { storage, config, accountId: id } = provider;
+    const also = () => Promise.reject(new Error('not now'));
+    const account = await storage.prisma.account.findUniqueOrThrow({ where: { id } });
+    await beginTotp({ storage, config }, account);
+    await storage.prisma.passkey.create({
+      data: {
+        id: 'one',
+        accountId: id,
+        publicKey: new Uint8Array(1),
+        name: 'Laptop',
+        synced: false,
+      },
+    });
+    const parts = { storage, source: {}, also };
+    const changes = {
+      totp: () => removeTotp(parts, id),
+      passkey: () => removePasskey(parts, id, 'one'),
+      'recovery codes': () => makeRecoveryCodes(parts, id),
+    } as Record<string, () => Promise<unknown>>;
+    await expect(changes[what]?.()).rejects.toThrow('not now');
+    expect(await storage.prisma.delivery.count()).toBe(0);
+  },
+);
 
 test('an application that waits for an answer, with its words and a link to the page', async () => {
   const request = { scope: 'openid', login_hint: person.email, binding_message: 'W4 SCT' };

@@ -146,6 +146,38 @@ describe('one-time codes', () => {
   });
 });
 
+test('a second factor that another browser has added is asked for, before it can be removed', async () => {
+  const attacker = await signedIn();
+  const { agent, page } = await signedIn();
+  const added = await add(agent, page);
+  await setUp(agent);
+  const [one] = await passkeys();
+  const csrf = csrfOf(attacker.page);
+  const changes = [
+    ['/password', { password: 'mallory was here' }],
+    ['/passkeys', {}],
+    [`/passkeys/${one?.id ?? ''}/name`, { name: 'Mallory' }],
+    [`/passkeys/${one?.id ?? ''}/remove`, { sure: 'yes' }],
+    ['/totp', {}],
+    ['/totp/remove', { sure: 'yes' }],
+    ['/recovery', {}],
+  ] as const;
+  for (const [path, form] of changes) {
+    const answer = await attacker.agent.open(at(path), { csrf, ...form });
+    expect(answer.html.querySelector('h1')?.text, path).toBe('One more step');
+  }
+  for (const path of ['', '/password', '/totp'])
+    expect((await attacker.agent.open(at(path))).html.querySelector('h1')?.text).toBe(
+      'One more step',
+    );
+  expect(await passkeys()).toEqual([one]);
+  expect(await provider.storage.prisma.totp.count()).toBe(1);
+  expect(await provider.storage.prisma.recoveryCode.count()).toBe(0);
+  // The browser in which they were added has shown them.
+  const removed = await agent.submit(added, { sure: 'yes' }, /\/remove$/);
+  expect(notice(removed)).toContain('was removed');
+});
+
 test('recovery codes are shown once, and counted', async () => {
   const { agent, page } = await signedIn();
   const shown = await agent.submit(page, {}, /\/recovery$/);

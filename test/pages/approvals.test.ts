@@ -1,4 +1,5 @@
 // What waits for a person's answer (CIBA): answered once, by who is signed in, from this page, and never in a flood.
+import { decodeJwt } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { signOutEverywhere } from '../../src/accounts/changes.ts';
 import { artifactId } from '../../src/storage/artifacts.ts';
@@ -26,11 +27,13 @@ const bank = {
   backchannel_token_delivery_mode: 'poll',
 };
 
+const lately = { ...bank, client_id: 'lately', default_max_age: 60 };
+
 let provider: TestProvider;
 beforeAll(async () => {
   provider = await startProvider({
     environment: { SYMBOLON_ENABLE_CIBA: 'true' },
-    clients: [bank],
+    clients: [bank, lately],
   });
 });
 afterEach(async () => {
@@ -45,8 +48,8 @@ const start = (client: { client_id: string; client_secret?: string } = bank) =>
     { scope: 'openid offline_access', login_hint: person.email },
     client,
   ) as Promise<{ status: number; body: { auth_req_id?: string; error?: string } }>;
-const poll = (id: string | undefined) =>
-  post(`${provider.issuer}/token`, { grant_type: CIBA, auth_req_id: id ?? '' }, bank);
+const poll = (id: string | undefined, client = bank) =>
+  post(`${provider.issuer}/token`, { grant_type: CIBA, auth_req_id: id ?? '' }, client);
 const signedIn = async () => {
   const agent = new Agent(provider.issuer);
   const page = await agent.open(`${provider.issuer}/approve`);
@@ -114,6 +117,34 @@ test('signing out everywhere while the answer is on its way: it does not count',
     where: { id: provider.accountId },
     data: { signedOutAt: null },
   });
+});
+
+test('a client’s default_max_age asks for another sign-in before the answer, and once', async () => {
+  const { agent } = await signedIn();
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 120_000 });
+  const { body } = await start(lately);
+  const list = await agent.open(`${provider.issuer}/approve`);
+  const old = await agent.submit(list, { answer: 'allow' }, /approve\/.+/);
+  expect(old.url.pathname).toBe('/sign-in');
+  expect((await poll(body.auth_req_id, lately)).body.error).toBe('authorization_pending');
+  const again = await agent.submit(old, { email: person.email, password: person.password });
+  // A while is left for reading.
+  vi.setSystemTime(Date.now() + 90_000);
+  const done = await agent.submit(again, { answer: 'allow' }, /approve\/.+/);
+  expect(done.url.pathname).toMatch(/^\/approve\/.+/);
+  const { status, body: tokens } = await poll(body.auth_req_id, lately);
+  expect(status).toBe(200);
+  const { auth_time: at = 0 } = decodeJwt<{ auth_time?: number }>(tokens.id_token ?? '');
+  expect(Date.now() / 1000 - at).toBeLessThan(100);
+});
+
+test('no is said without another sign-in', async () => {
+  const { agent } = await signedIn();
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 120_000 });
+  const { body } = await start(lately);
+  const list = await agent.open(`${provider.issuer}/approve`);
+  await agent.submit(list, { answer: 'deny' }, /approve\/.+/);
+  expect((await poll(body.auth_req_id, lately)).body.error).toBe('access_denied');
 });
 
 test('one client cannot bury a person in requests', async () => {

@@ -58,7 +58,7 @@ beforeAll(async () => {
   // Another process of the same installation.
   const { koa } = await createApp({
     config: provider.config,
-    storage: provider.storage,
+    storage: clock(), // one and the same: what one of them ends is not yet to come for the other
     log: createLog('silent'),
   });
   koa.silent = true;
@@ -307,7 +307,8 @@ describe('levels', () => {
     const end = await browser.submit(raised.page, { code: code() }, /factor$/);
     const better = await finished(browser, end, raised.finish);
     expect(better.claims()).toMatchObject({ acr: '2fa', amr: ['pwd', 'otp', 'mfa'] });
-    expect(better.claims()?.auth_time).toBeGreaterThan(before);
+    // One factor more is no new sign-in.
+    expect(better.claims()?.auth_time).toBe(before);
     // From now on the session has it.
     const again = await begin({ acr_values: '2fa', prompt: 'none' }, browser);
     expect(errorIn(again.page)).toBeNull();
@@ -367,6 +368,46 @@ describe('levels', () => {
     expect(again.page.html.querySelector('input[type=password]')).not.toBeNull();
     const more = await withPassword(browser, again.page);
     expect(heading(more)).toBe('One more step');
+  });
+
+  test('with max_age, a sign-in that is too old is asked for all factors, also while one is asked for', async () => {
+    const code = await setUpTotp();
+    const wanted = { acr_values: 'phr', max_age: '300' };
+    const { browser, page, finish } = await begin();
+    const step = await withPassword(browser, page);
+    const first = await finished(
+      browser,
+      await browser.submit(step, { code: code() }, /factor$/),
+      finish,
+    );
+    const device = await setUpPasskey();
+    const before = first.claims()?.auth_time ?? 0;
+    ahead += 290_000;
+    const raised = await begin(wanted, browser);
+    expect(heading(raised.page)).toBe('One more step');
+    ahead += 20_000;
+    const late = await withPasskey(browser, raised.page, device, { verifiesUser: false });
+    expect(late.html.querySelector('input[type=password]')).not.toBeNull();
+    const more = await withPassword(browser, late);
+    const end = await withPasskey(browser, more, device, { verifiesUser: false });
+    const tokens = await finished(browser, end, raised.finish);
+    expect(tokens.claims()?.['acr']).toBe('phr');
+    expect(tokens.claims()?.auth_time).toBeGreaterThanOrEqual(before + 310);
+    const again = await begin({ ...wanted, prompt: 'none' }, browser);
+    expect(errorIn(again.page)).toBeNull();
+    ahead -= 310_000;
+  });
+
+  test('a passkey with its user verified is a whole sign-in, also as a step-up', async () => {
+    const { browser, page, finish } = await begin();
+    const first = await finished(browser, await withPassword(browser, page), finish);
+    const device = await setUpPasskey();
+    ahead += 2000;
+    const raised = await begin({ acr_values: 'phr' }, browser);
+    const end = await withPasskey(browser, raised.page, device);
+    const tokens = await finished(browser, end, raised.finish);
+    expect(tokens.claims()).toMatchObject({ acr: 'phr', amr: ['hwk', 'mfa'] });
+    expect(tokens.claims()?.auth_time).toBeGreaterThan(first.claims()?.auth_time ?? 0);
   });
 
   test('a step-up is for who is signed in, and ends with the session', async () => {
@@ -444,6 +485,20 @@ describe('pages of our own', () => {
     const end = await withPassword(browser, page);
     expect([end.away, end.url.pathname]).toEqual([undefined, path]);
     expect(end.url.origin).toBe(new URL(provider.issuer).origin);
+  });
+
+  test('a page that wants a sign-in of late is not to be had with the second factor of an old one', async () => {
+    const { browser, page } = await begin();
+    await withPassword(browser, page);
+    const code = await setUpTotp();
+    ahead += 15 * 60_000 + 1000;
+    const step = await browser.open(`${provider.issuer}/sign-in?level=2fa&to=/account/methods`);
+    const asked = await browser.submit(step, { code: code() }, /factor/);
+    expect(asked.html.querySelector('input[type=password]')).not.toBeNull();
+    const more = await withPassword(browser, asked);
+    const end = await browser.submit(more, { code: code(1) }, /factor/);
+    expect(end.url.pathname).toBe('/account/methods');
+    ahead -= 15 * 60_000 + 1000;
   });
 
   test('a session that is raised keeps the applications that it is signed in to', async () => {

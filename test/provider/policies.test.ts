@@ -436,6 +436,29 @@ describe('DPoP', () => {
   });
 });
 
+test('a family whose sign-in is below the client’s minimum by now is refused, and not ended', async () => {
+  const { prisma } = provider.storage;
+  const as = await add('raised');
+  const token = await newFamily(provider.issuer, as);
+  const { metadata } = await prisma.client.findUniqueOrThrow({ where: { id: 'raised' } });
+  const raise = (minimum: object) => {
+    const data = { metadata: { ...(metadata as object), ...minimum } };
+    return prisma.client.update({ where: { id: 'raised' }, data });
+  };
+  await raise({ minimum_acr: '2fa' });
+  const { status, body } = await refreshAt(provider.issuer, token, as);
+  expect([status, body.error]).toEqual([400, 'invalid_grant']);
+  expect(await reasons(token)).toEqual(['level_too_low']);
+  expect((await row(token)).endedAt).toBeNull();
+  await raise({ minimum_acr: '1fa' });
+  const next = await successor(token, as);
+  // Nor is the token just used answered again.
+  await raise({ minimum_acr: '2fa' });
+  expect((await refreshAt(provider.issuer, token, as)).status).toBe(400);
+  await raise({});
+  await successor(next, as);
+});
+
 describe('grants that are off unless switched on', () => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const assertion = (change: object = {}) =>
@@ -546,6 +569,27 @@ describe('grants that are off unless switched on', () => {
       one.push((await guess(0, { client_id: names[round % 2] ?? '' })).body.error);
     expect(one).toEqual([...Array.from({ length: 6 }, () => 'invalid_grant'), 'too_many_attempts']);
     await prisma.attempt.deleteMany();
+  });
+
+  test('what nobody was asked for is no consent, and hides none', async () => {
+    const as = await add('unasked');
+    const consents = async () => {
+      const party = await discover(provider.issuer, { ...webClient, ...as });
+      const { url } = await authorizationRequest(party, { scope: 'openid offline_access' });
+      const agent = new Agent(provider.issuer);
+      const { email, password } = person;
+      const page = await agent.submit(await agent.open(url), { email, password });
+      return { agent, page };
+    };
+    const token = await newFamily(provider.issuer, as);
+    const { agent, page } = await consents();
+    expect(page.html.querySelector('h1')?.text).toContain('asks for your permission');
+    expect((await agent.submit(page, {}, /consent$/)).away?.searchParams.get('code')).toBeTruthy();
+    // Another grant of that kind is newer than what was consented to.
+    vi.setSystemTime(Date.now() + 1000);
+    await newFamily(provider.issuer, as);
+    expect((await consents()).page.away?.searchParams.get('code')).toBeTruthy();
+    await successor(token, as);
   });
 
   test('client credentials never give a refresh token', async () => {

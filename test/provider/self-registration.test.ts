@@ -110,6 +110,7 @@ describe('registration', () => {
       { grant_types: ['client_credentials'], response_types: [] },
       { resource_scopes: { [API]: ['read'] } },
       { first_party: true },
+      { required_scopes: 'openid email offline_access' },
     ];
     for (const more of privileged)
       expect((await register({ ...metadata, ...more }, invited.issuer, token)).status).toBe(400);

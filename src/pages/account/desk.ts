@@ -1,10 +1,11 @@
 // What all pages under /account have in common: who is signed in, and since when; forms that only their page can send;
 // the navigation; a message after a change. A person sees and changes their own things and nobody else's.
 import type { Context, Middleware } from 'koa';
-import { FactorError } from '../../accounts/factors.ts';
+import { FactorError, factorsOf, hasSecondFactor, united } from '../../accounts/factors.ts';
 import type { Config } from '../../config.ts';
 import type { Language, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
+import { answered } from '../../storage/errors.ts';
 import type { Ending } from '../../storage/revocation.ts';
 import { type Storage, currentUnit } from '../../storage/unit-of-work.ts';
 import {
@@ -36,13 +37,19 @@ export interface Desk extends DeskParts {
   readonly sessions: BrowserSession;
   /** The URL path of the overview. */
   readonly base: string;
-  /** A page; whoever is not signed in does so first. @param isFresh whether not longer ago than 15 minutes */
+  /**
+   * A page; whoever is not signed in does so first.
+   *
+   * @param isFresh whether not longer ago than 15 minutes, and with the second factor of an account that has one
+   */
   readonly show: (visit: Visit, isFresh?: boolean) => Middleware;
-  /** A form. @param freshAt set: the page where a sign-in that is too old is confirmed */
+  /** A form. @param freshAt set: the page where a sign-in that is too old, or goes not far enough, is confirmed */
   readonly take: (change: Change, freshAt?: string, parse?: Middleware) => Middleware;
   readonly page: (ctx: Context, person: SignedIn, page: string, data: object) => void;
   /** Answers a form: back to a page, which says what was done. */
   readonly done: (ctx: Context, page: string, key: string, values?: Values) => void;
+  /** The session in which somebody adds a factor has shown it: it is not asked for again at the next change. */
+  readonly gain: (ctx: Context, person: SignedIn, amr: string[]) => Promise<void>;
   /** Does a change of factors; when it cannot be, a page says why. */
   readonly orSayWhy: (ctx: Context, page: string, change: () => Promise<void>) => Promise<void>;
   readonly language: (ctx: Context) => Language;
@@ -82,12 +89,12 @@ export function createDesk(parts: DeskParts): Desk {
     base,
     language: renderer.language,
     show: (visit, isFresh) => async (ctx) => {
-      const person = await find(ctx, isFresh ? { maxAge: FRESH } : {});
+      const person = await find(ctx, isFresh ? await sure(ctx) : {});
       if (person) await visit(ctx, person);
     },
     take: (change, freshAt, parse) => async (ctx) => {
       await (parse ?? form)(ctx, async () => {
-        const demand = freshAt === undefined ? {} : { maxAge: FRESH };
+        const demand = freshAt === undefined ? {} : await sure(ctx);
         const person = await find(ctx, { ...demand, to: `/account${freshAt ?? ''}` });
         if (!person) return;
         const fields = (ctx.request.body ?? {}) as Fields;
@@ -99,6 +106,9 @@ export function createDesk(parts: DeskParts): Desk {
     done(ctx, page, key, values) {
       leaveNotice(ctx, base, key, values);
       redirect(ctx, base + page);
+    },
+    async gain(ctx, { account, amr, authTime }, shown) {
+      await sessions.start(ctx, account, united(amr, shown), authTime);
     },
     async orSayWhy(ctx, page, change) {
       try {
@@ -151,6 +161,14 @@ export function createDesk(parts: DeskParts): Desk {
     const person = await sessions.require(ctx, demand);
     preferLanguages(ctx, undefined, person?.account.locale);
     return person;
+  }
+
+  // Another browser may have added the second factor after this one signed in with the password alone.
+  async function sure(ctx: Context): Promise<Demand> {
+    const id = (await sessions.find(ctx))?.account.id;
+    if (id === undefined) return { maxAge: FRESH };
+    const factors = await answered(() => factorsOf(storage.prisma, id));
+    return { maxAge: FRESH, ...(hasSecondFactor(factors) ? { level: '2fa' } : {}) };
   }
 
   function assertToken(person: SignedIn, { csrf }: Fields): void {

@@ -21,6 +21,7 @@ export function createOneTimeCodes(desk: Desk): Router {
       const given = typeof code === 'string' ? code : '';
       try {
         await confirmTotp({ storage, config, source: ctx }, person.account.id, given);
+        await desk.gain(ctx, person, ['otp']);
         desk.done(ctx, '/methods', 'totp.added');
       } catch (error) {
         if (!(error instanceof FactorError)) throw error;

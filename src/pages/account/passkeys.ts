@@ -26,6 +26,7 @@ export function createPasskeys(desk: Desk): Router {
           response: parsed(response),
           ...(typeof name === 'string' ? { name } : {}),
         });
+        await desk.gain(ctx, person, [passkey.synced ? 'swk' : 'hwk']);
         desk.done(ctx, '/methods', 'passkeys.added', { name: passkey.name });
       });
     }, '/methods'),
