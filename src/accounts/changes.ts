@@ -1,10 +1,10 @@
 // Changes of an account that end what it had: a new password, a lock, signing out everywhere. Browser sessions end
 // with each, and what was begun before it is void; refresh-token families end as SYMBOLON_END_FAMILIES_ON says. Each
 // change is one transaction.
-import type { Prisma } from '../generated/client.ts';
+import type { Account, Prisma } from '../generated/client.ts';
 import { saveNotice } from '../storage/notices.ts';
 import { type Ending, type Origin, endSessions, revokeAccount } from '../storage/revocation.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../storage/unit-of-work.ts';
 import { assertPassword } from './accounts.ts';
 import { type Factors, factorsOf } from './factors.ts';
 import { hashPassword } from './hashing.ts';
@@ -40,6 +40,15 @@ export async function changePassword(
     const notice = { kind: 'password_changed', accountId: id, now: storage.now(), origin } as const;
     await saveNotice(database, storage.keyring, notice);
   });
+}
+
+/**
+ * The time of a sign-in that was verified now, in seconds. Sign-ins are kept in whole seconds, and those of the second in
+ * which all were ended are over: one that comes later in it counts for the next.
+ */
+export function signInTime({ signedOutAt }: Pick<Account, 'signedOutAt'>, now: Date): number {
+  const isBehind = signedOutAt !== null && signedOutAt <= now;
+  return isBehind ? Math.max(epoch(now), epoch(signedOutAt) + 1) : epoch(now);
 }
 
 /** Locks an account: nobody signs in with it, and nothing is refreshed. @returns see {@link changePassword} */

@@ -7,6 +7,7 @@
 // second factor. A form that is posted names the page to come back to: `{ to: '/account' }`.
 import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
+import { signInTime } from '../accounts/changes.ts';
 import { type Level, levelOf, suffices } from '../accounts/factors.ts';
 import type { Config } from '../config.ts';
 import type { Engine } from '../provider/engine.ts';
@@ -102,7 +103,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     ctx: Context,
     account: Account,
     amr: string[],
-    authTime = epoch(storage.now()),
+    authTime = signInTime(account, storage.now()),
   ): Promise<void> {
     const { provider } = engine;
     const former = await sessionOf(ctx, provider);
@@ -118,8 +119,8 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
   async function startAnew(ctx: Context, { id }: Account, amr: string[]): Promise<void> {
     const { provider } = engine;
     const session: Session = new provider.Session();
-    // Sign-ins of the second in which they were ended are over (find), so this one is dated a second later.
-    session.loginAccount({ accountId: id, loginTs: epoch(storage.now()) + 1, amr });
+    const now = storage.now();
+    session.loginAccount({ accountId: id, loginTs: signInTime({ signedOutAt: now }, now), amr });
     await save(ctx, provider, session);
   }
 

@@ -9,6 +9,7 @@ import {
   type Provider,
   errors,
 } from 'oidc-provider';
+import { signInTime } from '../accounts/changes.ts';
 import type { Config } from '../config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
@@ -176,7 +177,7 @@ export function createInteractions({
       clientId: client.clientId,
       wanted: wantedLevel(params, client),
       person: person?.account.id === session?.accountId ? person : undefined,
-      finish: (answer, { account, amr, authTime = epoch(storage.now()) }) =>
+      finish: (answer, { account, amr, authTime = signInTime(account, storage.now()) }) =>
         finish(answer, step, {
           login: { accountId: account.id, amr, ts: authTime },
           ...(prompt.name === 'select_account' ? { select_account: {} } : {}),

@@ -17,6 +17,7 @@ import { type Limits, TooManyAttempts } from '../accounts/limits.ts';
 import { authenticationOptions, verifyPasskey } from '../accounts/passkeys.ts';
 import { looksLikeRecoveryCode, useRecoveryCode } from '../accounts/recovery-codes.ts';
 import { verifyTotp } from '../accounts/totp.ts';
+import { signInTime } from '../accounts/changes.ts';
 import type { Config } from '../config.ts';
 import type { Account } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
@@ -374,7 +375,7 @@ export function createSignIn(parts: SignInParts): SignIn {
   }
 
   function keep(ctx: Context, place: Place, { account, amr, authTime }: Verified): void {
-    const since = epoch(now());
+    const since = signInTime(account, now());
     const sealed = keyring.seal(
       contextOf(place),
       JSON.stringify({ accountId: account.id, amr, authTime, since }),

@@ -281,8 +281,8 @@ describe('closed', () => {
     expect(heading(done)).toBe('Your address is confirmed');
     expect(await account()).toMatchObject({ email: 'new@example.com', emailVerified: true });
     await provider.mailer.send();
-    const told = server.mails.findLast(({ to }) => to.includes(person.email));
-    expect(told?.text).toContain('was changed');
+    const told = server.mails.filter(({ to }) => to.includes(person.email));
+    expect(told.some(({ text }) => text.includes('was changed'))).toBe(true);
   });
 
   test('a link to an address that somebody else has by now changes nothing', async () => {
