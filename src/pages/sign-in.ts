@@ -129,6 +129,12 @@ export function createSignIn(parts: SignInParts): SignIn {
       if (signIn) await goOn(ctx, place, signIn);
     });
 
+    // The address of a form that was wrong, opened again.
+    router.get(['/sign-in', '/passkey'], async (ctx) => {
+      const { action, query = '' } = await placeOf(ctx);
+      redirect(ctx, action + query);
+    });
+
     router.get('/factor', async (ctx) => {
       const place = await placeOf(ctx);
       const progress = (await progressOf(ctx, place)) ?? place.person;
@@ -344,19 +350,19 @@ export function createSignIn(parts: SignInParts): SignIn {
       : undefined;
     const isAsked = ctx.query['with'] === 'recovery' && methods.includes('recovery_code');
     const isRecovery = isAsked || methods.every((method) => method === 'recovery_code');
+    const withRecovery = `${action}/factor${query === '' ? '?' : `${query}&`}with=recovery`;
     if (options) withScripts(ctx);
     renderer.page(ctx, 'second-factor', {
       ...common,
-      action: `${action}/factor${query}`,
+      // Who mistypes a recovery code is asked for one again.
+      action: isAsked ? withRecovery : `${action}/factor${query}`,
       passkey: options && { action: `${action}/factor${query}`, options: JSON.stringify(options) },
       scripts: options ? renderer.passkeyScripts : [],
       code: methods.includes('totp') && !isRecovery,
       recovery: methods.includes('recovery_code') && isRecovery,
       isOnly: methods.length === 1,
-      recoveryLink:
-        methods.includes('recovery_code') && !isRecovery
-          ? `${action}/factor${query === '' ? '?' : `${query}&`}with=recovery`
-          : undefined,
+      recoveryLink: methods.includes('recovery_code') && !isRecovery ? withRecovery : undefined,
+      codeLink: isAsked && methods.includes('totp') ? `${action}/factor${query}` : undefined,
       ...wrong,
     });
   }

@@ -54,12 +54,14 @@ export function createVerify(parts: VerifyParts): Router {
     try {
       const person = await sessions.find(ctx);
       const { origin } = currentUnit();
+      const before = person?.account.email;
       const account = await confirmAddress(storage, token, origin, person?.account.id);
       if (!account) {
         linkVoid(ctx);
         return;
       }
-      const detail = { by: 'link', email_verified: true };
+      const isChange = before !== undefined && before !== account.email;
+      const detail = { by: isChange ? 'email_change' : 'link', email_verified: true };
       await audit(prisma, ctx, { type: 'account.changed', accountId: account.id, detail });
       renderer.page(ctx, 'verify-done', { email: account.email, account: `${base}/account` });
     } catch (error) {

@@ -203,11 +203,23 @@ describe('the second factor', () => {
       const step = await withPassword(browser, page);
       const link = step.html.querySelector('a[href*="with=recovery"]')?.getAttribute('href') ?? '';
       const form = await browser.open(new URL(link, step.url));
-      return browser.submit(form, { code }, /factor$/);
+      return browser.submit(form, { code }, /factor\?with=recovery$/);
     };
     expect(heading(await signInWith())).not.toBe('One more step');
     const again = await signInWith();
     expect([again.status, heading(again)]).toEqual([401, 'One more step']);
+    // Who has mistyped one is asked for one again, and may take the other way.
+    expect(again.html.querySelector('label[for=code]')?.text).toBe('Recovery code');
+    expect(again.html.text).toContain('Use a one-time code');
+  });
+
+  test('the address of a form that was wrong leads back to its page', async () => {
+    const { browser, page } = await begin();
+    const wrong = await withPassword(browser, page, 'a wrong password');
+    expect(heading(await browser.open(wrong.url))).toBe(heading(page));
+    const own = agent();
+    const url = `${provider.issuer}/sign-in/sign-in?to=/account`;
+    expect((await own.open(url)).url.pathname).toBe('/sign-in');
   });
 
   test('a passkey after the password, with or without its user verified', async () => {

@@ -111,6 +111,7 @@ function keyOf({ type, clientId, ip, detail }: Row): string {
   if (type === 'sign_in' && clientId !== null) return 'event.sign_in.application';
   const { by } = detail as { by?: string };
   if (type === 'account.changed' && by === 'link') return 'event.email.confirmed';
+  if (type === 'account.changed' && by === 'email_change') return 'event.email.changed';
   if (type !== 'family.ended') return `event.${type}`;
   const { reason } = detail as { reason: string };
   if (reason === 'reuse' && ip === null) return 'event.family.ended.reuse.nowhere';
