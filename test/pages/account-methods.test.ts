@@ -187,6 +187,12 @@ test('recovery codes are shown once, and counted', async () => {
   expect(overview.html.text).toContain('You have 10 left.');
   for (const path of ['', '/totp', '/password'])
     expect((await agent.open(at(path))).html.text).not.toContain(codes[0]);
+  // The same form once more, a reload: those that were written down stay good.
+  const rows = () => provider.storage.prisma.recoveryCode.findMany({ orderBy: { id: 'asc' } });
+  const before = await rows();
+  const again = await agent.submit(page, {}, /\/recovery$/);
+  expect(notice(again)).toContain('was sent already');
+  expect(await rows()).toEqual(before);
   const more = await agent.submit(overview, {}, /\/recovery$/);
   expect(more.html.text).not.toContain(codes[0]);
   expect(await provider.storage.prisma.recoveryCode.count()).toBe(10);

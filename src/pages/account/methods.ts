@@ -1,5 +1,6 @@
 // How a person signs in: an overview of their factors, each of which is changed on its own (passkeys.ts,
 // one-time-codes.ts, recovery.ts), and the password. All of it asks for a sign-in of the last minutes.
+import { randomUUID } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError } from '../../accounts/accounts.ts';
@@ -27,6 +28,7 @@ export function createMethods(desk: Desk): Router {
         prisma.totp.findUnique({ where: { accountId: id } }),
       ]);
       desk.page(ctx, person, 'methods', {
+        form: randomUUID(), // see recovery.ts
         factors,
         hasSecond: hasSecondFactor(factors),
         passkeys: passkeys.map(({ id: key, name, synced, createdAt, lastUsedAt }) => ({

@@ -1,7 +1,12 @@
-// Recovery codes: made anew together, and shown on the one page that answers it; no other page ever shows them.
+// Recovery codes: made anew together, and shown on the one page that answers it; no other page ever shows them. A form
+// that is sent twice, by a reload of that page for one, makes no others: those that were written down would be void.
 import Router from '@koa/router';
 import { makeRecoveryCodes } from '../../accounts/recovery-codes.ts';
+import { isFirstUse } from '../../storage/replay.ts';
+import { epoch } from '../../storage/unit-of-work.ts';
 import type { Desk } from './desk.ts';
+
+const REMEMBERED = 86_400; // seconds
 
 export function createRecovery(desk: Desk): Router {
   const { storage } = desk;
@@ -9,7 +14,12 @@ export function createRecovery(desk: Desk): Router {
 
   router.post(
     '/',
-    desk.take(async (ctx, person) => {
+    desk.take(async (ctx, person, { form }) => {
+      const sent = `${person.account.id} ${typeof form === 'string' ? form : ''}`;
+      if (!(await isFirstUse('recovery codes', sent, epoch(storage.now()) + REMEMBERED))) {
+        desk.done(ctx, '/methods', 'recovery.made-already');
+        return;
+      }
       const codes = await makeRecoveryCodes({ storage, source: ctx }, person.account.id);
       desk.page(ctx, person, 'recovery', { codes });
     }, '/methods'),
