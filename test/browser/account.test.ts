@@ -135,7 +135,7 @@ test('a passkey is added by the browser, renamed and removed', async () => {
     await page.getByLabel('Name of the passkey').fill('My laptop');
     await page.getByRole('button', { name: 'Add a passkey' }).click();
     await page.getByText('The passkey “My laptop” was added.').waitFor();
-    await page.getByText('You have no recovery codes left.').waitFor();
+    await page.getByText('You have no recovery codes.').waitFor();
     const item = page.getByRole('listitem').filter({ hasText: 'My laptop' });
     await item.getByLabel('Name of the passkey').fill('The old laptop');
     await item.getByRole('button', { name: 'Rename' }).click();
