@@ -35,6 +35,7 @@ import { mutualTls } from './mutual-tls.ts';
 import type { Outgoing } from './outgoing.ts';
 import { refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
 import { endsWithSession, refreshPolicy } from './refresh-policy.ts';
+import { signingKey } from './signing.ts';
 import { registrantOf, registration } from './registration.ts';
 import { resourceIndicators } from './resources.ts';
 import { registerTokenExchange } from './token-exchange.ts';
@@ -160,7 +161,7 @@ export function configuration({
   };
   return {
     adapter: createAdapter(policy),
-    jwks: { keys: [...signingKeys] },
+    jwks: { keys: signingKeys.map(signingKey) },
     cookies: {
       keys: keyring.cookieKeys,
       names: {
@@ -321,12 +322,13 @@ export function configuration({
       jwtUserinfo: { enabled: true },
       backchannelLogout: { enabled: true },
       encryption: { enabled: config.encryption },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       fapi: {
         enabled: true,
         profile: (_ctx, client) => (isFapi2(client) ? '2.0' : undefined),
       },
       ...registration(config),
-      // The one experimental feature: its version is acknowledged here, and nowhere else.
+      // An experimental feature, as the one above: its version is acknowledged here, and nowhere else.
       clientIdMetadataDocument: {
         enabled: config.clientIdMetadataDocuments,
         ack: 'draft-02',
