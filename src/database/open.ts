@@ -1,6 +1,6 @@
 // Opening the database: the server named by DATABASE_URL or the embedded one, migrated, behind Prisma's client.
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Pool } from 'pg';
+import { Pool, type PoolConfig } from 'pg';
 import type { Config } from '../config.ts';
 import { PrismaClient } from '../generated/client.ts';
 import { startEmbedded } from './embedded.ts';
@@ -8,12 +8,16 @@ import { migrate } from './migrate.ts';
 
 export interface Database {
   readonly prisma: PrismaClient;
-  /** The connections that it works on. */
+  /** Connections for statements that are prepared by name; see {@link connectPrepared}. */
   readonly pool: Pool;
   /** The names of the migrations that were applied now. */
   readonly applied: readonly string[];
   readonly close: () => Promise<void>;
 }
+
+// A statement that is prepared is planned once, and the plan holds for tables that were empty then and are large by
+// now: by the indexes. A plan for every execution would take longer than the execution.
+const PREPARED = '-c plan_cache_mode=force_generic_plan -c enable_seqscan=off';
 
 // In milliseconds. A server that does not answer must become an honest 503 soon, not a hanging request.
 const CONNECT_TIMEOUT = 5_000;
@@ -22,7 +26,7 @@ const STATEMENT_TIMEOUT = 10_000;
 /**
  * Opens the database and brings its tables up to date.
  *
- * @param connections at most so many at once
+ * @param connections at most so many at once, for Prisma and for prepared statements each
  */
 export async function openDatabase(
   { databaseUrl, dataDir }: Pick<Config, 'databaseUrl' | 'dataDir'>,
@@ -32,15 +36,16 @@ export async function openDatabase(
   const url = databaseUrl ?? embedded?.url ?? '';
   try {
     const applied = await migrate(url);
-    const pool = connectPool(url, connections);
-    const prisma = connect(pool);
+    const pool = connectPrepared(url, connections);
+    const own = connectPool(url, connections);
+    const prisma = connect(own);
     return {
       prisma,
       pool,
       applied,
       async close() {
         await prisma.$disconnect();
-        await pool.end();
+        await Promise.all([pool.end(), own.end()]);
         await embedded?.release();
       },
     };
@@ -50,9 +55,15 @@ export async function openDatabase(
   }
 }
 
+/** Connections on which a statement prepared by name is planned once, by its indexes. */
+export function connectPrepared(url: string, connections = 10): Pool {
+  return connectPool(url, connections, { options: PREPARED });
+}
+
 /** A pool of connections to this URL. */
-export function connectPool(url: string, connections = 10): Pool {
+export function connectPool(url: string, connections = 10, more: PoolConfig = {}): Pool {
   const pool = new Pool({
+    ...more,
     connectionString: url,
     max: connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT,

@@ -1,6 +1,12 @@
 // Signing with the keys whose signature takes a few microseconds: at once, where the engine by itself would have a
 // thread of the pool do it, and spend more on waiting than on signing. RSA takes ten times as long and keeps to that.
-import { type KeyObject, createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import {
+  type JsonWebKey,
+  type KeyObject,
+  createPrivateKey,
+  createPublicKey,
+  sign,
+} from 'node:crypto';
 import { ExternalSigningKey, type JWK } from 'oidc-provider';
 
 /** A private key as the engine is to be given it. @param key with `kid`, `alg` and `use` */

@@ -12,7 +12,7 @@ import { clientOf } from './clients.ts';
 import { answered } from './errors.ts';
 import { payloadOf } from './grants.ts';
 import { hotPathOf } from './hot-path.ts';
-import type { RefreshRead } from './hot-reads.ts';
+import type { ClientRead, RefreshRead } from './hot-reads.ts';
 import {
   type RefreshToken,
   expiresAt,
@@ -38,6 +38,13 @@ export interface FamilyPolicy {
   /** Whether a sign-in, by its `amr`, goes as far as the client wants by now. */
   readonly goesFarEnough: (metadata: object, amr: unknown) => boolean;
 }
+
+// What else than a refresh token a client may present to these endpoints.
+const mayBePresented: Record<string, readonly string[]> = {
+  token: ['AuthorizationCode'],
+  introspection: ['AccessToken', 'ClientCredentials'],
+  revocation: ['AccessToken', 'ClientCredentials'],
+};
 
 /** Makes the engine's adapter factory. */
 export function createAdapter(policy: FamilyPolicy): (model: string) => Adapter {
@@ -73,10 +80,12 @@ class ArtifactAdapter implements Adapter {
         const grant = await hotPathOf(pool).grant(id);
         return grant && payloadOf(grant);
       }
-      const read = await hotPathOf(pool).artifact(artifactId(this.#model, id));
-      if (!read) return undefined;
+      const asked = unit.artifacts.get(`${this.#model} ${id}`);
+      const { found } = await (asked ?? hotPathOf(pool).artifact(artifactId(this.#model, id)));
+      if (!found) return undefined;
       // What belongs to it is asked for next.
-      const { artifact, grant, client, account } = read;
+      const { artifact, grant, client, account, session } = found;
+      unit.session ??= session;
       if (grant) unit.remember('Grant', grant.id, payloadOf(grant));
       if (account) unit.accounts.set(account.id, account);
       if (client && artifact.clientId !== null) {
@@ -104,6 +113,9 @@ class ArtifactAdapter implements Adapter {
     const written = unit.written(this.#model, fits);
     if (written) return written;
     const kept = lookups(keyring, this.#model, value);
+    const { session } = unit;
+    if (kept.some((lookup) => session?.lookup && Buffer.compare(lookup, session.lookup) === 0))
+      return session && openArtifact(keyring, session);
     const found = await answered(() => hotPathOf(pool).lookUp(this.#model, kept));
     return found && openArtifact(keyring, found);
   }
@@ -272,15 +284,9 @@ class ClientAdapter extends ArtifactAdapter {
 
   override find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    const { pool, keyring } = unit.storage;
+    const { keyring } = unit.storage;
     return unit.read('Client', id, async () => {
-      // The client of a refresh comes with the family.
-      const presented = Provider.ctx?.oidc.params?.['refresh_token'];
-      const token =
-        isRefreshing() && typeof presented === 'string' ? parseRefreshToken(presented) : undefined;
-      const client = token
-        ? (await readForRefresh(unit, token.familyId, id)).client
-        : await hotPathOf(pool).client(id);
+      const client = await readClient(unit, id);
       return client && clientOf(keyring, client);
     });
   }
@@ -296,6 +302,39 @@ class ClientAdapter extends ArtifactAdapter {
     currentUnit().removedClient = id;
     return Promise.resolve();
   }
+}
+
+/** A client; one that still has to authenticate together with what it presents, which is looked for next. */
+async function readClient(unit: UnitOfWork, id: string): Promise<ClientRead | undefined> {
+  const hotPath = hotPathOf(unit.storage.pool);
+  const { refreshToken, artifacts } = presented();
+  if (refreshToken) return (await readForRefresh(unit, refreshToken.familyId, id)).client;
+  if (artifacts.length === 0) return hotPath.client(id);
+  const reads = artifacts.map(({ model, value }) => {
+    const read = hotPath.artifact(artifactId(model, value), id);
+    unit.artifacts.set(`${model} ${value}`, read);
+    return read;
+  });
+  const [first] = await Promise.all(reads);
+  return first?.presenter;
+}
+
+interface Presented {
+  readonly refreshToken?: RefreshToken;
+  readonly artifacts: readonly { readonly model: string; readonly value: string }[];
+}
+
+/** What the request presents to an endpoint at which its client has not authenticated yet. */
+function presented(): Presented {
+  const { route = '', params, client } = Provider.ctx?.oidc ?? {};
+  const { refresh_token: refreshToken, code, token } = params ?? {};
+  const mayBe = client ? undefined : mayBePresented[route];
+  if (!mayBe) return { artifacts: [] };
+  const value = route === 'token' ? (refreshToken ?? code) : token;
+  if (typeof value !== 'string') return { artifacts: [] };
+  const parsed = parseRefreshToken(value);
+  if (parsed) return { refreshToken: parsed, artifacts: [] };
+  return { artifacts: mayBe.map((model) => ({ model, value })) };
 }
 
 /** One read for the client, the family, its grant and its person; see hot-path.ts. */

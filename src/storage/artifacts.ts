@@ -65,6 +65,7 @@ export async function saveArtifact(
       clientId: payload.clientId ?? null,
       familyId: model === 'AccessToken' ? (familyId ?? null) : null,
       lookup: lookupOf(keyring, model, payload) ?? null,
+      session: sessionOf(keyring, payload),
       ...changing,
     },
     update: changing,
@@ -84,9 +85,11 @@ export function sealedArtifact(keyring: Keyring, save: Save) {
   };
 }
 
-/** An opaque access token as it is written with a rotation; see hot-path.ts. */
+/** What is issued, as the hot path writes it; see hot-writes.ts. */
 export function issueOf(keyring: Keyring, save: Save): Issue {
-  return { ...sealedArtifact(keyring, save), clientId: save.payload.clientId ?? null };
+  const { clientId = null } = save.payload;
+  const session = sessionOf(keyring, save.payload);
+  return { ...sealedArtifact(keyring, save), clientId, session };
 }
 
 function isWaiting({ model, payload: { grantId, error } }: Save): boolean {
@@ -96,7 +99,10 @@ function isWaiting({ model, payload: { grantId, error } }: Save): boolean {
 }
 
 /** The engine's payload of an artifact. */
-export function openArtifact(keyring: Keyring, row: Artifact): AdapterPayload {
+export function openArtifact(
+  keyring: Keyring,
+  row: Pick<Artifact, 'id' | 'sealed' | 'consumedAt'>,
+): AdapterPayload {
   const payload = JSON.parse(keyring.unseal(artifactContext(row.id), row.sealed)) as AdapterPayload;
   if (row.consumedAt) payload.consumed = Math.floor(row.consumedAt.getTime() / 1000);
   return payload;
@@ -110,6 +116,15 @@ export function lookupOf(
 ): Uint8Array<ArrayBuffer> | undefined {
   const value = model === 'Session' ? uid : model === 'DeviceCode' ? userCode : undefined;
   return value === undefined ? undefined : lookups(keyring, model, value)[0];
+}
+
+/** The lookup of the session that an artifact ends with: both are read at once. */
+export function sessionOf(
+  keyring: Keyring,
+  { expiresWithSession, sessionUid }: AdapterPayload,
+): Uint8Array<ArrayBuffer> | null {
+  if (expiresWithSession !== true || sessionUid === undefined) return null;
+  return lookups(keyring, 'Session', sessionUid)[0];
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Pool } from 'pg';
 import type { Artifact } from '../generated/client.ts';
 import { Batch } from './batch.ts';
 import {
+  type ArtifactAsked,
   type ArtifactRead,
   type ClientRead,
   type GrantRead,
@@ -32,8 +33,11 @@ export interface HotPath {
   client(id: string): Promise<ClientRead | undefined>;
   resource(id: string): Promise<ResourceRead | undefined>;
   grant(id: string): Promise<GrantRead | undefined>;
-  /** @param id the artifact's primary key */
-  artifact(id: Uint8Array): Promise<ArtifactRead | undefined>;
+  /**
+   * @param id the artifact's primary key
+   * @param clientId who presents it, if that is to be read as well
+   */
+  artifact(id: Uint8Array, clientId?: string): Promise<ArtifactRead>;
   /**
    * Finds by the second way in: a session's uid, a device's user code. The newest, where two stand for a moment.
    *
@@ -59,8 +63,8 @@ export function hotPathOf(pool: Pool): HotPath {
   const clients = new Batch((ids: readonly string[]) => readClients(pool, clientsBefore, ids));
   const resources = new Batch((ids: readonly string[]) => readResources(pool, ids));
   const grants = new Batch((ids: readonly string[]) => readGrants(pool, ids));
-  const artifacts = new Batch((ids: readonly Uint8Array[]) =>
-    readArtifacts(pool, clientsBefore, ids),
+  const artifacts = new Batch((asked: readonly ArtifactAsked[]) =>
+    readArtifacts(pool, clientsBefore, asked),
   );
   const lookups = new Batch((asked: readonly [string, readonly Uint8Array[]][]) =>
     lookUpAll(pool, asked),
@@ -75,7 +79,7 @@ export function hotPathOf(pool: Pool): HotPath {
     client: (id) => clients.ask(id),
     resource: (id) => resources.ask(id),
     grant: (id) => grants.ask(id),
-    artifact: (id) => artifacts.ask(id),
+    artifact: (id, clientId) => artifacts.ask({ id, clientId }),
     lookUp: (model, values) => lookups.ask([model, values]),
     read: (familyId, clientId) => reads.ask([familyId, clientId]),
     rotate: (write) => writes.ask(write),

@@ -1,5 +1,5 @@
 // The hot path's reads: one statement reads the client, family, grant, person and resource of each refresh, one an
-// artifact with all that belongs to it. A test compares what they read with what Prisma reads.
+// artifact with who presents it and all that belongs to it. A test compares what they read with what Prisma reads.
 import type { Pool } from 'pg';
 import type { Account, Artifact, Grant, RefreshFamily, Resource } from '../generated/client.ts';
 
@@ -18,13 +18,30 @@ export type FamilyRead = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp' | 'last
   readonly grant: GrantRead | null;
 };
 
-/** An artifact with its grant, its client and its person. */
+/** An artifact, as it is asked for. */
+export interface ArtifactAsked {
+  /** Its primary key. */
+  readonly id: Uint8Array;
+  /** Who presents it. */
+  readonly clientId: string | undefined;
+}
+
+/** Who presents an artifact, and the artifact with all that belongs to it. */
 export interface ArtifactRead {
+  readonly presenter: ClientRead | undefined;
+  readonly found: ArtifactFound | undefined;
+}
+
+export interface ArtifactFound {
   readonly artifact: Artifact;
   readonly grant: GrantRead | undefined;
   readonly client: ClientRead | undefined;
   readonly account: AccountRead | undefined;
+  /** The session that it ends with. */
+  readonly session: SessionRead | undefined;
 }
+
+export type SessionRead = Pick<Artifact, 'id' | 'lookup' | 'sealed' | 'consumedAt'>;
 
 /** What a refresh reads. */
 export interface RefreshRead {
@@ -46,10 +63,15 @@ export type KnownClients = Map<string, { readonly text: string; readonly client:
 const MOST_CLIENTS = 1000;
 
 /** A client is parsed, and its secret unsealed, once for as long as its row says the same. */
-function known(clients: KnownClients, id: string, row: Row): ClientRead | undefined {
-  const text = row['client.metadata'] as string | null;
+function known(
+  clients: KnownClients,
+  id: string,
+  row: Row,
+  as: 'client' | 'presenter' = 'client',
+): ClientRead | undefined {
+  const text = row[`${as}.metadata`] as string | null;
   if (text === null) return undefined;
-  const secret = row['client.secret'] as Uint8Array | null;
+  const secret = row[`${as}.secret`] as Uint8Array | null;
   const before = clients.get(id);
   if (before?.text === text && isSame(before.client.secret, secret)) return before.client;
   const client = { id, metadata: JSON.parse(text) as object, secret };
@@ -116,31 +138,72 @@ const COMPANY = `${CLIENT},
          a.signed_out_at AS "account.signed_out_at", a.locale AS "account.locale", a.picture_id AS "account.picture_id",
          a.updated_at AS "account.updated_at"`;
 
+// Mostly an artifact is presented by its own client; then that is read once. Of a session, where two stand for a
+// moment, the newest.
 const ARTIFACTS = `
-  SELECT asked.n, t.*, ${COMPANY}
-  FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (id, n)
-  JOIN artifact t ON t.id = asked.id
-  LEFT JOIN client c ON c.id = t.client_id
+  SELECT asked.n, t.*, ${COMPANY}, p.metadata::text AS "presenter.metadata", p.secret AS "presenter.secret",
+         s.id AS "session.id", s.sealed AS "session.sealed"
+  FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (id, client_id, n)
+  LEFT JOIN client p ON p.id = asked.client_id
+  LEFT JOIN artifact t ON t.id = asked.id
+  LEFT JOIN client c ON c.id = t.client_id AND c.id IS DISTINCT FROM p.id
   LEFT JOIN "grant" g ON g.id = t.grant_id
-  LEFT JOIN account a ON a.id = t.account_id`;
+  LEFT JOIN account a ON a.id = t.account_id
+  LEFT JOIN LATERAL (
+    SELECT id, sealed FROM artifact WHERE lookup = t.session AND model = 'Session'
+    ORDER BY expires_at DESC LIMIT 1) s ON true`;
 
 export async function readArtifacts(
   pool: Pool,
   clients: KnownClients,
-  ids: readonly Uint8Array[],
-): Promise<(ArtifactRead | undefined)[]> {
-  const values = [ids.map((id) => Buffer.from(id))];
-  const { rows } = await pool.query<Row>({ name: 'read_artifacts', text: ARTIFACTS, values });
-  const answers = ids.map((): ArtifactRead | undefined => undefined);
+  asked: readonly ArtifactAsked[],
+): Promise<ArtifactRead[]> {
+  const { rows } = await pool.query<Row>({
+    name: 'read_artifacts',
+    text: ARTIFACTS,
+    values: [asked.map(({ id }) => Buffer.from(id)), asked.map(({ clientId }) => clientId)],
+  });
+  const answers: ArtifactRead[] = [];
   for (const row of rows) {
-    answers[Number(row['n']) - 1] = {
-      artifact: artifactOf(row),
-      grant: grantOf(row),
-      client: known(clients, row['client_id'] as string, row),
-      account: accountOf(row),
+    const index = Number(row['n']) - 1;
+    const presenterId = asked[index]?.clientId;
+    const presenter =
+      presenterId === undefined ? undefined : known(clients, presenterId, row, 'presenter');
+    answers[index] = {
+      presenter,
+      found: row['id'] === null ? undefined : foundOf(clients, row, presenter),
     };
   }
   return answers;
+}
+
+function foundOf(
+  clients: KnownClients,
+  row: Row,
+  presenter: ClientRead | undefined,
+): ArtifactFound {
+  const clientId = row['client_id'] as string | null;
+  const session =
+    row['session.id'] === null
+      ? undefined
+      : {
+          id: row['session.id'],
+          lookup: row['session'],
+          sealed: row['session.sealed'],
+          consumedAt: null,
+        };
+  return {
+    artifact: artifactOf(row),
+    grant: grantOf(row),
+    client:
+      clientId === null
+        ? undefined
+        : clientId === presenter?.id
+          ? presenter
+          : known(clients, clientId, row),
+    account: accountOf(row),
+    session: session as SessionRead | undefined,
+  };
 }
 
 function artifactOf(row: Row): Artifact {
@@ -152,6 +215,7 @@ function artifactOf(row: Row): Artifact {
     accountId: row['account_id'],
     familyId: row['family_id'],
     lookup: row['lookup'],
+    session: row['session'],
     sealed: row['sealed'],
     expiresAt: row['expires_at'],
     consumedAt: row['consumed_at'],

@@ -29,9 +29,8 @@ export interface ExchangeWrite {
 /** A code for somebody who is signed in, with their session as it is now. */
 export interface AuthorizeWrite {
   readonly session: Kept;
-  readonly code: Kept;
+  readonly code: Issue;
   readonly grantId: string;
-  readonly clientId: string | null;
 }
 
 /** An artifact, sealed. */
@@ -42,9 +41,11 @@ export interface Kept {
   readonly expiresAt: Date;
 }
 
-/** An opaque access token, sealed. */
+/** A code or an opaque access token, sealed. */
 export interface Issue extends Kept {
   readonly clientId: string | null;
+  /** The lookup of the session that it ends with. */
+  readonly session: Uint8Array | null;
 }
 
 // Grants first, then families, as every unit of work takes its locks; what somebody else has locked is passed over.
@@ -54,9 +55,9 @@ const ROTATE = `
   WITH asked AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[], $5::bytea[], $6::timestamptz[], $7::jsonb[],
                          $8::timestamptz[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::text[],
-                         $14::bytea[], $15::timestamptz[])
+                         $14::bytea[], $15::timestamptz[], $16::bytea[])
       WITH ORDINALITY AS asked (grant_id, family_id, generation, presented, successor, now, next, idle_expires_at, ip,
-                                user_agent, artifact_id, client_id, account_id, sealed, expires_at, n)),
+                                user_agent, artifact_id, client_id, account_id, sealed, expires_at, session, n)),
   granted AS MATERIALIZED (
     SELECT id FROM "grant" WHERE id = ANY ($1) FOR KEY SHARE SKIP LOCKED),
   free AS MATERIALIZED (
@@ -72,9 +73,9 @@ const ROTATE = `
       AND f.current_hash = asked.presented AND f.ended_at IS NULL
     RETURNING asked.n),
   issued AS (
-    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, sealed, expires_at)
+    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, session, sealed, expires_at)
     SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
-           asked.sealed, asked.expires_at
+           asked.session, asked.sealed, asked.expires_at
     FROM asked JOIN rotated USING (n) WHERE asked.artifact_id IS NOT NULL)
   SELECT n::int AS rotated_n FROM rotated`;
 
@@ -87,18 +88,19 @@ export async function rotateAll(pool: Pool, asked: readonly RefreshWrite[]): Pro
       column(({ rotation }) => rotation.family.grantId),
       column(({ rotation }) => rotation.family.id),
       column(({ rotation }) => rotation.family.generation),
-      column(({ rotation }) => bytes(sha256(rotation.presented.secret))),
+      column(({ rotation }) => bytes(rotation.family.currentHash)),
       column(({ rotation }) => bytes(sha256(rotation.successor))),
-      column(({ now }) => now),
+      column(({ now }) => time(now)),
       column(({ next }) => JSON.stringify(next)),
-      column(({ rotation }) => rotation.idleExpiresAt),
+      column(({ rotation }) => time(rotation.idleExpiresAt)),
       column(({ origin }) => origin.ip),
       column(({ origin }) => origin.userAgent),
       column(({ issue }) => bytes(issue?.id)),
       column(({ issue }) => issue?.clientId),
       column(({ issue }) => issue?.accountId),
       column(({ issue }) => bytes(issue?.sealed)),
-      column(({ issue }) => issue?.expiresAt),
+      column(({ issue }) => time(issue?.expiresAt)),
+      column(({ issue }) => bytes(issue?.session)),
     ],
   });
   const done = new Set(rows.map(({ rotated_n: n }) => n));
@@ -111,10 +113,11 @@ const EXCHANGE = `
   WITH asked AS (
     SELECT * FROM unnest($1::bytea[], $2::text[], $3::timestamptz[], $4::bytea[], $5::text[], $6::text[], $7::bytea[],
                          $8::timestamptz[], $9::text[], $10::bytea[], $11::jsonb[], $12::timestamptz[],
-                         $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::timestamptz[])
+                         $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::timestamptz[],
+                         $18::bytea[])
       WITH ORDINALITY AS asked (code_id, grant_id, now, artifact_id, client_id, account_id, sealed, expires_at,
                                 family_id, current_hash, payload, idle_expires_at, absolute_expires_at,
-                                consent_expires_at, ip, user_agent, grant_until, n)),
+                                consent_expires_at, ip, user_agent, grant_until, session, n)),
   granted AS MATERIALIZED (
     SELECT id, expires_at FROM "grant" WHERE id = ANY ($2) FOR KEY SHARE SKIP LOCKED),
   free AS MATERIALIZED (
@@ -126,9 +129,9 @@ const EXCHANGE = `
       AND (asked.family_id IS NULL OR g.expires_at >= asked.grant_until)
     RETURNING asked.n),
   issued AS (
-    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, sealed, expires_at)
+    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, session, sealed, expires_at)
     SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
-           asked.sealed, asked.expires_at
+           asked.session, asked.sealed, asked.expires_at
     FROM asked JOIN spent USING (n) WHERE asked.artifact_id IS NOT NULL),
   started AS (
     INSERT INTO refresh_family (id, grant_id, account_id, client_id, current_hash, payload, created_at,
@@ -152,21 +155,22 @@ export async function exchangeAll(pool: Pool, asked: readonly ExchangeWrite[]): 
     values: [
       column(({ code }) => bytes(code)),
       column(({ grantId }) => grantId),
-      column(({ now }) => now),
+      column(({ now }) => time(now)),
       column(({ issue }) => bytes(issue?.id)),
       column(({ start, issue }) => start?.payload.clientId ?? issue?.clientId),
       column(({ start, issue }) => start?.payload.accountId ?? issue?.accountId),
       column(({ issue }) => bytes(issue?.sealed)),
-      column(({ issue }) => issue?.expiresAt),
+      column(({ issue }) => time(issue?.expiresAt)),
       column(({ start }) => start?.token.familyId),
       column(({ start }) => start && bytes(sha256(start.token.secret))),
       column(({ start }) => start && JSON.stringify(start.payload)),
-      column(({ start }) => start?.idleExpiresAt),
-      column(({ start }) => start?.absoluteExpiresAt),
-      column(({ start }) => start?.consentExpiresAt),
+      column(({ start }) => time(start?.idleExpiresAt)),
+      column(({ start }) => time(start?.absoluteExpiresAt)),
+      column(({ start }) => time(start?.consentExpiresAt)),
       column(({ origin }) => origin.ip),
       column(({ origin }) => origin.userAgent),
-      column(({ start }) => start && grantMargin(start.absoluteExpiresAt)),
+      column(({ start }) => time(start && grantMargin(start.absoluteExpiresAt))),
+      column(({ issue }) => bytes(issue?.session)),
     ],
   });
   const done = new Set(rows.map(({ spent_n: n }) => n));
@@ -178,9 +182,9 @@ export async function exchangeAll(pool: Pool, asked: readonly ExchangeWrite[]): 
 const AUTHORIZE = `
   WITH asked AS (
     SELECT * FROM unnest($1::bytea[], $2::text[], $3::bytea[], $4::timestamptz[], $5::bytea[], $6::text[], $7::text[],
-                         $8::text[], $9::bytea[], $10::timestamptz[])
+                         $8::text[], $9::bytea[], $10::timestamptz[], $11::bytea[])
       WITH ORDINALITY AS asked (session_id, session_account_id, session_sealed, session_expires_at, code_id, grant_id,
-                                client_id, account_id, sealed, expires_at, n)),
+                                client_id, account_id, sealed, expires_at, session, n)),
   granted AS MATERIALIZED (
     SELECT id FROM "grant" WHERE id = ANY ($6) FOR KEY SHARE SKIP LOCKED),
   free AS MATERIALIZED (
@@ -195,8 +199,8 @@ const AUTHORIZE = `
     FROM last WHERE t.id = last.session_id
     RETURNING t.id),
   issued AS (
-    INSERT INTO artifact (id, model, grant_id, client_id, account_id, sealed, expires_at)
-    SELECT code_id, 'AuthorizationCode', grant_id, client_id, account_id, sealed, expires_at
+    INSERT INTO artifact (id, model, grant_id, client_id, account_id, session, sealed, expires_at)
+    SELECT code_id, 'AuthorizationCode', grant_id, client_id, account_id, session, sealed, expires_at
     FROM allowed JOIN kept ON kept.id = allowed.session_id)
   SELECT n::int AS authorized_n FROM allowed JOIN kept ON kept.id = allowed.session_id`;
 
@@ -212,13 +216,14 @@ export async function authorizeAll(
       column(({ session }) => bytes(session.id)),
       column(({ session }) => session.accountId),
       column(({ session }) => bytes(session.sealed)),
-      column(({ session }) => session.expiresAt),
+      column(({ session }) => time(session.expiresAt)),
       column(({ code }) => bytes(code.id)),
       column(({ grantId }) => grantId),
-      column(({ clientId }) => clientId),
+      column(({ code }) => code.clientId),
       column(({ code }) => code.accountId),
       column(({ code }) => bytes(code.sealed)),
-      column(({ code }) => code.expiresAt),
+      column(({ code }) => time(code.expiresAt)),
+      column(({ code }) => bytes(code.session)),
     ],
   });
   const done = new Set(rows.map(({ authorized_n: n }) => n));
@@ -226,6 +231,11 @@ export async function authorizeAll(
 }
 
 // As the driver takes them.
-function bytes(value: Uint8Array | undefined): Buffer | undefined {
+function bytes(value: Uint8Array | null | undefined): Buffer | null | undefined {
   return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
+// The driver would write it in the time zone of this process, which takes it several times as long.
+function time(date: Date | null | undefined): string | undefined {
+  return date?.toISOString();
 }

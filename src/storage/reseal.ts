@@ -4,7 +4,7 @@ import type { AdapterPayload } from 'oidc-provider';
 import type { Artifact } from '../generated/client.ts';
 import { secretContext } from '../keys/installation-secrets.ts';
 import { signingKeyContext } from '../keys/signing-keys.ts';
-import { artifactContext, lookupOf } from './artifacts.ts';
+import { artifactContext, lookupOf, sessionOf } from './artifacts.ts';
 import { clientContext } from './clients.ts';
 import { deliveryContext } from './deliveries.ts';
 import type { Storage } from './unit-of-work.ts';
@@ -91,7 +91,8 @@ export async function reseal({ prisma, keyring }: Storage): Promise<Resealed> {
       if (!anew) continue;
       const payload = JSON.parse(keyring.unseal(artifactContext(id), sealed)) as AdapterPayload;
       const lookup = lookupOf(keyring, model, payload);
-      const data = { sealed: anew, ...(lookup ? { lookup } : {}) };
+      const session = sessionOf(keyring, payload);
+      const data = { sealed: anew, session, ...(lookup ? { lookup } : {}) };
       counts.artifacts += (await prisma.artifact.updateMany({ where: { id, sealed }, data })).count;
     }
     after = rows.at(-1)?.id;

@@ -22,7 +22,13 @@ import {
   touchFamily,
 } from './families.ts';
 import { hotPathOf } from './hot-path.ts';
-import type { AccountRead, RefreshRead, ResourceRead } from './hot-reads.ts';
+import type {
+  AccountRead,
+  ArtifactRead,
+  RefreshRead,
+  ResourceRead,
+  SessionRead,
+} from './hot-reads.ts';
 import { type Refusal, lifeEnd, recordRefusal } from './refusal.ts';
 import {
   type EndReason,
@@ -35,7 +41,7 @@ import {
 
 export interface Storage {
   readonly prisma: PrismaClient;
-  /** The connections that Prisma works on, for the statements of the hot path. */
+  /** Connections for statements that are prepared by name: those of the hot path. */
   readonly pool: Pool;
   readonly keyring: Keyring;
   /** The clock; tests set it. */
@@ -109,6 +115,10 @@ export class UnitOfWork {
   client: { isNew: boolean; metadata: ClientMetadata } | undefined;
   /** A client that removes itself, with everything that was issued to it. */
   removedClient: string | undefined;
+  /** What this request presents besides, while it is read together with its client. */
+  readonly artifacts = new Map<string, Promise<ArtifactRead>>();
+  /** A session that came along with what it holds. */
+  session: SessionRead | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
   refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
   /** People who came along with what was read. */
@@ -336,14 +346,13 @@ export class UnitOfWork {
     const code = saves.find(({ model }) => model === 'AuthorizationCode');
     const session = saves.find(({ model }) => model === 'Session');
     if (!code || !session || !this.#found.has(keyOf('Session', session.id))) return false;
-    const { grantId, clientId } = code.payload;
+    const { grantId } = code.payload;
     if (grantId === undefined) return false;
     const { pool, keyring } = this.storage;
     const write = {
       session: sealedArtifact(keyring, session),
-      code: sealedArtifact(keyring, code),
+      code: issueOf(keyring, code),
       grantId,
-      clientId: clientId ?? null,
     };
     return answered(() => hotPathOf(pool).authorize(write));
   }

@@ -9,7 +9,7 @@ import { Provider, errors } from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { readConfig } from '../../src/config.ts';
-import { connect, connectPool } from '../../src/database/open.ts';
+import { connect, connectPrepared } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createOutgoing } from '../../src/provider/outgoing.ts';
 import { signingKeys } from '../support/signing-keys.ts';
@@ -238,8 +238,8 @@ async function serve(kind: 'symbolon' | 'plain', databaseUrl: string): Promise<S
     SYMBOLON_ISSUER: url,
     SYMBOLON_ENABLE_PASSWORD_GRANT: 'true',
   });
-  const pool = connectPool(databaseUrl);
-  const prisma = connect(pool);
+  const pool = connectPrepared(databaseUrl);
+  const prisma = connect(databaseUrl);
   const keyring = new Keyring(config.secrets ?? []);
   const storage: Storage = {
     prisma: withFailingAccounts(prisma, () => subject.failClaims),

@@ -5,6 +5,8 @@ import { artifactId } from '../../src/storage/artifacts.ts';
 import { hotPathOf } from '../../src/storage/hot-path.ts';
 import { hold, holdFamily } from '../faults/locks.ts';
 import { type TestProvider, startProvider, webClient } from '../support/provider.ts';
+import { Agent } from '../support/agent.ts';
+import { discover, signIn } from '../support/relying-party.ts';
 import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
 
 const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
@@ -15,7 +17,7 @@ let provider: TestProvider;
 beforeAll(async () => {
   provider = await startProvider({
     environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true' },
-    clients: [client],
+    clients: [client, { ...webClient, client_id: 'other' }],
   });
 });
 afterAll(() => provider.close());
@@ -53,11 +55,54 @@ describe('what is read is what Prisma reads', () => {
       include: { grant },
     });
     const { grant: granted, ...artifact } = row;
-    const read = await hotPathOf(pool).artifact(id);
-    expect(read?.artifact).toEqual(binary(artifact));
-    expect(read?.grant).toEqual(granted);
-    expect(read?.account?.id).toBe(provider.accountId);
-    expect(read?.client?.metadata).toHaveProperty('redirect_uris');
+    const { presenter, found } = await hotPathOf(pool).artifact(id);
+    expect(presenter).toBeUndefined();
+    expect(found?.artifact).toEqual(binary(artifact));
+    expect(found?.grant).toEqual(granted);
+    expect(found?.account?.id).toBe(provider.accountId);
+    expect(found?.client?.metadata).toHaveProperty('redirect_uris');
+    expect(found?.session).toBeUndefined();
+
+    const byItsClient = await hotPathOf(pool).artifact(id, 'web');
+    expect(byItsClient.presenter).toBe(found?.client);
+    expect(byItsClient.found?.client).toBe(found?.client);
+    const byAnother = await hotPathOf(pool).artifact(id, 'other');
+    expect(byAnother.presenter?.id).toBe('other');
+    expect(byAnother.found?.client).toBe(found?.client);
+    const byNobody = await hotPathOf(pool).artifact(id, 'nobody');
+    expect(byNobody.presenter).toBeUndefined();
+    expect(byNobody.found?.client).toBe(found?.client);
+  });
+
+  test('for an artifact that ends with its session', async () => {
+    const { prisma, pool } = provider.storage;
+    const party = await discover(provider.issuer);
+    const tokens = await signIn(party, new Agent(provider.issuer), { scope: 'openid' });
+    const id = artifactId('AccessToken', tokens.access_token);
+    const row = await prisma.artifact.findUniqueOrThrow({ where: { id } });
+    const session = await prisma.artifact.findFirstOrThrow({
+      where: { model: 'Session', lookup: row.session },
+    });
+    const { found } = await hotPathOf(pool).artifact(id);
+    expect(found?.session).toEqual(
+      binary({ id: session.id, lookup: row.session, sealed: session.sealed, consumedAt: null }),
+    );
+    // Where two stand for a moment, the newest; and only a session is one.
+    const newer = new Date(session.expiresAt.getTime() + 1000);
+    const other = { id: artifactId('Session', 'newer'), sealed: session.sealed, expiresAt: newer };
+    await prisma.artifact.create({
+      data: { ...other, model: 'Session', lookup: row.session },
+    });
+    await prisma.artifact.create({
+      data: {
+        ...other,
+        id: artifactId('AccessToken', 'newer'),
+        model: 'AccessToken',
+        lookup: row.session,
+        expiresAt: new Date(newer.getTime() + 1000),
+      },
+    });
+    expect((await hotPathOf(pool).artifact(id)).found?.session?.id).toEqual(Buffer.from(other.id));
   });
 
   test('for a resource, and nothing of what is not there', async () => {
@@ -70,7 +115,10 @@ describe('what is read is what Prisma reads', () => {
     expect(await hotPath.resource(made.id)).toEqual(made);
     expect(await hotPath.resource('https://no.example')).toBeUndefined();
     expect(await hotPath.client('nobody')).toBeUndefined();
-    expect(await hotPath.artifact(artifactId('AccessToken', 'x'))).toBeUndefined();
+    expect(await hotPath.artifact(artifactId('AccessToken', 'x'))).toEqual({
+      presenter: undefined,
+      found: undefined,
+    });
     expect(await hotPath.lookUp('Session', [artifactId('Session', 'x')])).toBeUndefined();
     expect(await hotPath.read('nothing', 'nobody')).toEqual({
       client: undefined,
