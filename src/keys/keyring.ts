@@ -1,5 +1,5 @@
 // The keys derived from SYMBOLON_SECRET, one set per secret: the first secret's keys make new things,
-// every secret's keys read old ones. Derivation is HKDF-SHA256 (RFC 5869), sealing AES-256-GCM.
+// every secret's keys read old ones. Derivation is HKDF-SHA256 (RFC 5869), sealing AES-256-GCM (NIST SP 800-38D).
 import {
   type KeyObject,
   createCipheriv,
@@ -27,8 +27,13 @@ const purposes = [
 ] as const;
 export type Purpose = (typeof purposes)[number];
 
+const SALT = 16;
 const IV = 12;
 const TAG = 16;
+/** Texts under one key, each with a random IV: far below the 2^32 of NIST SP 800-38D §8.3. */
+const MOST = 2 ** 28;
+/** Salts whose keys are kept: every process has one of its own. */
+const MOST_SALTS = 1000;
 
 /** Sealed data cannot be opened with any secret that this process has. */
 export class SealError extends Error {
@@ -44,9 +49,16 @@ export class SealError extends Error {
 export class Keyring {
   // Key objects: given bytes, every operation would spend most of its time on finding out what it was given.
   readonly #keys: readonly Record<Purpose, KeyObject>[];
+  /** The keys for sealing, one for every secret, by their salt. */
+  readonly #sealing = new Map<string, readonly KeyObject[]>();
+  readonly #most: number;
+  #own: { readonly salt: Buffer; readonly key: KeyObject; count: number };
 
-  /** @param secrets at least one; the first is current */
-  constructor(secrets: readonly string[]) {
+  /**
+   * @param secrets at least one; the first is current
+   * @param most texts that are sealed under one key
+   */
+  constructor(secrets: readonly string[], most = MOST) {
     if (secrets.length === 0) throw new TypeError('a keyring needs at least one secret');
     this.#keys = secrets.map(
       (secret) =>
@@ -57,6 +69,8 @@ export class Keyring {
           ]),
         ) as Record<Purpose, KeyObject>,
     );
+    this.#most = most;
+    this.#own = this.#newOwn();
   }
 
   /** HMAC-SHA256 of a text under every secret's key for this purpose, the current one first. */
@@ -68,18 +82,18 @@ export class Keyring {
   }
 
   /**
-   * Seals a text with AES-256-GCM. The key is derived from the context, which is the record's own identity:
-   * a sealed value opens only where it belongs, and no key is used for more than a few records.
+   * Seals a text with AES-256-GCM, under a key that is this process's own (a salt tells which). The context is the
+   * record's own identity, and authenticated: a sealed value opens only where it belongs.
    */
   seal(context: string, text: string): Uint8Array<ArrayBuffer> {
+    if (this.#own.count >= this.#most) this.#own = this.#newOwn();
+    this.#own.count++;
+    const { salt, key } = this.#own;
     const iv = randomBytes(IV);
-    const cipher = createCipheriv(
-      'aes-256-gcm',
-      createSecretKey(this.macs('seal', context)[0]),
-      iv,
-    );
-    const body = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
-    return new Uint8Array(Buffer.concat([iv, cipher.getAuthTag(), body]));
+    const cipher = createCipheriv('aes-256-gcm', key, iv);
+    cipher.setAAD(Buffer.from(context));
+    const body = [cipher.update(text, 'utf8'), cipher.final()];
+    return Buffer.concat([salt, iv, cipher.getAuthTag(), ...body]);
   }
 
   /** Opens what {@link seal} made. @throws {SealError} */
@@ -89,29 +103,48 @@ export class Keyring {
 
   /** The same, sealed under the first secret; nothing when it is already. @throws {SealError} */
   reseal(context: string, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
-    const { text, index } = this.#open(context, sealed);
-    return index === 0 ? undefined : this.seal(context, text);
+    const { text, isCurrent } = this.#open(context, sealed);
+    return isCurrent ? undefined : this.seal(context, text);
   }
 
-  #open(context: string, sealed: Uint8Array): { text: string; index: number } {
-    for (const [index, key] of this.macs('seal', context).entries()) {
-      const decipher = createDecipheriv(
-        'aes-256-gcm',
-        createSecretKey(key),
-        sealed.subarray(0, IV),
-        {
-          authTagLength: TAG,
-        },
-      );
-      decipher.setAuthTag(sealed.subarray(IV, IV + TAG));
-      try {
-        const body = [decipher.update(sealed.subarray(IV + TAG)), decipher.final()];
-        return { text: Buffer.concat(body).toString('utf8'), index };
-      } catch {
-        // Sealed under another secret: the next one is tried.
-      }
+  #open(context: string, sealed: Uint8Array): { text: string; isCurrent: boolean } {
+    const salt = sealed.subarray(0, SALT);
+    const keys = this.#sealingKeys(salt);
+    for (const [index, key] of keys.entries()) {
+      const text = opened(key, sealed.subarray(SALT), context);
+      if (text === undefined) continue;
+      this.#keep(salt, keys); // a process has sealed under it
+      return { text, isCurrent: index === 0 };
+    }
+    // What was sealed before there were salts has a key of its own, made from the context.
+    for (const key of this.macs('seal', context)) {
+      const text = opened(createSecretKey(key), sealed);
+      if (text !== undefined) return { text, isCurrent: false };
     }
     throw new SealError(context);
+  }
+
+  #newOwn() {
+    const salt = randomBytes(SALT);
+    const keys = this.#sealingKeys(salt);
+    this.#keep(salt, keys);
+    return { salt, key: keys[0] as KeyObject, count: 0 };
+  }
+
+  /** The keys for sealing with this salt, one for every secret. */
+  #sealingKeys(salt: Uint8Array): readonly KeyObject[] {
+    const name = nameOf(salt);
+    return (
+      this.#sealing.get(name) ??
+      this.macs('seal', `salt ${name}`).map((key) => createSecretKey(key))
+    );
+  }
+
+  #keep(salt: Uint8Array, keys: readonly KeyObject[]): void {
+    const name = nameOf(salt);
+    if (this.#sealing.has(name)) return;
+    if (this.#sealing.size >= MOST_SALTS) this.#sealing.clear();
+    this.#sealing.set(name, keys);
   }
 
   /** Keys for signed cookies, the current one first. */
@@ -120,9 +153,28 @@ export class Keyring {
   }
 }
 
+/** @returns nothing when it was not sealed with this key, or is another record's */
+function opened(key: KeyObject, sealed: Uint8Array, context?: string): string | undefined {
+  if (sealed.length < IV + TAG) return undefined;
+  const iv = sealed.subarray(0, IV);
+  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG });
+  if (context !== undefined) decipher.setAAD(Buffer.from(context));
+  decipher.setAuthTag(sealed.subarray(IV, IV + TAG));
+  try {
+    const body = [decipher.update(sealed.subarray(IV + TAG)), decipher.final()];
+    return Buffer.concat(body).toString('utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function nameOf(salt: Uint8Array): string {
+  return Buffer.from(salt.buffer, salt.byteOffset, salt.length).toString('base64url');
+}
+
 /** SHA-256 of a text. */
 export function sha256(text: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(hash('sha256', text, 'buffer'));
+  return hash('sha256', text, 'buffer');
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   errors,
 } from 'oidc-provider';
 import { artifactId, lookups, openArtifact } from './artifacts.ts';
-import { clientOf } from './clients.ts';
+import { engineClient } from './clients.ts';
 import { answered } from './errors.ts';
 import { payloadOf } from './grants.ts';
 import { hotPathOf } from './hot-path.ts';
@@ -89,7 +89,7 @@ class ArtifactAdapter implements Adapter {
       if (grant) unit.remember('Grant', grant.id, payloadOf(grant));
       if (account) unit.accounts.set(account.id, account);
       if (client && artifact.clientId !== null) {
-        const metadata = clientOf(keyring, client);
+        const metadata = engineClient(keyring, client);
         if (metadata) unit.remember('Client', artifact.clientId, metadata);
       }
       return openArtifact(keyring, artifact);
@@ -112,10 +112,10 @@ class ArtifactAdapter implements Adapter {
     const { pool, keyring } = unit.storage;
     const written = unit.written(this.#model, fits);
     if (written) return written;
+    const cameAlong = this.#model === 'Session' ? unit.session : undefined;
+    const session = cameAlong && openArtifact(keyring, cameAlong);
+    if (session && fits(session)) return session;
     const kept = lookups(keyring, this.#model, value);
-    const { session } = unit;
-    if (kept.some((lookup) => session?.lookup && Buffer.compare(lookup, session.lookup) === 0))
-      return session && openArtifact(keyring, session);
     const found = await answered(() => hotPathOf(pool).lookUp(this.#model, kept));
     return found && openArtifact(keyring, found);
   }
@@ -287,7 +287,7 @@ class ClientAdapter extends ArtifactAdapter {
     const { keyring } = unit.storage;
     return unit.read('Client', id, async () => {
       const client = await readClient(unit, id);
-      return client && clientOf(keyring, client);
+      return client && engineClient(keyring, client);
     });
   }
 

@@ -2,7 +2,8 @@
 // Their payload is sealed, since some hold a value that the engine needs back (a session's id, a device code).
 import type { AdapterPayload } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
-import type { Artifact, Prisma, PrismaClient } from '../generated/client.ts';
+import type { Prisma, PrismaClient } from '../generated/client.ts';
+import type { SealedArtifact } from './hot-reads.ts';
 import type { Issue } from './hot-writes.ts';
 import type { Save } from './unit-of-work.ts';
 
@@ -99,10 +100,7 @@ function isWaiting({ model, payload: { grantId, error } }: Save): boolean {
 }
 
 /** The engine's payload of an artifact. */
-export function openArtifact(
-  keyring: Keyring,
-  row: Pick<Artifact, 'id' | 'sealed' | 'consumedAt'>,
-): AdapterPayload {
+export function openArtifact(keyring: Keyring, row: SealedArtifact): AdapterPayload {
   const payload = JSON.parse(keyring.unseal(artifactContext(row.id), row.sealed)) as AdapterPayload;
   if (row.consumedAt) payload.consumed = Math.floor(row.consumedAt.getTime() / 1000);
   return payload;

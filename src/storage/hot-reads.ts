@@ -11,8 +11,8 @@ export interface ClientRead {
 }
 
 /** What is needed of a row on the way; the rest, times above all, costs more to read than the row to find. */
-export type GrantRead = Omit<Grant, 'createdAt' | 'ip' | 'userAgent'>;
-export type AccountRead = Omit<Account, 'passwordHash' | 'createdAt'>;
+export type GrantRead = Pick<Grant, 'id' | 'payload' | 'expiresAt'>;
+export type AccountRead = Omit<Account, 'passwordHash' | 'admin' | 'createdAt'>;
 export type ResourceRead = Omit<Resource, 'createdAt' | 'updatedAt'>;
 export type FamilyRead = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp' | 'lastUsedUserAgent'> & {
   readonly grant: GrantRead | null;
@@ -33,15 +33,16 @@ export interface ArtifactRead {
 }
 
 export interface ArtifactFound {
-  readonly artifact: Artifact;
+  readonly artifact: SealedArtifact & { readonly clientId: string | null };
   readonly grant: GrantRead | undefined;
   readonly client: ClientRead | undefined;
   readonly account: AccountRead | undefined;
   /** The session that it ends with. */
-  readonly session: SessionRead | undefined;
+  readonly session: SealedArtifact | undefined;
 }
 
-export type SessionRead = Pick<Artifact, 'id' | 'lookup' | 'sealed' | 'consumedAt'>;
+/** What is needed to open one. */
+export type SealedArtifact = Pick<Artifact, 'id' | 'sealed' | 'consumedAt'>;
 
 /** What a refresh reads. */
 export interface RefreshRead {
@@ -123,8 +124,7 @@ export async function readGrants(
 ): Promise<(GrantRead | undefined)[]> {
   const { rows } = await pool.query<GrantRead>({
     name: 'read_grants',
-    text: `SELECT id, account_id AS "accountId", client_id AS "clientId", payload, expires_at AS "expiresAt"
-           FROM "grant" WHERE id = ANY ($1::text[])`,
+    text: 'SELECT id, payload, expires_at AS "expiresAt" FROM "grant" WHERE id = ANY ($1::text[])',
     values: [ids],
   });
   return ids.map((id) => rows.find((row) => row.id === id));
@@ -132,16 +132,14 @@ export async function readGrants(
 
 const COMPANY = `${CLIENT},
          g.payload AS "grant.payload", g.expires_at AS "grant.expires_at",
-         g.account_id AS "grant.account_id", g.client_id AS "grant.client_id",
          a.email AS "account.email", a.email_verified AS "account.email_verified", a.name AS "account.name",
-         a.claims AS "account.claims", a.admin AS "account.admin", a.locked_at AS "account.locked_at",
-         a.signed_out_at AS "account.signed_out_at", a.locale AS "account.locale", a.picture_id AS "account.picture_id",
-         a.updated_at AS "account.updated_at"`;
+         a.claims AS "account.claims", a.locked_at AS "account.locked_at",
+         a.signed_out_at AS "account.signed_out_at", a.locale AS "account.locale", a.picture_id AS "account.picture_id", a.updated_at AS "account.updated_at"`;
 
 // Mostly an artifact is presented by its own client; then that is read once. Of a session, where two stand for a
 // moment, the newest.
 const ARTIFACTS = `
-  SELECT asked.n, t.*, ${COMPANY}, p.metadata::text AS "presenter.metadata", p.secret AS "presenter.secret",
+  SELECT asked.n, t.grant_id, t.client_id, t.account_id, t.sealed, t.consumed_at, ${COMPANY}, p.metadata::text AS "presenter.metadata", p.secret AS "presenter.secret",
          s.id AS "session.id", s.sealed AS "session.sealed"
   FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (id, client_id, n)
   LEFT JOIN client p ON p.id = asked.client_id
@@ -166,43 +164,31 @@ export async function readArtifacts(
   const answers: ArtifactRead[] = [];
   for (const row of rows) {
     const index = Number(row['n']) - 1;
-    const presenterId = asked[index]?.clientId;
+    const { id, clientId } = asked[index] as ArtifactAsked;
     const presenter =
-      presenterId === undefined ? undefined : known(clients, presenterId, row, 'presenter');
-    answers[index] = {
-      presenter,
-      found: row['id'] === null ? undefined : foundOf(clients, row, presenter),
-    };
+      clientId === undefined ? undefined : known(clients, clientId, row, 'presenter');
+    const found = row['sealed'] === null ? undefined : foundOf(clients, id, row, presenter);
+    answers[index] = { presenter, found };
   }
   return answers;
 }
 
 function foundOf(
   clients: KnownClients,
+  id: Uint8Array,
   row: Row,
   presenter: ClientRead | undefined,
 ): ArtifactFound {
   const clientId = row['client_id'] as string | null;
-  const session =
-    row['session.id'] === null
-      ? undefined
-      : {
-          id: row['session.id'],
-          lookup: row['session'],
-          sealed: row['session.sealed'],
-          consumedAt: null,
-        };
+  const { sealed, consumed_at: consumedAt } = row;
+  const own = clientId === null ? undefined : known(clients, clientId, row);
+  const session = { id: row['session.id'], sealed: row['session.sealed'], consumedAt: null };
   return {
-    artifact: artifactOf(row),
+    artifact: { id, clientId, sealed, consumedAt } as ArtifactFound['artifact'],
     grant: grantOf(row),
-    client:
-      clientId === null
-        ? undefined
-        : clientId === presenter?.id
-          ? presenter
-          : known(clients, clientId, row),
+    client: clientId === presenter?.id ? presenter : own,
     account: accountOf(row),
-    session: session as SessionRead | undefined,
+    session: session.id === null ? undefined : (session as SealedArtifact),
   };
 }
 
@@ -290,8 +276,6 @@ function grantOf(row: Row): GrantRead | undefined {
   if (row['grant_id'] === null || row['grant.payload'] === null) return undefined;
   return {
     id: row['grant_id'],
-    accountId: row['grant.account_id'],
-    clientId: row['grant.client_id'],
     payload: row['grant.payload'],
     expiresAt: row['grant.expires_at'],
   } as GrantRead;
@@ -326,7 +310,6 @@ function accountOf(row: Row): AccountRead | undefined {
     emailVerified: row['account.email_verified'],
     name: row['account.name'],
     claims: row['account.claims'],
-    admin: row['account.admin'],
     lockedAt: row['account.locked_at'],
     signedOutAt: row['account.signed_out_at'],
     locale: row['account.locale'],

@@ -27,7 +27,7 @@ import type {
   ArtifactRead,
   RefreshRead,
   ResourceRead,
-  SessionRead,
+  SealedArtifact,
 } from './hot-reads.ts';
 import { type Refusal, lifeEnd, recordRefusal } from './refusal.ts';
 import {
@@ -118,7 +118,7 @@ export class UnitOfWork {
   /** What this request presents besides, while it is read together with its client. */
   readonly artifacts = new Map<string, Promise<ArtifactRead>>();
   /** A session that came along with what it holds. */
-  session: SessionRead | undefined;
+  session: SealedArtifact | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
   refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
   /** People who came along with what was read. */
@@ -448,7 +448,9 @@ export function epoch(date: Date): number {
 function copied(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) return value.map(copied);
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, copied(member)]));
+  const copy: Record<string, unknown> = { ...value };
+  for (const name in copy) if (typeof copy[name] === 'object') copy[name] = copied(copy[name]);
+  return copy;
 }
 
 function keyOf(model: string, id: string): string {

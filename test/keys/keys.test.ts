@@ -25,11 +25,44 @@ describe('sealing', () => {
   test('notices every changed byte, and a cut', () => {
     const sealed = keyring.seal('here', 'text');
     for (let index = 0; index < sealed.length; index++) {
-      const altered = sealed.slice();
+      const altered = new Uint8Array(sealed);
       altered[index] = (altered[index] ?? 0) ^ 1;
       expect(() => keyring.unseal('here', altered)).toThrow(SealError);
     }
-    expect(() => keyring.unseal('here', sealed.subarray(0, -1))).toThrow(SealError);
+    for (let length = 0; length < sealed.length; length++)
+      expect(() => keyring.unseal('here', sealed.subarray(0, length))).toThrow(SealError);
+  });
+
+  test('every process has a key of its own, and opens what another has sealed', () => {
+    const other = new Keyring([ONE]);
+    const sealed = other.seal('here', 'text');
+    expect(keyring.unseal('here', sealed)).toBe('text');
+    const salt = (from: Uint8Array) => Buffer.from(from.subarray(0, 16)).toString('hex');
+    expect(salt(sealed)).not.toBe(salt(keyring.seal('here', 'text')));
+    expect(salt(sealed)).toBe(salt(other.seal('here', 'another')));
+  });
+
+  test('a key is not used for too many texts', () => {
+    const often = new Keyring([ONE], 3);
+    const sealed = Array.from({ length: 7 }, (_, index) => often.seal('here', `text ${index}`));
+    const salts = sealed.map((one) => Buffer.from(one.subarray(0, 16)).toString('hex'));
+    expect(salts.map((salt) => salts.indexOf(salt))).toEqual([0, 0, 0, 3, 3, 3, 6]);
+    expect(sealed.map((one) => keyring.unseal('here', one))).toEqual(
+      sealed.map((_, index) => `text ${index}`),
+    );
+  });
+
+  test('what was sealed under a key of its own, as once, still opens, and is sealed anew', () => {
+    const sealed = Buffer.from(
+      '7ce817fdccd76e222159ff1addf0213a18ec59c5f75bab7793c0bc4e69d52af8',
+      'hex',
+    );
+    expect(keyring.unseal('here', sealed)).toBe('text');
+    expect(() => keyring.unseal('there', sealed)).toThrow(SealError);
+    expect(() => new Keyring([TWO]).unseal('here', sealed)).toThrow(SealError);
+    const anew = keyring.reseal('here', sealed);
+    expect(anew && keyring.unseal('here', anew)).toBe('text');
+    expect(anew && keyring.reseal('here', anew)).toBeUndefined();
   });
 
   test('a former secret still opens; without it the error says what to do', () => {
