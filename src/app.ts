@@ -162,9 +162,9 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
   /** RFC 8414 §3.1 puts the well-known path in front of the issuer's; the engine only knows it behind. */
   function authorizationServerMetadata() {
     const wellKnown = '/.well-known/oauth-authorization-server';
-    return async (ctx: Context, next: Next) => {
+    return (ctx: Context, next: Next) => {
       if (base !== '' && ctx.path === wellKnown + base) ctx.url = base + wellKnown;
-      await next();
+      return next();
     };
   }
 }
@@ -188,19 +188,17 @@ export function keySchedule({ ttl, keyRotationDays }: Config): KeySchedule {
 function exceptForPrograms(base: string, pages: Middleware): Middleware {
   const endpoints = ['/token', '/introspect', '/userinfo', '/revoke', '/par'];
   const paths = new Set(endpoints.map((endpoint) => base + endpoint));
-  return async (ctx, next) => {
-    await (paths.has(ctx.path) ? next() : pages(ctx, next));
-  };
+  return (ctx, next) => (paths.has(ctx.path) ? next() : (pages(ctx, next) as Promise<void>));
 }
 
 /** URLs are made with the issuer's host, whatever the request says, and with a protocol that the proxy may name. */
 function pinHost(host: string) {
-  return async (ctx: Context, next: Next) => {
+  return (ctx: Context, next: Next) => {
     ctx.req.headers.host = host;
     delete ctx.req.headers['x-forwarded-host'];
     const { 'x-forwarded-proto': protocol } = ctx.req.headers;
     if (protocol !== 'https' && protocol !== 'http') delete ctx.req.headers['x-forwarded-proto'];
-    await next();
+    return next();
   };
 }
 
@@ -217,9 +215,9 @@ function securityHeaders() {
     referrerPolicy: { policy: 'no-referrer' },
     xFrameOptions: { action: 'deny' },
   });
-  return async (ctx: Context, next: Next) => {
+  return (ctx: Context, next: Next) => {
     set(ctx.req, ctx.res, () => undefined);
-    ctx.set('Content-Security-Policy', pagePolicy);
-    await next();
+    ctx.res.setHeader('Content-Security-Policy', pagePolicy);
+    return next();
   };
 }

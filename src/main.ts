@@ -12,6 +12,11 @@ import { openStorage } from './storage/open.ts';
 
 const GRACE = 10_000; // milliseconds that requests in flight get to finish
 
+// The engine makes an error for every check of a request before it knows whether it fails; to note where each of them
+// was made takes longer than the check. Another number than Node's own ten is the operator's, who looks for something.
+const NODE_FRAMES = 10;
+const FRAMES = 4;
+
 export interface Running {
   readonly issuer: string;
   /** Finishes requests in flight, then closes everything. */
@@ -145,6 +150,7 @@ function announce(config: Config, setup: string | undefined): void {
 
 /** `symbolon serve`: runs until a signal comes, also one that comes while it is starting. */
 export async function main(): Promise<void> {
+  if (Error.stackTraceLimit === NODE_FRAMES) Error.stackTraceLimit = FRAMES;
   const starting = serve(loadConfig());
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {

@@ -75,7 +75,9 @@ export function createRenderer(base: string, theme: Theme = plainTheme): Rendere
     ...asset('logo', theme.logo.type, theme.logo.content),
     policy: picturePolicy,
   };
-  const assets = [style, script, ...passkey, ...(logo ? [logo] : [])];
+  const assets = new Map(
+    [style, script, ...passkey, ...(logo ? [logo] : [])].map((one) => [base + one.path, one]),
+  );
   const languages = loadLanguages(theme.views);
   const language: Renderer['language'] = (ctx) =>
     languages.choose([
@@ -108,16 +110,14 @@ export function createRenderer(base: string, theme: Theme = plainTheme): Rendere
         style: base + style.path,
       });
     },
-    async assets(ctx, next) {
-      const asset = assets.find(({ path }) => ctx.path === base + path);
-      if (!asset) {
-        await next();
-        return;
-      }
+    assets(ctx, next) {
+      const asset = assets.get(ctx.path);
+      if (!asset) return next();
       ctx.type = asset.type;
       ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
       if (asset.policy !== undefined) ctx.set('Content-Security-Policy', asset.policy);
       ctx.body = asset.content;
+      return Promise.resolve();
     },
   };
 }

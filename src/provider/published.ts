@@ -33,12 +33,12 @@ export function answerPublished(engine: Engine, base: string) {
   ];
   const published = new Set([base + openid, base + oauth, oauth + base, `${base}/jwks`]);
   const made = new WeakMap<Provider, Map<string, Answer>>();
-  return async (ctx: Context, next: Next): Promise<void> => {
+  return (ctx: Context, next: Next): Promise<void> => {
     const isAsked = ctx.method === 'GET' && published.has(ctx.path) && ctx.get('origin') === '';
-    if (!isAsked) {
-      await next();
-      return;
-    }
+    return isAsked ? answer(ctx, next) : next();
+  };
+
+  async function answer(ctx: Context, next: Next): Promise<void> {
     const { provider } = engine;
     let answers = made.get(provider);
     if (!answers) made.set(provider, (answers = new Map<string, Answer>()));
@@ -57,7 +57,7 @@ export function answerPublished(engine: Engine, base: string) {
     const headers = of.flatMap((name) => (all[name] === undefined ? [] : [name, all[name]]));
     headers.push('content-length', String(body.length));
     answers.set(`${ctx.protocol} ${ctx.path}`, { headers, body });
-  };
+  }
 }
 
 function isJson(body: unknown): boolean {
