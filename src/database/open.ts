@@ -37,15 +37,14 @@ export async function openDatabase(
   try {
     const applied = await migrate(url);
     const pool = connectPrepared(url, connections);
-    const own = connectPool(url, connections);
-    const prisma = connect(own);
+    const prisma = connect(url, connections);
     return {
       prisma,
       pool,
       applied,
       async close() {
         await prisma.$disconnect();
-        await Promise.all([pool.end(), own.end()]);
+        await pool.end();
         await embedded?.release();
       },
     };
@@ -60,8 +59,7 @@ export function connectPrepared(url: string, connections = 10): Pool {
   return connectPool(url, connections, { options: PREPARED });
 }
 
-/** A pool of connections to this URL. */
-export function connectPool(url: string, connections = 10, more: PoolConfig = {}): Pool {
+function connectPool(url: string, connections: number, more: PoolConfig = {}): Pool {
   const pool = new Pool({
     ...more,
     connectionString: url,
@@ -76,12 +74,10 @@ export function connectPool(url: string, connections = 10, more: PoolConfig = {}
   return pool;
 }
 
-/** Prisma's client on a pool, or on one of its own to this URL. */
-export function connect(to: Pool | string): PrismaClient {
-  const isOwn = typeof to === 'string';
-  const pool = isOwn ? connectPool(to) : to;
+/** Prisma's client, on connections of its own. */
+export function connect(url: string, connections = 10): PrismaClient {
   return new PrismaClient({
-    adapter: new PrismaPg(pool, { disposeExternalPool: isOwn }),
+    adapter: new PrismaPg(connectPool(url, connections), { disposeExternalPool: true }),
     transactionOptions: { maxWait: CONNECT_TIMEOUT, timeout: STATEMENT_TIMEOUT },
   });
 }

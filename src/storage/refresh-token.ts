@@ -68,9 +68,10 @@ export function isSecret(secret: string, hash: Uint8Array): boolean {
 
 /** The first token of a new family. Its id never starts with a hyphen, to be no option on a command line. */
 export function newRefreshToken(): RefreshToken {
-  const familyId = randomBytes(16).toString('base64url');
+  const random = randomBytes(16 + 32);
+  const familyId = random.toString('base64url', 0, 16);
   if (familyId.startsWith('-')) return newRefreshToken();
-  return { familyId, secret: randomBytes(32).toString('base64url') };
+  return { familyId, secret: random.toString('base64url', 16) };
 }
 
 /**

@@ -17,7 +17,7 @@ import {
 } from '../../src/accounts/passkeys.ts';
 import { makeRecoveryCodes, useRecoveryCode } from '../../src/accounts/recovery-codes.ts';
 import { beginTotp, confirmTotp, removeTotp, verifyTotp } from '../../src/accounts/totp.ts';
-import { connect, connectPool } from '../../src/database/open.ts';
+import { connect, connectPrepared } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { reseal } from '../../src/storage/reseal.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
@@ -87,8 +87,8 @@ describe('on a real database', () => {
   });
   /** Another process: its own connections. */
   const elsewhere = () => {
-    const pool = connectPool(provider.databaseUrl);
-    return { pool, prisma: connect(pool) };
+    const pool = connectPrepared(provider.databaseUrl);
+    return { pool, prisma: connect(provider.databaseUrl) };
   };
   const later = (seconds: number) => ({ now: () => new Date(Date.now() + seconds * 1000) });
   const inUnit = async <T>(work: () => Promise<T>): Promise<T> => {

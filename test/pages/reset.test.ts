@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { lockAccount } from '../../src/accounts/changes.ts';
 import { makeLink, spendLink } from '../../src/accounts/links.ts';
-import { connect, connectPool } from '../../src/database/open.ts';
+import { connect, connectPrepared } from '../../src/database/open.ts';
 import { sweep } from '../../src/database/sweep.ts';
 import { answerRequest } from '../../src/mail/requests.ts';
 import { takeDeliveries } from '../../src/storage/deliveries.ts';
@@ -135,8 +135,8 @@ describe('a link', () => {
 
   test('is spent by one of many at once, over processes, fifty times', async () => {
     const { prisma, keyring } = provider.storage;
-    const pool = connectPool(provider.databaseUrl);
-    const other = connect(pool); // another process's connections
+    const pool = connectPrepared(provider.databaseUrl);
+    const other = connect(provider.databaseUrl); // another process's connections
     for (let round = 0; round < 50; round++) {
       const now = new Date();
       const link = { purpose: 'password_reset', accountId: provider.accountId, now } as const;

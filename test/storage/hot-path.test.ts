@@ -1,8 +1,10 @@
 // The statements of the hot path read what Prisma reads, wait for nobody, and one request's fault is not another's.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Batch } from '../../src/storage/batch.ts';
-import { artifactId } from '../../src/storage/artifacts.ts';
+import { type FamilyPolicy, createAdapter } from '../../src/storage/adapter.ts';
+import { artifactId, openArtifact } from '../../src/storage/artifacts.ts';
 import { hotPathOf } from '../../src/storage/hot-path.ts';
+import { currentUnit, runUnit } from '../../src/storage/unit-of-work.ts';
 import { hold, holdFamily } from '../faults/locks.ts';
 import { type TestProvider, startProvider, webClient } from '../support/provider.ts';
 import { Agent } from '../support/agent.ts';
@@ -105,6 +107,26 @@ describe('what is read is what Prisma reads', () => {
     expect((await hotPathOf(pool).artifact(id)).found?.session?.id).toEqual(Buffer.from(other.id));
   });
 
+  test('a session that came along is the one that is asked for, or none', async () => {
+    const { storage } = provider;
+    const party = await discover(provider.issuer);
+    const tokens = await signIn(party, new Agent(provider.issuer), { scope: 'openid' });
+    const id = artifactId('AccessToken', tokens.access_token);
+    const { found } = await hotPathOf(storage.pool).artifact(id);
+    const session = found?.session;
+    if (!session) throw new Error('no session came along');
+    const uid = openArtifact(storage.keyring, session).uid ?? '';
+    const sessions = createAdapter({} as FamilyPolicy)('Session');
+    await runUnit(storage, { ip: undefined, userAgent: undefined }, async () => {
+      currentUnit().session = session;
+      expect(await sessions.findByUid(uid)).toMatchObject({ uid });
+      expect(await sessions.findByUid('another')).toBeUndefined();
+      expect(await createAdapter({} as FamilyPolicy)('DeviceCode').findByUserCode(uid)).toBe(
+        undefined,
+      );
+    });
+  });
+
   test('for a resource, and nothing of what is not there', async () => {
     const { prisma, pool } = provider.storage;
     const made = await prisma.resource.create({
@@ -159,6 +181,23 @@ describe('what is read is what Prisma reads', () => {
       asked.map((id) => (id === 'nothing' ? undefined : id)),
     );
   });
+});
+
+test('prepared statements are planned once, and by their indexes', async () => {
+  const { pool, prisma } = provider.storage;
+  const setting = async (name: string) => {
+    const { rows } = await pool.query<Record<string, string>>(`SHOW ${name}`);
+    return rows[0]?.[name];
+  };
+  expect(await setting('plan_cache_mode')).toBe('force_generic_plan');
+  expect(await setting('enable_seqscan')).toBe('off');
+  expect(await prisma.$queryRaw`SHOW plan_cache_mode`).toEqual([{ plan_cache_mode: 'auto' }]);
+  // Also where the tables are small.
+  const { rows } = await pool.query<{ 'QUERY PLAN': string }>(
+    'EXPLAIN SELECT FROM client WHERE id = ANY ($1::text[])',
+    [['web']],
+  );
+  expect(rows.map((row) => row['QUERY PLAN']).join()).toContain('client_pkey');
 });
 
 test('a family that somebody has locked holds up no other', async () => {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { createApp } from '../../src/app.ts';
 import { type Config, type Environment, readConfig } from '../../src/config.ts';
-import { connect, connectPool } from '../../src/database/open.ts';
+import { connect, connectPrepared } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createLog } from '../../src/operations/log.ts';
 import type { Mailer } from '../../src/mail/mailer.ts';
@@ -72,8 +72,8 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
     PORT: String(port),
     ...options.environment,
   });
-  const pool = connectPool(database.url);
-  const prisma = connect(pool);
+  const pool = connectPrepared(database.url);
+  const prisma = connect(database.url);
   const plain: Storage = {
     prisma,
     pool,
