@@ -271,7 +271,12 @@ describe('the second factor', () => {
     const moved = await other.browser.open(`${action.href}/factor`, { csrf, code: code() });
     expect(heading(moved)).toMatch(/^Sign in/);
     // Made up, cut off, or of somebody's imagination.
-    for (const value of ['', 'AAAA', cookie?.value.slice(0, -4) ?? '', `${cookie?.value ?? ''}AAAA`]) {
+    for (const value of [
+      '',
+      'AAAA',
+      cookie?.value.slice(0, -4) ?? '',
+      `${cookie?.value ?? ''}AAAA`,
+    ]) {
       const copy = one.browser.clone();
       copy.set({ name: 'symbolon_factor', value, path: cookie?.path ?? '' });
       const page = await copy.submit(step, { code: code() }, /factor$/);
