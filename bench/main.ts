@@ -34,7 +34,7 @@ const rows: Row[] = [];
 try {
   // Both have compiled what they run before anything counts.
   for (const subject of [symbolon, bare])
-    await measure(subject, workloads['refresh-opaque'] ?? (() => undefined), 8, duration);
+    await measure(subject, workloads['refresh-opaque'] ?? (() => undefined), 32, 3 * duration);
   for (const [workload, prepare] of chosen) {
     for (const count of connections) {
       // Half of each, twice, so that what else the machine does falls on both.

@@ -136,17 +136,23 @@ const COMPANY = `${CLIENT},
          a.claims AS "account.claims", a.locked_at AS "account.locked_at",
          a.signed_out_at AS "account.signed_out_at", a.locale AS "account.locale", a.picture_id AS "account.picture_id", a.updated_at AS "account.updated_at"`;
 
+// A statement is planned once, perhaps while the tables are empty, and the plan must hold when they are large: what is
+// asked for by its id is looked up by that, bounded by the parameters; what belongs to it by a look-up for each, which
+// OFFSET 0 keeps one.
+const lookUp = (table: string, alias: string, id: string) =>
+  `LEFT JOIN LATERAL (SELECT * FROM ${table} WHERE id = ${id} OFFSET 0) ${alias} ON true`;
+
 // Mostly an artifact is presented by its own client; then that is read once. Of a session, where two stand for a
 // moment, the newest.
 const ARTIFACTS = `
   SELECT asked.n, t.grant_id, t.client_id, t.account_id, t.sealed, t.consumed_at, ${COMPANY}, p.metadata::text AS "presenter.metadata", p.secret AS "presenter.secret",
          s.id AS "session.id", s.sealed AS "session.sealed"
   FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (id, client_id, n)
-  LEFT JOIN client p ON p.id = asked.client_id
-  LEFT JOIN artifact t ON t.id = asked.id
-  LEFT JOIN client c ON c.id = t.client_id AND c.id IS DISTINCT FROM p.id
-  LEFT JOIN "grant" g ON g.id = t.grant_id
-  LEFT JOIN account a ON a.id = t.account_id
+  LEFT JOIN client p ON p.id = asked.client_id AND p.id = ANY ($2)
+  LEFT JOIN artifact t ON t.id = asked.id AND t.id = ANY ($1)
+  ${lookUp('client', 'c', 'nullif(t.client_id, p.id)')}
+  ${lookUp('"grant"', 'g', 't.grant_id')}
+  ${lookUp('account', 'a', 't.account_id')}
   LEFT JOIN LATERAL (
     SELECT id, sealed FROM artifact WHERE lookup = t.session AND model = 'Session'
     ORDER BY expires_at DESC LIMIT 1) s ON true`;
@@ -234,11 +240,11 @@ const READ = `
          r.id AS "resource.id", r.name AS "resource.name", r.scopes AS "resource.scopes",
          r.format AS "resource.format", r.ttl AS "resource.ttl", r.alg AS "resource.alg"
   FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (family_id, client_id, n)
-  LEFT JOIN client c ON c.id = asked.client_id
-  LEFT JOIN refresh_family f ON f.id = asked.family_id
-  LEFT JOIN "grant" g ON g.id = f.grant_id
-  LEFT JOIN account a ON a.id = f.account_id
-  LEFT JOIN resource r ON r.id = f.payload->>'resource'`;
+  LEFT JOIN client c ON c.id = asked.client_id AND c.id = ANY ($2)
+  LEFT JOIN refresh_family f ON f.id = asked.family_id AND f.id = ANY ($1)
+  ${lookUp('"grant"', 'g', 'f.grant_id')}
+  ${lookUp('account', 'a', 'f.account_id')}
+  ${lookUp('resource', 'r', "f.payload->>'resource'")}`;
 
 export async function readForRefresh(
   pool: Pool,

@@ -50,7 +50,9 @@ export interface Issue extends Kept {
 
 // Grants first, then families, as every unit of work takes its locks; what somebody else has locked is passed over.
 // With a rotation lost nothing is issued. It is one statement, and so one transaction: whoever is told that it was
-// done has it on disk.
+// done has it on disk. It is planned once, perhaps while the tables are empty: ids that are parameters bound what is
+// looked at, and IS NOT DISTINCT FROM is = where no index is to be used, so that rows are found by their primary key and
+// not among all that hang on a grant.
 const ROTATE = `
   WITH asked AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[], $5::bytea[], $6::timestamptz[], $7::jsonb[],
@@ -61,7 +63,7 @@ const ROTATE = `
   granted AS MATERIALIZED (
     SELECT id FROM "grant" WHERE id = ANY ($1) FOR KEY SHARE SKIP LOCKED),
   free AS MATERIALIZED (
-    SELECT f.id FROM refresh_family f JOIN granted g ON g.id = f.grant_id
+    SELECT f.id FROM refresh_family f JOIN granted g ON g.id IS NOT DISTINCT FROM f.grant_id
     WHERE f.id = ANY ($2) FOR NO KEY UPDATE OF f SKIP LOCKED),
   rotated AS (
     UPDATE refresh_family f
@@ -69,8 +71,8 @@ const ROTATE = `
         rotated_at = asked.now, payload = asked.next, idle_expires_at = asked.idle_expires_at,
         last_used_at = asked.now, last_used_ip = asked.ip, last_used_user_agent = asked.user_agent
     FROM asked JOIN free ON free.id = asked.family_id
-    WHERE f.id = asked.family_id AND f.grant_id = asked.grant_id AND f.generation = asked.generation
-      AND f.current_hash = asked.presented AND f.ended_at IS NULL
+    WHERE f.id = ANY ($2) AND f.id = asked.family_id AND f.grant_id IS NOT DISTINCT FROM asked.grant_id
+      AND f.generation = asked.generation AND f.current_hash = asked.presented AND f.ended_at IS NULL
     RETURNING asked.n),
   issued AS (
     INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, session, sealed, expires_at)
@@ -125,7 +127,8 @@ const EXCHANGE = `
   spent AS (
     UPDATE artifact t SET consumed_at = asked.now
     FROM asked JOIN free ON free.id = asked.code_id JOIN granted g ON g.id = asked.grant_id
-    WHERE t.id = asked.code_id AND t.grant_id = asked.grant_id AND t.consumed_at IS NULL
+    WHERE t.id = ANY ($1) AND t.id = asked.code_id AND t.grant_id IS NOT DISTINCT FROM asked.grant_id
+      AND t.consumed_at IS NULL
       AND (asked.family_id IS NULL OR g.expires_at >= asked.grant_until)
     RETURNING asked.n),
   issued AS (
@@ -196,7 +199,7 @@ const AUTHORIZE = `
   kept AS (
     UPDATE artifact t
     SET account_id = last.session_account_id, sealed = last.session_sealed, expires_at = last.session_expires_at
-    FROM last WHERE t.id = last.session_id
+    FROM last WHERE t.id = ANY ($1) AND t.id = last.session_id
     RETURNING t.id),
   issued AS (
     INSERT INTO artifact (id, model, grant_id, client_id, account_id, session, sealed, expires_at)
