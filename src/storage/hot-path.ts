@@ -3,7 +3,6 @@
 // for anybody: what is locked, has changed or is not the ordinary case is left to families.ts. What they read is in
 // hot-reads.ts, what they write in hot-writes.ts; docs/performance.md tells what that buys.
 import type { Pool } from 'pg';
-import type { Artifact } from '../generated/client.ts';
 import { Batch } from './batch.ts';
 import {
   type ArtifactAsked,
@@ -13,6 +12,7 @@ import {
   type KnownClients,
   type RefreshRead,
   type ResourceRead,
+  type SealedArtifact,
   lookUpAll,
   readArtifacts,
   readClients,
@@ -43,7 +43,7 @@ export interface HotPath {
    *
    * @param lookups what may stand there, one for each secret
    */
-  lookUp(model: string, lookups: readonly Uint8Array[]): Promise<Artifact | undefined>;
+  lookUp(model: string, lookups: readonly Uint8Array[]): Promise<SealedArtifact | undefined>;
   read(familyId: string, clientId: string): Promise<RefreshRead>;
   /** @returns whether it was done; if not, nothing was written, and why is to be found out by other means */
   rotate(write: RefreshWrite): Promise<boolean>;

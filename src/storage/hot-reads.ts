@@ -198,37 +198,21 @@ function foundOf(
   };
 }
 
-function artifactOf(row: Row): Artifact {
-  return {
-    id: row['id'],
-    model: row['model'],
-    grantId: row['grant_id'],
-    clientId: row['client_id'],
-    accountId: row['account_id'],
-    familyId: row['family_id'],
-    lookup: row['lookup'],
-    session: row['session'],
-    sealed: row['sealed'],
-    expiresAt: row['expires_at'],
-    consumedAt: row['consumed_at'],
-  } as Artifact;
-}
-
 export async function lookUpAll(
   pool: Pool,
   asked: readonly (readonly [string, readonly Uint8Array[]])[],
-): Promise<(Artifact | undefined)[]> {
-  const { rows } = await pool.query<Row>({
+): Promise<(SealedArtifact | undefined)[]> {
+  const { rows } = await pool.query<SealedArtifact & Pick<Artifact, 'model' | 'lookup'>>({
     name: 'look_up_artifacts',
-    text: 'SELECT * FROM artifact WHERE lookup = ANY ($1::bytea[]) ORDER BY expires_at DESC',
+    text: `SELECT id, model, lookup, sealed, consumed_at AS "consumedAt" FROM artifact
+           WHERE lookup = ANY ($1::bytea[]) ORDER BY expires_at DESC`,
     values: [asked.flatMap(([, lookups]) => lookups.map((lookup) => Buffer.from(lookup)))],
   });
-  const found = rows.map(artifactOf);
   return asked.map(([model, lookups]) =>
-    found.find(
-      (one) =>
-        one.model === model &&
-        lookups.some((lookup) => one.lookup !== null && Buffer.compare(lookup, one.lookup) === 0),
+    rows.find(
+      (row) =>
+        row.model === model &&
+        lookups.some((lookup) => row.lookup !== null && Buffer.compare(lookup, row.lookup) === 0),
     ),
   );
 }

@@ -92,16 +92,16 @@ export async function rotateAll(pool: Pool, asked: readonly RefreshWrite[]): Pro
       column(({ rotation }) => rotation.family.generation),
       column(({ rotation }) => bytes(rotation.family.currentHash)),
       column(({ rotation }) => bytes(sha256(rotation.successor))),
-      column(({ now }) => time(now)),
+      column(({ now }) => now),
       column(({ next }) => JSON.stringify(next)),
-      column(({ rotation }) => time(rotation.idleExpiresAt)),
+      column(({ rotation }) => rotation.idleExpiresAt),
       column(({ origin }) => origin.ip),
       column(({ origin }) => origin.userAgent),
       column(({ issue }) => bytes(issue?.id)),
       column(({ issue }) => issue?.clientId),
       column(({ issue }) => issue?.accountId),
       column(({ issue }) => bytes(issue?.sealed)),
-      column(({ issue }) => time(issue?.expiresAt)),
+      column(({ issue }) => issue?.expiresAt),
       column(({ issue }) => bytes(issue?.session)),
     ],
   });
@@ -158,21 +158,21 @@ export async function exchangeAll(pool: Pool, asked: readonly ExchangeWrite[]): 
     values: [
       column(({ code }) => bytes(code)),
       column(({ grantId }) => grantId),
-      column(({ now }) => time(now)),
+      column(({ now }) => now),
       column(({ issue }) => bytes(issue?.id)),
       column(({ start, issue }) => start?.payload.clientId ?? issue?.clientId),
       column(({ start, issue }) => start?.payload.accountId ?? issue?.accountId),
       column(({ issue }) => bytes(issue?.sealed)),
-      column(({ issue }) => time(issue?.expiresAt)),
+      column(({ issue }) => issue?.expiresAt),
       column(({ start }) => start?.token.familyId),
       column(({ start }) => start && bytes(sha256(start.token.secret))),
       column(({ start }) => start && JSON.stringify(start.payload)),
-      column(({ start }) => time(start?.idleExpiresAt)),
-      column(({ start }) => time(start?.absoluteExpiresAt)),
-      column(({ start }) => time(start?.consentExpiresAt)),
+      column(({ start }) => start?.idleExpiresAt),
+      column(({ start }) => start?.absoluteExpiresAt),
+      column(({ start }) => start?.consentExpiresAt),
       column(({ origin }) => origin.ip),
       column(({ origin }) => origin.userAgent),
-      column(({ start }) => time(start && grantMargin(start.absoluteExpiresAt))),
+      column(({ start }) => start && grantMargin(start.absoluteExpiresAt)),
       column(({ issue }) => bytes(issue?.session)),
     ],
   });
@@ -219,13 +219,13 @@ export async function authorizeAll(
       column(({ session }) => bytes(session.id)),
       column(({ session }) => session.accountId),
       column(({ session }) => bytes(session.sealed)),
-      column(({ session }) => time(session.expiresAt)),
+      column(({ session }) => session.expiresAt),
       column(({ code }) => bytes(code.id)),
       column(({ grantId }) => grantId),
       column(({ code }) => code.clientId),
       column(({ code }) => code.accountId),
       column(({ code }) => bytes(code.sealed)),
-      column(({ code }) => time(code.expiresAt)),
+      column(({ code }) => code.expiresAt),
       column(({ code }) => bytes(code.session)),
     ],
   });
@@ -236,9 +236,4 @@ export async function authorizeAll(
 // As the driver takes them.
 function bytes(value: Uint8Array | null | undefined): Buffer | null | undefined {
   return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-}
-
-// The driver would write it in the time zone of this process, which takes it several times as long.
-function time(date: Date | null | undefined): string | undefined {
-  return date?.toISOString();
 }
