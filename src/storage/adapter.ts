@@ -112,8 +112,7 @@ class ArtifactAdapter implements Adapter {
     const { pool, keyring } = unit.storage;
     const written = unit.written(this.#model, fits);
     if (written) return written;
-    const cameAlong = this.#model === 'Session' ? unit.session : undefined;
-    const session = cameAlong && openArtifact(keyring, cameAlong);
+    const session = unit.session && openArtifact(keyring, unit.session);
     if (session && fits(session)) return session;
     const kept = lookups(keyring, this.#model, value);
     const found = await answered(() => hotPathOf(pool).lookUp(this.#model, kept));

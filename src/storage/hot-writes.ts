@@ -71,8 +71,8 @@ const ROTATE = `
         rotated_at = asked.now, payload = asked.next, idle_expires_at = asked.idle_expires_at,
         last_used_at = asked.now, last_used_ip = asked.ip, last_used_user_agent = asked.user_agent
     FROM asked JOIN free ON free.id = asked.family_id
-    WHERE f.id = ANY ($2) AND f.id = asked.family_id AND f.grant_id IS NOT DISTINCT FROM asked.grant_id
-      AND f.generation = asked.generation AND f.current_hash = asked.presented AND f.ended_at IS NULL
+    WHERE f.id = ANY ($2) AND f.id = asked.family_id AND f.generation = asked.generation
+      AND f.current_hash = asked.presented AND f.ended_at IS NULL
     RETURNING asked.n),
   issued AS (
     INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, session, sealed, expires_at)
@@ -127,8 +127,7 @@ const EXCHANGE = `
   spent AS (
     UPDATE artifact t SET consumed_at = asked.now
     FROM asked JOIN free ON free.id = asked.code_id JOIN granted g ON g.id = asked.grant_id
-    WHERE t.id = ANY ($1) AND t.id = asked.code_id AND t.grant_id IS NOT DISTINCT FROM asked.grant_id
-      AND t.consumed_at IS NULL
+    WHERE t.id = ANY ($1) AND t.id = asked.code_id AND t.consumed_at IS NULL
       AND (asked.family_id IS NULL OR g.expires_at >= asked.grant_until)
     RETURNING asked.n),
   issued AS (

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Batch } from '../../src/storage/batch.ts';
 import { type FamilyPolicy, createAdapter } from '../../src/storage/adapter.ts';
+import { insertClient, updateClient } from '../../src/storage/clients.ts';
 import { artifactId, openArtifact } from '../../src/storage/artifacts.ts';
 import { hotPathOf } from '../../src/storage/hot-path.ts';
 import { currentUnit, runUnit } from '../../src/storage/unit-of-work.ts';
@@ -260,6 +261,27 @@ test('rows are found by their primary key or their lookup, whatever the tables h
   await assertPlans();
   await prisma.$executeRaw`ANALYZE`;
   await assertPlans();
+});
+
+test('a client is what its row says now, in its metadata and its secret', async () => {
+  const { prisma, keyring } = provider.storage;
+  const changing = { ...client, client_id: 'changing' };
+  await provider.addClient(changing);
+  const token = await newFamily(provider.issuer, changing);
+  const first = await refreshAt(provider.issuer, token, changing);
+  expect(first.status).toBe(200);
+  const next = first.body.refresh_token ?? '';
+  const { client_secret: secret, ...metadata } = changing;
+  await updateClient(prisma, { ...metadata, grant_types: ['authorization_code'] });
+  const { body: refused } = await refreshAt(provider.issuer, next, changing);
+  expect(refused.error_description).toContain('grant type');
+  await updateClient(prisma, metadata);
+  expect((await refreshAt(provider.issuer, next, changing)).status).toBe(200);
+
+  await prisma.client.delete({ where: { id: 'changing' } });
+  await insertClient(prisma, keyring, { ...changing, client_secret: `not ${secret}` });
+  const former = await refreshAt(provider.issuer, next, changing);
+  expect(former.body.error).toBe('invalid_client');
 });
 
 test('a family that somebody has locked holds up no other', async () => {
