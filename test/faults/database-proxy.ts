@@ -1,7 +1,8 @@
 // Stands between a provider and PostgreSQL, and breaks the connection where a test wants it: before a COMMIT has
 // reached the server, after it was carried out and before its answer is back, or altogether.
 import { once } from 'node:events';
-import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
+import { type Server, type Socket, connect, createServer } from 'node:net';
+import { freePort } from '../support/process.ts';
 
 /** On which side of the COMMIT the connection is held. */
 export type Moment = 'before' | 'after';
@@ -22,6 +23,7 @@ export interface DatabaseProxy {
 
 export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {
   const upstream = new URL(databaseUrl);
+  const port = await freePort();
   const sockets = new Set<Socket>();
   let armed: { moment: Moment; held: (cut: () => void) => void } | undefined;
   let swallowing = false;
@@ -66,10 +68,9 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
     });
   };
 
-  const listen = async (port: number): Promise<number> => {
+  const listen = async (): Promise<void> => {
     server = createServer(carry).listen(port, '127.0.0.1');
     await once(server, 'listening');
-    return (server.address() as AddressInfo).port;
   };
   const close = async (): Promise<void> => {
     const closed = server?.listening ? once(server, 'close') : undefined;
@@ -78,7 +79,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
     await closed;
   };
 
-  const port = await listen(0);
+  await listen();
   const url = new URL(databaseUrl);
   url.host = `127.0.0.1:${port}`;
   return {
@@ -94,7 +95,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
     async mend() {
       if (swallowing) for (const socket of sockets) socket.destroy();
       swallowing = false;
-      if (!server?.listening) await listen(port);
+      if (!server?.listening) await listen();
     },
     close,
   };

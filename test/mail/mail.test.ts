@@ -16,7 +16,7 @@ import { type TestProvider, person, secret, startProvider } from '../support/pro
 let server: MailServer;
 let provider: TestProvider;
 beforeEach(async () => {
-  server = await startMailServer();
+  server = await startMailServer(await freePort());
   provider = await startProvider({ environment: { SYMBOLON_SMTP_URL: server.url } });
 });
 afterEach(async () => {

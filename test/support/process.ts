@@ -2,10 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
+
+const PORTS = 2000;
+const FIRST_PORT = 11_000 + (Number(process.env['VITEST_POOL_ID'] ?? 0) % 10) * PORTS;
+let nextPort = Math.floor(Math.random() * PORTS);
 
 export interface ProviderProcess {
   readonly child: ChildProcess;
@@ -49,13 +52,25 @@ export async function startProcess(environment: Record<string, string>): Promise
   };
 }
 
+/**
+ * A port that nothing listens on. It is below those that the system gives to outgoing connections and to
+ * `listen(0)`, any of which could take it before its process listens; files that run at once draw from
+ * ranges of their own.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, 'localhost');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = FIRST_PORT + (nextPort++ % PORTS);
+    const server = createServer().listen(port);
+    try {
+      await once(server, 'listening');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') continue;
+      throw error;
+    }
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** Runs a command line of the project to its end. */
