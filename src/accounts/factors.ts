@@ -3,6 +3,8 @@
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { english } from '../languages.ts';
+import { audit } from '../operations/audit.ts';
+import { originOf, saveNotice } from '../storage/notices.ts';
 
 /** The values of `acr`, the lowest first; `phr` is phishing-resistant (OpenID EAP ACR Values). */
 export const levels = ['1fa', '2fa', 'phr'] as const;
@@ -47,6 +49,39 @@ export interface FactorParts {
 export interface Source {
   readonly ip?: string;
   get?(header: string): string;
+}
+
+/** What changes about a person's factors, as the audit says it and as the person is told. */
+const changes = {
+  'passkey.added': 'passkey_added',
+  'passkey.removed': 'passkey_removed',
+  'totp.added': 'totp_added',
+  'totp.removed': 'totp_removed',
+  'recovery_codes.made': 'recovery_codes_made',
+} as const;
+
+/**
+ * Writes down a change of somebody's factors, tells the person, and does what else belongs to it.
+ *
+ * @param database the transaction of the change
+ * @param name of the passkey
+ */
+export async function recordChange(
+  database: Prisma.TransactionClient,
+  { storage, source, also }: FactorParts,
+  change: { type: keyof typeof changes; accountId: string; name?: string },
+): Promise<void> {
+  const { type, accountId, name } = change;
+  const about = name === undefined ? {} : { detail: { name } };
+  await audit(database, source, { type, accountId, ...about });
+  await saveNotice(database, storage.keyring, {
+    kind: changes[type],
+    accountId,
+    now: storage.now(),
+    origin: originOf(source),
+    ...(name === undefined ? {} : { subject: name }),
+  });
+  await also?.(database);
 }
 
 export async function factorsOf(

@@ -13,7 +13,7 @@ export type Answer = { readonly value: string | boolean } | { readonly error: un
 
 const PARAMETERS = { m: 19_456, t: 2, p: 1 }; // a test holds the library to them
 const THREADS = Math.max(1, availableParallelism() - 1);
-const LONGEST_QUEUE = 200; // seconds of work, for a process that has one thread
+const LONGEST_QUEUE = 200; // about ten seconds of work for one thread
 const IDLE = 10_000; // milliseconds after which a thread that has nothing to do ends
 
 /** More passwords wait than are hashed in good time: this one was not looked at (RFC 6749 §4.1.2.1). */

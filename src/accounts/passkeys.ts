@@ -14,11 +14,10 @@ import { errors } from 'oidc-provider';
 import type { Account, Passkey, Prisma } from '../generated/client.ts';
 import { audit } from '../operations/audit.ts';
 import { answered, isTaken } from '../storage/errors.ts';
-import { originOf, saveNotice } from '../storage/notices.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { authenticatorName } from './authenticator-names.ts';
 import { createChallenge, spendChallenge } from './challenges.ts';
-import { FactorError, type FactorParts } from './factors.ts';
+import { FactorError, type FactorParts, recordChange } from './factors.ts';
 
 export interface PasskeyParts extends FactorParts {
   readonly storage: Storage;
@@ -103,15 +102,7 @@ export async function addPasskey(
       if ((await database.passkey.count({ where: { accountId } })) >= MOST)
         throw new FactorError('factor.too-many-passkeys');
       const passkey = await database.passkey.create({ data });
-      await audit(database, source, { type: 'passkey.added', accountId, detail: { name } });
-      await saveNotice(database, storage.keyring, {
-        kind: 'passkey_added',
-        accountId,
-        now: storage.now(),
-        origin: originOf(source),
-        subject: name,
-      });
-      await parts.also?.(database);
+      await recordChange(database, parts, { type: 'passkey.added', accountId, name });
       return passkey;
     });
   } catch (error) {
@@ -142,16 +133,7 @@ export function removePasskey(parts: FactorParts, accountId: string, id: string)
     const found = await database.passkey.findFirst({ where: { id, accountId } });
     const { count } = await database.passkey.deleteMany({ where: { id, accountId } });
     if (!found || count === 0) return false;
-    const detail = { name: found.name };
-    await audit(database, parts.source, { type: 'passkey.removed', accountId, detail });
-    await saveNotice(database, parts.storage.keyring, {
-      kind: 'passkey_removed',
-      accountId,
-      now: parts.storage.now(),
-      origin: originOf(parts.source),
-      subject: found.name,
-    });
-    await parts.also?.(database);
+    await recordChange(database, parts, { type: 'passkey.removed', accountId, name: found.name });
     return true;
   });
 }

@@ -7,8 +7,7 @@ import { installationSecret } from '../keys/installation-secrets.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { audit } from '../operations/audit.ts';
 import { answered } from '../storage/errors.ts';
-import { originOf, saveNotice } from '../storage/notices.ts';
-import type { FactorParts } from './factors.ts';
+import { type FactorParts, recordChange } from './factors.ts';
 
 const COUNT = 10;
 const LENGTH = 16; // characters of 5 bits: 80 bits
@@ -25,14 +24,7 @@ export async function makeRecoveryCodes(parts: FactorParts, accountId: string): 
     await database.recoveryCode.createMany({
       data: codes.map((code) => ({ id: hashOf(key, accountId, code), accountId })),
     });
-    await audit(database, parts.source, { type: 'recovery_codes.made', accountId });
-    await saveNotice(database, keyring, {
-      kind: 'recovery_codes_made',
-      accountId,
-      now: parts.storage.now(),
-      origin: originOf(parts.source),
-    });
-    await parts.also?.(database);
+    await recordChange(database, parts, { type: 'recovery_codes.made', accountId });
   });
   return codes.map((code) => code.match(/.{4}/g)?.join('-') ?? code);
 }

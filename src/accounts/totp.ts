@@ -3,11 +3,9 @@
 import { Secret, TOTP } from 'otpauth';
 import { renderSVG } from 'uqr';
 import type { Account, Prisma } from '../generated/client.ts';
-import { audit } from '../operations/audit.ts';
 import { answered } from '../storage/errors.ts';
-import { originOf, saveNotice } from '../storage/notices.ts';
 import { totpContext } from '../storage/reseal.ts';
-import { FactorError, type FactorParts } from './factors.ts';
+import { FactorError, type FactorParts, recordChange } from './factors.ts';
 
 const PERIOD = 30; // seconds
 const WINDOW = 1; // steps on either side
@@ -79,15 +77,7 @@ export async function confirmTotp(
       data: { confirmedAt: now(), lastStep: step },
     });
     if (count === 0) throw new FactorError('factor.totp-not-begun'); // begun anew, or confirmed meanwhile
-    await audit(database, parts.source, { type: 'totp.added', accountId });
-    const notice = {
-      kind: 'totp_added',
-      accountId,
-      now: now(),
-      origin: originOf(parts.source),
-    } as const;
-    await saveNotice(database, parts.storage.keyring, notice);
-    await parts.also?.(database);
+    await recordChange(database, parts, { type: 'totp.added', accountId });
   });
 }
 
@@ -116,14 +106,7 @@ export function removeTotp(parts: FactorParts, accountId: string): Promise<boole
   return parts.storage.prisma.$transaction(async (database) => {
     const { count } = await database.totp.deleteMany({ where: { accountId } });
     if (count === 0) return false;
-    await audit(database, parts.source, { type: 'totp.removed', accountId });
-    await saveNotice(database, parts.storage.keyring, {
-      kind: 'totp_removed',
-      accountId,
-      now: parts.storage.now(),
-      origin: originOf(parts.source),
-    });
-    await parts.also?.(database);
+    await recordChange(database, parts, { type: 'totp.removed', accountId });
     return true;
   });
 }

@@ -108,12 +108,13 @@ export class Keyring {
   }
 
   #open(context: string, sealed: Uint8Array): { text: string; isCurrent: boolean } {
-    const salt = sealed.subarray(0, SALT);
-    const keys = this.#sealingKeys(salt);
+    const salt = nameOf(sealed.subarray(0, SALT));
+    const kept = this.#sealing.get(salt);
+    const keys = kept ?? this.#sealingKeys(salt);
     for (const [index, key] of keys.entries()) {
       const text = opened(key, sealed.subarray(SALT), context);
       if (text === undefined) continue;
-      this.#keep(salt, keys); // a process has sealed under it
+      if (!kept) this.#keep(salt, keys); // a process has sealed under it
       return { text, isCurrent: index === 0 };
     }
     // What was sealed before there were salts has a key of its own, made from the context.
@@ -126,25 +127,18 @@ export class Keyring {
 
   #newOwn() {
     const salt = randomBytes(SALT);
-    const keys = this.#sealingKeys(salt);
-    this.#keep(salt, keys);
-    return { salt, key: keys[0] as KeyObject, count: 0 };
+    const [key] = this.#sealingKeys(nameOf(salt));
+    return { salt, key: key as KeyObject, count: 0 };
   }
 
   /** The keys for sealing with this salt, one for every secret. */
-  #sealingKeys(salt: Uint8Array): readonly KeyObject[] {
-    const name = nameOf(salt);
-    return (
-      this.#sealing.get(name) ??
-      this.macs('seal', `salt ${name}`).map((key) => createSecretKey(key))
-    );
+  #sealingKeys(salt: string): readonly KeyObject[] {
+    return this.macs('seal', `salt ${salt}`).map((key) => createSecretKey(key));
   }
 
-  #keep(salt: Uint8Array, keys: readonly KeyObject[]): void {
-    const name = nameOf(salt);
-    if (this.#sealing.has(name)) return;
+  #keep(salt: string, keys: readonly KeyObject[]): void {
     if (this.#sealing.size >= MOST_SALTS) this.#sealing.clear();
-    this.#sealing.set(name, keys);
+    this.#sealing.set(salt, keys);
   }
 
   /** Keys for signed cookies, the current one first. */

@@ -131,12 +131,15 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       linkVoid(ctx, `${base}/sign-up`);
       return;
     }
+    const { t } = renderer.language(ctx);
+    const again = (status: number, mistake: string) => {
+      ctx.status = status;
+      confirmPage(ctx, link, { token, mistake });
+    };
     const { name, passwordHash } = wishIn(link);
     try {
       if (!isSameBrowser(ctx, link) && !(await isPassword(ctx, link, password))) {
-        const mistake = renderer.language(ctx).t('sign-up.confirm-wrong');
-        ctx.status = 422;
-        confirmPage(ctx, link, { token, mistake });
+        again(422, t('sign-up.confirm-wrong'));
         return;
       }
       const wanted = { email: link.email ?? '', name: name || null, passwordHash };
@@ -145,12 +148,8 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     } catch (error) {
       if (error instanceof TooManyAttempts) {
         const { retryAfter: seconds } = error;
-        ctx.status = 429;
         ctx.set('Retry-After', String(seconds));
-        confirmPage(ctx, link, {
-          token,
-          mistake: renderer.language(ctx).t('sign-in.wait', { seconds }),
-        });
+        again(429, t('sign-in.wait', { seconds }));
         return;
       }
       // Somebody else has the address by now: an administrator has added the account, for one.

@@ -35,9 +35,9 @@ import { mutualTls } from './mutual-tls.ts';
 import type { Outgoing } from './outgoing.ts';
 import { refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
 import { endsWithSession, refreshPolicy } from './refresh-policy.ts';
-import { signingKey } from './signing.ts';
 import { registrantOf, registration } from './registration.ts';
 import { resourceIndicators } from './resources.ts';
+import { signingKey } from './signing.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
 interface Session {

@@ -25,7 +25,7 @@ import {
 } from './refresh-token.ts';
 import { type Refusal, refusalReason } from './refusal.ts';
 import type { EndReason } from './revocation.ts';
-import { type UnitOfWork, currentUnit, epoch } from './unit-of-work.ts';
+import { type UnitOfWork, currentUnit, epoch, keyOf } from './unit-of-work.ts';
 
 /** What a client may have a rule of its own for; each takes the client's metadata. Times are in seconds. */
 export interface FamilyPolicy {
@@ -80,7 +80,7 @@ class ArtifactAdapter implements Adapter {
         const grant = await hotPathOf(pool).grant(id);
         return grant && payloadOf(grant);
       }
-      const asked = unit.artifacts.get(`${this.#model} ${id}`);
+      const asked = unit.artifacts.get(keyOf(this.#model, id));
       const { found } = await (asked ?? hotPathOf(pool).artifact(artifactId(this.#model, id)));
       if (!found) return undefined;
       // What belongs to it is asked for next.
@@ -311,7 +311,7 @@ async function readClient(unit: UnitOfWork, id: string): Promise<ClientRead | un
   if (artifacts.length === 0) return hotPath.client(id);
   const reads = artifacts.map(({ model, value }) => {
     const read = hotPath.artifact(artifactId(model, value), id);
-    unit.artifacts.set(`${model} ${value}`, read);
+    unit.artifacts.set(keyOf(model, value), read);
     return read;
   });
   const [first] = await Promise.all(reads);

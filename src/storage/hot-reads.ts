@@ -134,7 +134,8 @@ const COMPANY = `${CLIENT},
          g.payload AS "grant.payload", g.expires_at AS "grant.expires_at",
          a.email AS "account.email", a.email_verified AS "account.email_verified", a.name AS "account.name",
          a.claims AS "account.claims", a.locked_at AS "account.locked_at",
-         a.signed_out_at AS "account.signed_out_at", a.locale AS "account.locale", a.picture_id AS "account.picture_id", a.updated_at AS "account.updated_at"`;
+         a.signed_out_at AS "account.signed_out_at", a.locale AS "account.locale",
+         a.picture_id AS "account.picture_id", a.updated_at AS "account.updated_at"`;
 
 // A statement is planned once, perhaps while the tables are empty, and the plan must hold when they are large: what is
 // asked for by its id is looked up by that, bounded by the parameters; what belongs to it by a look-up for each, which
@@ -145,8 +146,8 @@ const lookUp = (table: string, alias: string, id: string) =>
 // Mostly an artifact is presented by its own client; then that is read once. Of a session, where two stand for a
 // moment, the newest.
 const ARTIFACTS = `
-  SELECT asked.n, t.grant_id, t.client_id, t.account_id, t.sealed, t.consumed_at, ${COMPANY}, p.metadata::text AS "presenter.metadata", p.secret AS "presenter.secret",
-         s.id AS "session.id", s.sealed AS "session.sealed"
+  SELECT asked.n, t.grant_id, t.client_id, t.account_id, t.sealed, t.consumed_at, ${COMPANY},
+         p.metadata::text AS "presenter.metadata", p.secret AS "presenter.secret", s.id AS "session.id", s.sealed AS "session.sealed"
   FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (id, client_id, n)
   LEFT JOIN client p ON p.id = asked.client_id AND p.id = ANY ($2)
   LEFT JOIN artifact t ON t.id = asked.id AND t.id = ANY ($1)

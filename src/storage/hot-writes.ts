@@ -48,6 +48,13 @@ export interface Issue extends Kept {
   readonly session: Uint8Array | null;
 }
 
+// The access tokens that are issued with what was done.
+const issuedWith = (done: 'rotated' | 'spent') => `issued AS (
+    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, session, sealed, expires_at)
+    SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
+           asked.session, asked.sealed, asked.expires_at
+    FROM asked JOIN ${done} USING (n) WHERE asked.artifact_id IS NOT NULL)`;
+
 // Grants first, then families, as every unit of work takes its locks; what somebody else has locked is passed over.
 // With a rotation lost nothing is issued. It is one statement, and so one transaction: whoever is told that it was
 // done has it on disk. It is planned once, perhaps while the tables are empty: ids that are parameters bound what is
@@ -74,11 +81,7 @@ const ROTATE = `
     WHERE f.id = ANY ($2) AND f.id = asked.family_id AND f.generation = asked.generation
       AND f.current_hash = asked.presented AND f.ended_at IS NULL
     RETURNING asked.n),
-  issued AS (
-    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, session, sealed, expires_at)
-    SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
-           asked.session, asked.sealed, asked.expires_at
-    FROM asked JOIN rotated USING (n) WHERE asked.artifact_id IS NOT NULL)
+  ${issuedWith('rotated')}
   SELECT n::int AS rotated_n FROM rotated`;
 
 export async function rotateAll(pool: Pool, asked: readonly RefreshWrite[]): Promise<boolean[]> {
@@ -130,11 +133,7 @@ const EXCHANGE = `
     WHERE t.id = ANY ($1) AND t.id = asked.code_id AND t.consumed_at IS NULL
       AND (asked.family_id IS NULL OR g.expires_at >= asked.grant_until)
     RETURNING asked.n),
-  issued AS (
-    INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, session, sealed, expires_at)
-    SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
-           asked.session, asked.sealed, asked.expires_at
-    FROM asked JOIN spent USING (n) WHERE asked.artifact_id IS NOT NULL),
+  ${issuedWith('spent')},
   started AS (
     INSERT INTO refresh_family (id, grant_id, account_id, client_id, current_hash, payload, created_at,
                                 idle_expires_at, absolute_expires_at, consent_expires_at, last_used_at, last_used_ip,

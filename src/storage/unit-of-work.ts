@@ -449,11 +449,12 @@ function copied(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) return value.map(copied);
   const copy: Record<string, unknown> = { ...value };
-  for (const name in copy) if (typeof copy[name] === 'object') copy[name] = copied(copy[name]);
+  for (const name in copy) copy[name] = copied(copy[name]);
   return copy;
 }
 
-function keyOf(model: string, id: string): string {
+/** By what a record is known to its unit of work. */
+export function keyOf(model: string, id: string): string {
   return `${model} ${id}`;
 }
 

@@ -156,6 +156,14 @@ async function finished(browser: Agent, page: Page, finish: (callback: URL) => P
   return finish(end.away) as ReturnType<Awaited<ReturnType<typeof authorizationRequest>>['finish']>;
 }
 
+/** Signs in with the password and an app's code. */
+async function signedInWithCode(code: string) {
+  const { browser, page, finish } = await begin();
+  const step = await withPassword(browser, page);
+  const end = await browser.submit(step, { code }, /factor$/);
+  return { browser, tokens: await finished(browser, end, finish) };
+}
+
 const errorIn = (page: Page) => page.away?.searchParams.get('error');
 const essential = (...values: string[]) =>
   JSON.stringify({ id_token: { acr: { essential: true, values } } });
@@ -378,9 +386,7 @@ describe('levels', () => {
 
   test('prompt=login and max_age ask for the password again, and what was verified before does not count', async () => {
     const code = await setUpTotp();
-    const { browser, page, finish } = await begin();
-    const step = await withPassword(browser, page);
-    await finished(browser, await browser.submit(step, { code: code() }, /factor$/), finish);
+    const { browser } = await signedInWithCode(code());
     const again = await begin({ prompt: 'login', acr_values: '2fa' }, browser);
     expect(again.page.html.querySelector('input[type=password]')).not.toBeNull();
     const more = await withPassword(browser, again.page);
@@ -390,13 +396,7 @@ describe('levels', () => {
   test('with max_age, a sign-in that is too old is asked for all factors, also while one is asked for', async () => {
     const code = await setUpTotp();
     const wanted = { acr_values: 'phr', max_age: '300' };
-    const { browser, page, finish } = await begin();
-    const step = await withPassword(browser, page);
-    const first = await finished(
-      browser,
-      await browser.submit(step, { code: code() }, /factor$/),
-      finish,
-    );
+    const { browser, tokens: first } = await signedInWithCode(code());
     const device = await setUpPasskey();
     const before = first.claims()?.auth_time ?? 0;
     ahead += 290_000;
@@ -442,13 +442,7 @@ describe('levels', () => {
 
   test('access tokens and introspection tell acr and auth_time (RFC 9470 §6.2)', async () => {
     const code = await setUpTotp();
-    const { browser, page, finish } = await begin();
-    const step = await withPassword(browser, page);
-    const tokens = await finished(
-      browser,
-      await browser.submit(step, { code: code() }, /factor$/),
-      finish,
-    );
+    const { browser, tokens } = await signedInWithCode(code());
     const introspect = async (token: string) =>
       (await post(`${provider.issuer}/introspect`, { token }, webClient)).body;
     const { auth_time: at } = tokens.claims() ?? {};
