@@ -75,13 +75,13 @@ export async function saveArtifact(
 
 /** What changes of an artifact when it is written anew. */
 export function sealedArtifact(keyring: Keyring, save: Save) {
-  const { model, payload, expiresAt } = save;
+  const { model, payload, json, expiresAt } = save;
   const id = artifactId(model, save.id);
   return {
     id,
     // Of what waits for a person's answer: whose answer it waits for.
     accountId: isWaiting(save) ? (payload.accountId ?? null) : null,
-    sealed: keyring.seal(artifactContext(id), JSON.stringify(payload)),
+    sealed: keyring.seal(artifactContext(id), json),
     expiresAt,
   };
 }

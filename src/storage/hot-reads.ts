@@ -1,6 +1,7 @@
 // The hot path's reads: one statement reads the client, family, grant, person and resource of each refresh, one an
 // artifact with who presents it and all that belongs to it. A test compares what they read with what Prisma reads.
 import type { Pool } from 'pg';
+import { binaryArray, columnsOf } from './binary-arrays.ts';
 import type { Account, Artifact, Grant, RefreshFamily, Resource } from '../generated/client.ts';
 
 /** As long as the row says the same, it is the same object; see clients.ts. */
@@ -97,7 +98,7 @@ export async function readClients(
   const { rows } = await pool.query<Row>({
     name: 'read_clients',
     text: `SELECT c.id, ${CLIENT} FROM client c WHERE c.id = ANY ($1::text[])`,
-    values: [ids],
+    values: [binaryArray('text', ids)],
   });
   const found = new Map(rows.map((row) => [row['id'], row]));
   return ids.map((id) => {
@@ -113,7 +114,7 @@ export async function readResources(
   const { rows } = await pool.query<ResourceRead>({
     name: 'read_resources',
     text: 'SELECT id, name, scopes, format, ttl, alg FROM resource WHERE id = ANY ($1::text[])',
-    values: [ids],
+    values: [binaryArray('text', ids)],
   });
   return ids.map((id) => rows.find((row) => row.id === id));
 }
@@ -125,7 +126,7 @@ export async function readGrants(
   const { rows } = await pool.query<GrantRead>({
     name: 'read_grants',
     text: 'SELECT id, payload, expires_at AS "expiresAt" FROM "grant" WHERE id = ANY ($1::text[])',
-    values: [ids],
+    values: [binaryArray('text', ids)],
   });
   return ids.map((id) => rows.find((row) => row.id === id));
 }
@@ -163,10 +164,11 @@ export async function readArtifacts(
   clients: KnownClients,
   asked: readonly ArtifactAsked[],
 ): Promise<ArtifactRead[]> {
+  const column = columnsOf(asked);
   const { rows } = await pool.query<Row>({
     name: 'read_artifacts',
     text: ARTIFACTS,
-    values: [asked.map(({ id }) => Buffer.from(id)), asked.map(({ clientId }) => clientId)],
+    values: [column('bytea', ({ id }) => id), column('text', ({ clientId }) => clientId)],
   });
   const answers: ArtifactRead[] = [];
   for (const row of rows) {
@@ -207,7 +209,12 @@ export async function lookUpAll(
     name: 'look_up_artifacts',
     text: `SELECT id, model, lookup, sealed, consumed_at AS "consumedAt" FROM artifact
            WHERE lookup = ANY ($1::bytea[]) ORDER BY expires_at DESC`,
-    values: [asked.flatMap(([, lookups]) => lookups.map((lookup) => Buffer.from(lookup)))],
+    values: [
+      binaryArray(
+        'bytea',
+        asked.flatMap(([, lookups]) => lookups),
+      ),
+    ],
   });
   return asked.map(([model, lookups]) =>
     rows.find(
@@ -236,7 +243,11 @@ export async function readForRefresh(
   clients: KnownClients,
   asked: readonly (readonly [string, string])[],
 ): Promise<RefreshRead[]> {
-  const values = [asked.map(([familyId]) => familyId), asked.map(([, clientId]) => clientId)];
+  const column = columnsOf(asked);
+  const values = [
+    column('text', ([familyId]) => familyId),
+    column('text', ([, clientId]) => clientId),
+  ];
   const { rows } = await pool.query<Row>({ name: 'read_for_refresh', text: READ, values });
   const answers: RefreshRead[] = [];
   for (const row of rows) {

@@ -3,6 +3,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import type { Pool } from 'pg';
 import { sha256 } from '../keys/keyring.ts';
+import { columnsOf } from './binary-arrays.ts';
 import { type Rotation, type Start, grantMargin } from './families.ts';
 import type { Origin } from './revocation.ts';
 
@@ -85,27 +86,27 @@ const ROTATE = `
   SELECT n::int AS rotated_n FROM rotated`;
 
 export async function rotateAll(pool: Pool, asked: readonly RefreshWrite[]): Promise<boolean[]> {
-  const column = (of: (write: RefreshWrite) => unknown) => asked.map(of);
+  const column = columnsOf(asked);
   const { rows } = await pool.query<{ rotated_n: number }>({
     name: 'rotate_and_issue',
     text: ROTATE,
     values: [
-      column(({ rotation }) => rotation.family.grantId),
-      column(({ rotation }) => rotation.family.id),
-      column(({ rotation }) => rotation.family.generation),
-      column(({ rotation }) => bytes(rotation.family.currentHash)),
-      column(({ rotation }) => bytes(sha256(rotation.successor))),
-      column(({ now }) => now),
-      column(({ next }) => JSON.stringify(next)),
-      column(({ rotation }) => rotation.idleExpiresAt),
-      column(({ origin }) => origin.ip),
-      column(({ origin }) => origin.userAgent),
-      column(({ issue }) => bytes(issue?.id)),
-      column(({ issue }) => issue?.clientId),
-      column(({ issue }) => issue?.accountId),
-      column(({ issue }) => bytes(issue?.sealed)),
-      column(({ issue }) => issue?.expiresAt),
-      column(({ issue }) => bytes(issue?.session)),
+      column('text', ({ rotation }) => rotation.family.grantId),
+      column('text', ({ rotation }) => rotation.family.id),
+      column('int4', ({ rotation }) => rotation.family.generation),
+      column('bytea', ({ rotation }) => rotation.family.currentHash),
+      column('bytea', ({ rotation }) => sha256(rotation.successor)),
+      column('timestamptz', ({ now }) => now),
+      column('jsonb', ({ next }) => JSON.stringify(next)),
+      column('timestamptz', ({ rotation }) => rotation.idleExpiresAt),
+      column('text', ({ origin }) => origin.ip),
+      column('text', ({ origin }) => origin.userAgent),
+      column('bytea', ({ issue }) => issue?.id),
+      column('text', ({ issue }) => issue?.clientId),
+      column('text', ({ issue }) => issue?.accountId),
+      column('bytea', ({ issue }) => issue?.sealed),
+      column('timestamptz', ({ issue }) => issue?.expiresAt),
+      column('bytea', ({ issue }) => issue?.session),
     ],
   });
   const done = new Set(rows.map(({ rotated_n: n }) => n));
@@ -149,29 +150,29 @@ const EXCHANGE = `
   SELECT n::int AS spent_n FROM spent`;
 
 export async function exchangeAll(pool: Pool, asked: readonly ExchangeWrite[]): Promise<boolean[]> {
-  const column = (of: (write: ExchangeWrite) => unknown) => asked.map(of);
+  const column = columnsOf(asked);
   const { rows } = await pool.query<{ spent_n: number }>({
     name: 'exchange_code',
     text: EXCHANGE,
     values: [
-      column(({ code }) => bytes(code)),
-      column(({ grantId }) => grantId),
-      column(({ now }) => now),
-      column(({ issue }) => bytes(issue?.id)),
-      column(({ start, issue }) => start?.payload.clientId ?? issue?.clientId),
-      column(({ start, issue }) => start?.payload.accountId ?? issue?.accountId),
-      column(({ issue }) => bytes(issue?.sealed)),
-      column(({ issue }) => issue?.expiresAt),
-      column(({ start }) => start?.token.familyId),
-      column(({ start }) => start && bytes(sha256(start.token.secret))),
-      column(({ start }) => start && JSON.stringify(start.payload)),
-      column(({ start }) => start?.idleExpiresAt),
-      column(({ start }) => start?.absoluteExpiresAt),
-      column(({ start }) => start?.consentExpiresAt),
-      column(({ origin }) => origin.ip),
-      column(({ origin }) => origin.userAgent),
-      column(({ start }) => start && grantMargin(start.absoluteExpiresAt)),
-      column(({ issue }) => bytes(issue?.session)),
+      column('bytea', ({ code }) => code),
+      column('text', ({ grantId }) => grantId),
+      column('timestamptz', ({ now }) => now),
+      column('bytea', ({ issue }) => issue?.id),
+      column('text', ({ start, issue }) => start?.payload.clientId ?? issue?.clientId),
+      column('text', ({ start, issue }) => start?.payload.accountId ?? issue?.accountId),
+      column('bytea', ({ issue }) => issue?.sealed),
+      column('timestamptz', ({ issue }) => issue?.expiresAt),
+      column('text', ({ start }) => start?.token.familyId),
+      column('bytea', ({ start }) => start && sha256(start.token.secret)),
+      column('jsonb', ({ start }) => start && JSON.stringify(start.payload)),
+      column('timestamptz', ({ start }) => start?.idleExpiresAt),
+      column('timestamptz', ({ start }) => start?.absoluteExpiresAt),
+      column('timestamptz', ({ start }) => start?.consentExpiresAt),
+      column('text', ({ origin }) => origin.ip),
+      column('text', ({ origin }) => origin.userAgent),
+      column('timestamptz', ({ start }) => start && grantMargin(start.absoluteExpiresAt)),
+      column('bytea', ({ issue }) => issue?.session),
     ],
   });
   const done = new Set(rows.map(({ spent_n: n }) => n));
@@ -209,29 +210,24 @@ export async function authorizeAll(
   pool: Pool,
   asked: readonly AuthorizeWrite[],
 ): Promise<boolean[]> {
-  const column = (of: (write: AuthorizeWrite) => unknown) => asked.map(of);
+  const column = columnsOf(asked);
   const { rows } = await pool.query<{ authorized_n: number }>({
     name: 'authorize',
     text: AUTHORIZE,
     values: [
-      column(({ session }) => bytes(session.id)),
-      column(({ session }) => session.accountId),
-      column(({ session }) => bytes(session.sealed)),
-      column(({ session }) => session.expiresAt),
-      column(({ code }) => bytes(code.id)),
-      column(({ grantId }) => grantId),
-      column(({ code }) => code.clientId),
-      column(({ code }) => code.accountId),
-      column(({ code }) => bytes(code.sealed)),
-      column(({ code }) => code.expiresAt),
-      column(({ code }) => bytes(code.session)),
+      column('bytea', ({ session }) => session.id),
+      column('text', ({ session }) => session.accountId),
+      column('bytea', ({ session }) => session.sealed),
+      column('timestamptz', ({ session }) => session.expiresAt),
+      column('bytea', ({ code }) => code.id),
+      column('text', ({ grantId }) => grantId),
+      column('text', ({ code }) => code.clientId),
+      column('text', ({ code }) => code.accountId),
+      column('bytea', ({ code }) => code.sealed),
+      column('timestamptz', ({ code }) => code.expiresAt),
+      column('bytea', ({ code }) => code.session),
     ],
   });
   const done = new Set(rows.map(({ authorized_n: n }) => n));
   return asked.map((_write, index) => done.has(index + 1));
-}
-
-// As the driver takes them.
-function bytes(value: Uint8Array | null | undefined): Buffer | null | undefined {
-  return value && Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }

@@ -52,6 +52,8 @@ export interface Save {
   readonly model: string;
   readonly id: string;
   readonly payload: AdapterPayload;
+  /** The payload as it is kept. */
+  readonly json: string;
   readonly expiresAt: Date;
   /** Whether an application makes it by itself: then the request does not tell where the person is. */
   readonly isUnattended?: boolean;
@@ -173,14 +175,12 @@ export class UnitOfWork {
     return undefined;
   }
 
-  save(save: Save): void {
+  save(save: Omit<Save, 'json'>): void {
     const key = keyOf(save.model, save.id);
     this.#destroyed.delete(key);
+    const json = JSON.stringify(save.payload);
     // As the database would give it back: without undefined members, shared with nobody.
-    this.#saves.set(key, {
-      ...save,
-      payload: JSON.parse(JSON.stringify(save.payload)) as AdapterPayload,
-    });
+    this.#saves.set(key, { ...save, json, payload: JSON.parse(json) as AdapterPayload });
   }
 
   consume(model: string, id: string, grantId: string | undefined): void {

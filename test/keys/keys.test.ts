@@ -52,6 +52,11 @@ describe('sealing', () => {
     );
   });
 
+  test('no two texts have the same IV (NIST SP 800-38D §8)', () => {
+    const ivs = Array.from({ length: 1000 }, () => keyring.seal('here', 'text').slice(16, 28));
+    expect(new Set(ivs.map((iv) => Buffer.from(iv).toString('hex'))).size).toBe(1000);
+  });
+
   test('what was sealed under a key of its own, as once, still opens, and is sealed anew', () => {
     const sealed = Buffer.from(
       '7ce817fdccd76e222159ff1addf0213a18ec59c5f75bab7793c0bc4e69d52af8',
