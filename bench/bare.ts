@@ -1,4 +1,5 @@
 // The engine with nothing around it: its own defaults, everything in memory, nothing kept. What it does is the baseline.
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { type JWK, exportJWK, generateKeyPair } from 'jose';
@@ -97,9 +98,10 @@ koa.use((ctx) => {
   ctx.body = staticText;
 });
 const [engine, statically] = [provider.callback(), koa.callback()];
-createServer((request, response) => {
+const server = createServer((request, response) => {
   void (request.url === staticPath ? statically : engine)(request, response);
 }).listen(port, '127.0.0.1');
+await once(server, 'listening');
 
 const clientId = 'bench';
 const grant = new provider.Grant({ accountId, clientId, jti: 'grant' } as never);
