@@ -2,6 +2,8 @@
 // goes with the next. A lone request goes at once, and one that is late does not hold up the others.
 
 const LARGEST = 64;
+// More than so many that wait go half by half: while the database has one half, this process has the other.
+const SMALL = 10;
 const AT_ONCE = 3; // on their way at a time, when those before are late
 const LATE = 20; // milliseconds
 
@@ -47,7 +49,8 @@ export class Batch<In, Out> {
     // After everything that has arrived by now.
     setImmediate(() => {
       this.#isScheduled = false;
-      const batch = this.#waiting.splice(0, LARGEST);
+      const half = Math.ceil(this.#waiting.length / 2);
+      const batch = this.#waiting.splice(0, Math.min(LARGEST, Math.max(SMALL, half)));
       this.#onTheirWay++;
       this.#lastSent = performance.now();
       void this.#send(batch).finally(() => {
