@@ -2,7 +2,8 @@
 // goes with the next. A lone request goes at once, and one that is late does not hold up the others.
 
 const LARGEST = 64;
-// More than so many that wait go half by half: while the database has one half, this process has the other.
+// So many of those that wait go together, or half of them if that is more: while the database has these, this process
+// has the others.
 const SMALL = 10;
 const AT_ONCE = 3; // on their way at a time, when those before are late
 const LATE = 20; // milliseconds

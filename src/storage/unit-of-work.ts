@@ -171,7 +171,7 @@ export class UnitOfWork {
   /** A record that this request itself has written and that fits. */
   written(model: string, fits: (payload: AdapterPayload) => boolean): AdapterPayload | undefined {
     for (const save of this.#saves.values())
-      if (save.model === model && fits(save.payload)) return save.payload;
+      if (save.model === model && fits(save.payload)) return copied(save.payload) as AdapterPayload;
     return undefined;
   }
 
