@@ -148,7 +148,8 @@ const lookUp = (table: string, alias: string, id: string) =>
 // moment, the newest.
 const ARTIFACTS = `
   SELECT asked.n, t.grant_id, t.client_id, t.account_id, t.sealed, t.consumed_at, ${COMPANY},
-         p.metadata::text AS "presenter.metadata", p.secret AS "presenter.secret", s.id AS "session.id", s.sealed AS "session.sealed"
+         p.metadata::text AS "presenter.metadata", p.secret AS "presenter.secret",
+         s.id AS "session.id", s.sealed AS "session.sealed"
   FROM unnest($1::bytea[], $2::text[]) WITH ORDINALITY AS asked (id, client_id, n)
   LEFT JOIN client p ON p.id = asked.client_id AND p.id = ANY ($2)
   LEFT JOIN artifact t ON t.id = asked.id AND t.id = ANY ($1)
