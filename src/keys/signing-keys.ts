@@ -188,13 +188,15 @@ async function signFrom(
   await database.signingKey.update({ where: { kid }, data: { signsFrom } });
 }
 
-async function makeKey(
+/** Makes a key, as it is kept. Its id never starts with a hyphen, to be no option on a command line. */
+export async function makeKey(
   keyring: Keyring,
   alg: SigningAlgorithm,
   now: Date,
 ): Promise<Prisma.SigningKeyCreateManyInput> {
   const key = (await newPrivateKey(alg)).export({ format: 'jwk' });
   const kid = await calculateJwkThumbprint(key); // RFC 7638
+  if (kid.startsWith('-')) return makeKey(keyring, alg, now);
   const publicPart = createPublicKey({ key, format: 'jwk' }).export({ format: 'jwk' });
   const about = { kid, alg, use: 'sig' };
   return {

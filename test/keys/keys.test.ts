@@ -5,6 +5,7 @@ import { calculateJwkThumbprint } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { connect } from '../../src/database/open.ts';
 import { Keyring, SealError, keptSecret } from '../../src/keys/keyring.ts';
+import { makeKey } from '../../src/keys/signing-keys.ts';
 import { signingKeys } from '../support/signing-keys.ts';
 import { createDatabase } from '../support/database.ts';
 import { run } from '../support/process.ts';
@@ -114,4 +115,11 @@ test('signing keys are made once, and not readable in the database', async () =>
     expect(publicJwk).not.toHaveProperty('d');
   await prisma.$disconnect();
   await database.drop();
+});
+
+// One thumbprint in 64 would.
+test('no key’s id starts with a hyphen', async () => {
+  const keyring = new Keyring([ONE]);
+  const made = Array.from({ length: 500 }, () => makeKey(keyring, 'EdDSA', new Date()));
+  for (const { kid } of await Promise.all(made)) expect(kid).not.toMatch(/^-/);
 });
