@@ -14,7 +14,7 @@ import {
   maintainKeys,
 } from './keys/signing-keys.ts';
 import { type Mailer, createMailer } from './mail/mailer.ts';
-import { answerErrors, logRefusals, logRequests } from './operations/http.ts';
+import { answerErrors, endRequests, logRefusals, logRequests } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { createAccountPages } from './pages/account/account.ts';
 import { createApprovals } from './pages/approvals.ts';
@@ -43,6 +43,8 @@ export interface AppParts {
   readonly config: Config;
   readonly storage: Storage;
   readonly log: Log;
+  /** Once it is aborted, an answer ends its connection: a proxy that keeps connections goes elsewhere. */
+  readonly stopping?: AbortSignal;
 }
 
 export interface App {
@@ -54,7 +56,7 @@ export interface App {
 }
 
 /** Puts the application together; nothing listens yet. */
-export async function createApp({ config, storage, log }: AppParts): Promise<App> {
+export async function createApp({ config, storage, log, stopping }: AppParts): Promise<App> {
   const { prisma, keyring } = storage;
   const issuer = new URL(config.issuer);
   const base = issuer.pathname.replace(/\/$/, '');
@@ -91,6 +93,7 @@ export async function createApp({ config, storage, log }: AppParts): Promise<App
 
   // One proxy is trusted: the address is the last that it has seen, not one that a client made up before it.
   const koa = new Koa({ proxy: config.trustProxy, maxIpsCount: 1, keys: keyring.cookieKeys });
+  koa.use(endRequests(stopping));
   koa.use(logRequests(log));
   koa.use(answerPublished(engine, base));
   koa.use(securityHeaders());

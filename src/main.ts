@@ -28,16 +28,19 @@ export async function serve(config: Config): Promise<Running> {
   const log = createLog(config.logLevel);
   const { storage, close } = await openStorage(config);
   const servers = listeners(config);
-  const inFlight = new Set<ServerResponse>();
+  const stopping = new AbortController();
   let background: { stop(): Promise<void> }[];
   try {
-    const { koa, outgoing, mailer, keyRotation } = await createApp({ config, storage, log });
+    const { koa, outgoing, mailer, keyRotation } = await createApp({
+      config,
+      storage,
+      log,
+      stopping: stopping.signal,
+    });
     koa.silent = true; // what goes wrong is logged by the application itself
     const handle = koa.callback();
     for (const { server, port } of servers) {
       server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-        inFlight.add(response);
-        response.once('close', () => inFlight.delete(response));
         void handle(request, response);
       });
       await listen(server, port, config.host);
@@ -68,13 +71,14 @@ export async function serve(config: Config): Promise<Running> {
     );
   }
 
-  let stopping: Promise<void> | undefined;
+  let stopped: Promise<void> | undefined;
   return {
     issuer: config.issuer,
     stop: () =>
-      (stopping ??= (async () => {
+      (stopped ??= (async () => {
         log.info('stopping');
-        await Promise.all(servers.map(({ server }) => closeServer(server, inFlight)));
+        stopping.abort();
+        await Promise.all(servers.map(({ server }) => closeServer(server)));
         await Promise.all([sweeping, ...background].map((work) => work.stop()));
         await close();
         log.info('stopped');
@@ -122,9 +126,7 @@ function listen(server: Server, port: number, host: string): Promise<void> {
   });
 }
 
-/** A proxy that keeps connections is told with the answers in flight to go elsewhere. */
-async function closeServer(server: Server, inFlight: Iterable<ServerResponse>): Promise<void> {
-  for (const response of inFlight) response.shouldKeepAlive = false;
+async function closeServer(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) =>
     server.close(() => {
       resolve();

@@ -45,6 +45,31 @@ export function logRefusals(log: Log, provider: Provider): void {
   });
 }
 
+/**
+ * What is done when a request has been answered.
+ *
+ * @param stopping once it is aborted, the answer ends its connection (RFC 9110 §7.6.1)
+ */
+export function endRequests(stopping: AbortSignal | undefined) {
+  return async (ctx: Context, next: Next) => {
+    await next();
+    if (stopping?.aborted === true) ctx.res.shouldKeepAlive = false;
+    ctx.res.once('close', () => {
+      letGo(ctx);
+    });
+  };
+}
+
+/**
+ * The engine defines a getter on the context, and V8 puts getters among its old objects: there it would hold all that
+ * the request had until the next full collection. So it is left with nothing to hold.
+ */
+function letGo(ctx: Context): void {
+  for (const object of [(ctx as { oidc?: object }).oidc ?? {}, ctx])
+    for (const key of Reflect.ownKeys(object))
+      if (key !== 'oidc') Reflect.set(object, key, undefined);
+}
+
 /** One line a request. */
 export function logRequests(log: Log) {
   return async (ctx: Context, next: Next) => {
