@@ -52,11 +52,19 @@ export function logRefusals(log: Log, provider: Provider): void {
  */
 export function endRequests(stopping: AbortSignal | undefined) {
   return async (ctx: Context, next: Next) => {
-    await next();
-    if (stopping?.aborted === true) ctx.res.shouldKeepAlive = false;
-    ctx.res.once('close', () => {
-      letGo(ctx);
-    });
+    const hangUp = () => {
+      if (stopping?.aborted === true) ctx.res.shouldKeepAlive = false;
+    };
+    hangUp(); // some answer at once
+    try {
+      await next();
+    } finally {
+      hangUp();
+      // Only then: Koa still needs the context of an answer that breaks off.
+      ctx.res.once('finish', () => {
+        letGo(ctx);
+      });
+    }
   };
 }
 
