@@ -82,7 +82,7 @@ try {
   second = await startProcess({ ...settings, PORT: String(port), SYMBOLON_ISSUER: issuer });
   const own = (connection: number) => connection;
   const both = [symbolon.port, port];
-  await refresh(both, symbolon.opaque, own, during(3_000), FULL); // the second one has compiled by then what it runs
+  await refresh(both, symbolon.opaque, own, during(6_000), FULL); // the second one has compiled by then what it runs
   const rates: [number[], number[]] = [[], []];
   for (let round = 0; round < ROUNDS * 2; round++) {
     const ports = round % 2 === 0 ? [symbolon.port] : both;
