@@ -60,22 +60,23 @@ export function endRequests(stopping: AbortSignal | undefined) {
       await next();
     } finally {
       hangUp();
+      const { oidc } = ctx as { oidc?: object };
       // Only then: Koa still needs the context of an answer that breaks off.
-      ctx.res.once('finish', () => {
-        letGo(ctx);
-      });
+      if (oidc)
+        ctx.res.once('finish', () => {
+          for (const object of [oidc, ctx]) empty(object);
+        });
     }
   };
 }
 
 /**
- * The engine defines a getter on the context, and V8 puts getters among its old objects: there it would hold all that
- * the request had until the next full collection. So it is left with nothing to hold.
+ * The engine defines a getter on the context, `oidc`, and V8 puts getters among its old objects: there it would hold all
+ * that the request had until the next full collection. So it is left with nothing to hold.
  */
-function letGo(ctx: Context): void {
-  for (const object of [(ctx as { oidc?: object }).oidc ?? {}, ctx])
-    for (const key of Reflect.ownKeys(object))
-      if (key !== 'oidc') Reflect.set(object, key, undefined);
+function empty(object: object): void {
+  for (const key of Reflect.ownKeys(object))
+    if (key !== 'oidc') Reflect.set(object, key, undefined);
 }
 
 /** One line a request. */

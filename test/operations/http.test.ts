@@ -9,14 +9,14 @@ import { endRequests } from '../../src/operations/http.ts';
 test('once it is answered, a request holds nothing, whatever holds on to it', async () => {
   const oidc: Record<string | symbol, unknown> = { params: {}, [Symbol('cookies')]: {} };
   let kept: Context | undefined;
-  const { url, finished } = await serve(undefined, (ctx) => {
+  const { url, closed } = await serve(undefined, (ctx) => {
     kept = ctx;
     Object.defineProperty(ctx, 'oidc', { get: () => oidc }); // as the engine does
     ctx.cookies.set('a', 'b');
     ctx.body = 'answered';
   });
   expect(await (await fetch(url)).text()).toBe('answered');
-  await finished;
+  await closed;
 
   const held = [kept ?? {}, oidc].flatMap((object) =>
     Reflect.ownKeys(object).filter((key) => Reflect.get(object, key) !== undefined),
@@ -25,20 +25,16 @@ test('once it is answered, a request holds nothing, whatever holds on to it', as
 });
 
 test('who hangs up in the middle of an answer harms nobody', async () => {
-  const { url } = await serve(undefined, (ctx) => {
+  const { url, closed } = await serve(undefined, (ctx) => {
+    Object.defineProperty(ctx, 'oidc', { get: () => ({}) });
     ctx.body = Readable.from(endless());
-    ctx.res.once('close', () => {
-      closed();
-    });
   });
-  let closed: () => void = () => undefined;
-  const isClosed = new Promise<void>((resolve) => (closed = resolve));
   const request = get(url, (answer) => {
     answer.once('data', () => request.destroy());
     answer.on('error', () => undefined);
   });
   request.on('error', () => undefined);
-  await isClosed;
+  await closed;
   expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
 });
 
@@ -68,7 +64,7 @@ test('once it stops, every answer ends its connection', async () => {
   expect(await connection('/direct')).toBe('close');
 });
 
-/** Serves with one middleware. `finished`: once the first answer has left. */
+/** Serves with one middleware. `closed`: once the first answer is, whole or not. */
 async function serve(stopping: AbortSignal | undefined, middleware: Middleware) {
   const koa = new Koa();
   koa.silent = true;
@@ -76,7 +72,7 @@ async function serve(stopping: AbortSignal | undefined, middleware: Middleware) 
   koa.use(middleware);
   const handle = koa.callback();
   const server = createServer();
-  const finished = new Promise((resolve) => {
+  const closed = new Promise((resolve) => {
     server.on('request', (request, response) => {
       response.once('close', resolve);
       void handle(request, response);
@@ -87,7 +83,7 @@ async function serve(stopping: AbortSignal | undefined, middleware: Middleware) 
   onTestFinished(() => {
     server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, finished };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, closed };
 }
 
 function* endless(): Generator<Buffer> {
