@@ -1,7 +1,7 @@
 // npm run bench:scale: what grows. Memory over 200,000 refreshes, throughput with ten times the families, two processes
 // instead of one. Takes about five minutes.
 import { openStorage } from '../src/storage/open.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { freePort } from '../test/support/process.ts';
 import { Connection, form, refreshing } from './requests.ts';
 import { authorization } from './settings.ts';

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { addAccount } from '../src/accounts/accounts.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { insertClient } from '../src/storage/clients.ts';
 import { openStorage } from '../src/storage/open.ts';
 import { Agent } from '../test/support/agent.ts';

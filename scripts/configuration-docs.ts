@@ -1,6 +1,6 @@
-// Makes docs/configuration.md from the declaration of the settings in src/config.ts.
+// Makes docs/configuration.md from the declaration of the settings in src/config/config.ts.
 import { writeFileSync } from 'node:fs';
-import { settings } from '../src/config.ts';
+import { settings } from '../src/config/config.ts';
 
 /** The text of docs/configuration.md. */
 export function configurationDocs(): string {
@@ -15,7 +15,7 @@ Symbolon reads its settings from the environment, completed by a \`.env\` file i
 started (a variable that is set wins over the file). A wrong value stops the start with one line that names
 the variable, what it got and what it wants. Lifetimes are in seconds.
 
-This page is made from [\`src/config.ts\`](../src/config.ts) by \`npm run docs:configuration\`.
+This page is made from [\`src/config/config.ts\`](../src/config/config.ts) by \`npm run docs:configuration\`.
 
 | variable | value | default | |
 | --- | --- | --- | --- |

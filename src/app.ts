@@ -5,7 +5,7 @@ import Koa, { type Context, type Middleware, type Next } from 'koa';
 import mount from 'koa-mount';
 import { hasAccounts } from './accounts/accounts.ts';
 import { type Limits, createLimits } from './accounts/limits.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import { installationSecret } from './keys/installation-secrets.ts';
 import {
   type KeySchedule,
@@ -23,11 +23,11 @@ import { errorPage } from './pages/error-page.ts';
 import { requestsByForm } from './pages/form-requests.ts';
 import { createInteractions } from './pages/interactions.ts';
 import { ownContinuePage } from './pages/continue.ts';
-import { createKnownBrowser } from './pages/known-browser.ts';
-import { createOwnSignIn } from './pages/own-sign-in.ts';
+import { createKnownBrowser } from './pages/sign-in/known-browser.ts';
+import { createOwnSignIn } from './pages/sign-in/own-sign-in.ts';
 import { createPasswordReset } from './pages/password-reset.ts';
 import { createRenderer, pagePolicy } from './pages/render.ts';
-import { createSignIn } from './pages/sign-in.ts';
+import { createSignIn } from './pages/sign-in/sign-in.ts';
 import { createSetup } from './pages/setup.ts';
 import { createSignUp } from './pages/sign-up.ts';
 import { createVerify } from './pages/verify.ts';

@@ -4,7 +4,7 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import { createServer as createTlsServer } from 'node:https';
 import { hasAccounts } from './accounts/accounts.ts';
 import { createApp } from './app.ts';
-import { type Config, ConfigError, loadConfig } from './config.ts';
+import { type Config, ConfigError, loadConfig } from './config/config.ts';
 import { type SweepParts, startSweeping } from './database/sweep.ts';
 import { createLog } from './operations/log.ts';
 import { setupLink } from './pages/setup.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { configurationDocs } from '../scripts/configuration-docs.ts';
-import { ConfigError, readConfig, settings } from '../src/config.ts';
+import { ConfigError, readConfig, settings } from '../src/config/config.ts';
 
 const SECRET = 'x'.repeat(32);
 const mistakes = (environment: Record<string, string>): readonly string[] => {

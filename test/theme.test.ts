@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { parse } from 'node-html-parser';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readConfig } from '../src/config.ts';
-import { accents, backgrounds, complaintAbout, contrast, lighter } from '../src/theme.ts';
+import { readConfig } from '../src/config/config.ts';
+import { accents, backgrounds, complaintAbout, contrast, lighter } from '../src/config/theme.ts';
 import { type TestProvider, startProvider } from './support/provider.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'symbolon-look-'));

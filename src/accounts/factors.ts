@@ -3,7 +3,7 @@
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { english } from '../languages.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import { originOf, saveNotice } from '../storage/notices.ts';
 
 /** The values of `acr`, the lowest first; `phr` is phishing-resistant (OpenID EAP ACR Values). */

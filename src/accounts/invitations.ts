@@ -1,5 +1,5 @@
 // Inviting somebody who has no account yet: a link under which the account is made (pages/sign-up.ts).
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { saveMail } from '../storage/deliveries.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { AccountError, accountError, accountInput, findAccountByEmail } from './accounts.ts';

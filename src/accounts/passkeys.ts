@@ -12,7 +12,7 @@ import {
 } from '@simplewebauthn/server';
 import { errors } from 'oidc-provider';
 import type { Account, Passkey, Prisma } from '../generated/client.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import { answered, isTaken } from '../storage/errors.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { authenticatorName } from './authenticator-names.ts';

@@ -5,7 +5,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import type { PrismaClient } from '../generated/client.ts';
 import { installationSecret } from '../keys/installation-secrets.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import { answered } from '../storage/errors.ts';
 import { type FactorParts, recordChange } from './factors.ts';
 

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { type Provider, errors } from 'oidc-provider';
 import { createApp } from '../app.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import { createLog } from '../operations/log.ts';
 import { cibaGrant } from '../provider/ciba.ts';
 import { jwtBearer } from '../provider/extra-grants.ts';

@@ -1,8 +1,8 @@
 // The story of a refresh-token family, told as a person would: issued when and from where, how often renewed,
 // last used, ended when and why.
 import type { AuditEvent, RefreshFamily } from '../generated/client.ts';
-import { type RefusalReason, lifeEnd } from '../storage/refusal.ts';
-import { expiresAt } from '../storage/refresh-token.ts';
+import { type RefusalReason, lifeEnd } from '../storage/families/verdict.ts';
+import { expiresAt } from '../storage/families/token.ts';
 
 /** Every reason for which a refresh is refused or a family ended, in words. */
 export const reasonsInWords: Record<RefusalReason, string> = {

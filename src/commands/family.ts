@@ -4,8 +4,8 @@ import { findAccountByEmail } from '../accounts/accounts.ts';
 import type { AuditEvent, PrismaClient, RefreshFamily } from '../generated/client.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { findClient } from '../storage/clients.ts';
-import { listFamilies } from '../storage/families.ts';
-import { judge, parseRefreshToken } from '../storage/refresh-token.ts';
+import { listFamilies } from '../storage/families/row.ts';
+import { judge, parseRefreshToken } from '../storage/families/token.ts';
 import {
   commandLine,
   endFamily,

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { keySchedule } from '../app.ts';
 import { keyStates, rotateKeys } from '../keys/signing-keys.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import { reseal } from '../storage/reseal.ts';
 import { CommandError, date, print, table, withStorage } from './run.ts';
 

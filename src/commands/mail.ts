@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { accountInput } from '../accounts/accounts.ts';
-import { loadConfig } from '../config.ts';
+import { loadConfig } from '../config/config.ts';
 import { loadLanguages } from '../languages.ts';
 import { createLetters } from '../mail/letter.ts';
 import { SendError, createMailTransport } from '../mail/transport.ts';

@@ -1,7 +1,7 @@
 // symbolon resource: the resource servers for which access tokens may be issued (RFC 8707).
 import type { Command } from 'commander';
 import type { Resource } from '../generated/client.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import { isTaken } from '../storage/errors.ts';
 import { findResource, resourceInput, scopesOf } from '../storage/resources.ts';
 import { CommandError, print, table, withStorage } from './run.ts';

@@ -16,10 +16,10 @@ import {
 } from '../accounts/changes.ts';
 import { factorsOf } from '../accounts/factors.ts';
 import { invite } from '../accounts/invitations.ts';
-import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../claims-config.ts';
+import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../config/claims.ts';
 import type { Account, Prisma } from '../generated/client.ts';
 import { commandLine } from '../storage/revocation.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import {
   CommandError,
   askSecret,

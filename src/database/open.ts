@@ -1,7 +1,7 @@
 // Opening the database: the server named by DATABASE_URL or the embedded one, migrated, behind Prisma's client.
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Pool, type PoolConfig } from 'pg';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { PrismaClient } from '../generated/client.ts';
 import { startEmbedded } from './embedded.ts';
 import { migrate } from './migrate.ts';

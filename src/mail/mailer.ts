@@ -1,7 +1,7 @@
 // The background worker that sends mails (storage/deliveries.ts): what was committed is sent, whatever happens to the
 // process or to the SMTP server meanwhile. A mail leaves once, but for one case: a process that dies between handing it
 // over and removing it leaves it to be sent again, with the same Message-ID.
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Languages } from '../languages.ts';
 import type { Log } from '../operations/log.ts';
 import {

@@ -1,6 +1,6 @@
 // Handing mails over: to the SMTP server, or in development to standard output. Nothing of a mail is ever logged.
 import { createTransport } from 'nodemailer';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Letter } from './letter.ts';
 
 export interface Envelope extends Letter {

@@ -3,10 +3,10 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { type Client, type Provider, errors } from 'oidc-provider';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
 import { sha256 } from '../keys/keyring.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import { answeredLevel, demandedLevel } from '../provider/assurance.ts';
 import { findArtifactsOf } from '../storage/artifacts.ts';
 import { answered } from '../storage/errors.ts';

@@ -9,7 +9,7 @@ import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
 import { signInTime } from '../accounts/changes.ts';
 import { type Level, levelOf, suffices } from '../accounts/factors.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';

@@ -10,10 +10,10 @@ import {
   errors,
 } from 'oidc-provider';
 import { signInTime } from '../accounts/changes.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import { isStepUp, wantedLevel } from '../provider/assurance.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
@@ -24,7 +24,7 @@ import { formToken, isFormToken } from './form-token.ts';
 import { applyAnswer, presentRequested, requested } from './permissions.ts';
 import { type Renderer, preferLanguages } from './render.ts';
 import { presentDetails } from './scopes-view.ts';
-import type { Place, SignIn } from './sign-in.ts';
+import type { Place, SignIn } from './sign-in/sign-in.ts';
 
 export interface InteractionParts {
   readonly config: Config;

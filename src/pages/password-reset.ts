@@ -7,15 +7,15 @@ import { AccountError, accountInput } from '../accounts/accounts.ts';
 import { changePassword } from '../accounts/changes.ts';
 import { linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
 import { createMailLimits } from '../accounts/mail-limits.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { askForReset } from '../mail/requests.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import type { Engine } from '../provider/engine.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserForm, formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
-import { basePath, createWaysBack } from './ways-in.ts';
+import { basePath, createWaysBack } from './sign-in/ways-in.ts';
 
 export interface PasswordResetParts {
   readonly config: Config;

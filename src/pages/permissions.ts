@@ -1,8 +1,8 @@
 // What a request asks a person to allow: as the consent page and the page of approvals show it, and as its form answers.
 // A form can leave out what is optional, and can add nothing.
 import type { Client } from 'oidc-provider';
-import { standardScopes } from '../claims-config.ts';
-import type { Config } from '../config.ts';
+import { standardScopes } from '../config/claims.ts';
+import type { Config } from '../config/config.ts';
 import type { PrismaClient } from '../generated/client.ts';
 import type { Language } from '../languages.ts';
 import {

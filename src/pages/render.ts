@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import type { Context, Next } from 'koa';
 import { type Language, type Languages, loadLanguages } from '../languages.ts';
-import { type Theme, plainTheme, themeStyle } from '../theme.ts';
+import { type Theme, plainTheme, themeStyle } from '../config/theme.ts';
 
 const views = fileURLToPath(new URL('../../views', import.meta.url));
 

@@ -1,5 +1,5 @@
 // Scopes, claims, details and lifetimes in a person's words.
-import { type ClaimsConfig, standardScopes } from '../claims-config.ts';
+import { type ClaimsConfig, standardScopes } from '../config/claims.ts';
 import type { Language } from '../languages.ts';
 
 export interface Sentence {

@@ -17,17 +17,17 @@ import { verifyPassword } from '../accounts/hashing.ts';
 import { type Limits, TooManyAttempts } from '../accounts/limits.ts';
 import { type Purpose, linkData, linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
 import { createMailLimits } from '../accounts/mail-limits.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Account, Link } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { type SignUp, askForSignUp } from '../mail/requests.ts';
-import { audit } from '../operations/audit.ts';
+import { audit } from '../storage/audit.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Storage } from '../storage/unit-of-work.ts';
 import { createBrowserForm, formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
-import { basePath, createWaysBack } from './ways-in.ts';
+import { basePath, createWaysBack } from './sign-in/ways-in.ts';
 
 export interface SignUpParts {
   readonly config: Config;

@@ -5,15 +5,15 @@ import type { Context } from 'koa';
 import { AccountError } from '../accounts/accounts.ts';
 import { confirmAddress } from '../accounts/addresses.ts';
 import { lookAtLink } from '../accounts/links.ts';
-import type { Config } from '../config.ts';
-import { audit } from '../operations/audit.ts';
+import type { Config } from '../config/config.ts';
+import { audit } from '../storage/audit.ts';
 import type { Engine } from '../provider/engine.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
 import { formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
-import { basePath } from './ways-in.ts';
+import { basePath } from './sign-in/ways-in.ts';
 
 export interface VerifyParts {
   readonly config: Config;

@@ -3,7 +3,7 @@ import type { FindAccount, KoaContextWithOIDC } from 'oidc-provider';
 import { createHmac } from 'node:crypto';
 import type { PrismaClient } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
-import type { AccountRead } from '../storage/hot-reads.ts';
+import type { AccountRead } from '../storage/fast/reads.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 import type { ClaimsPolicy } from './claims.ts';
 

@@ -2,7 +2,7 @@
 // person finds the request at /approve (pages/approvals.ts), to which a mail leads.
 import { type Configuration, errors } from 'oidc-provider';
 import { createMailLimits } from '../accounts/mail-limits.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
 

@@ -1,8 +1,8 @@
 // Scopes, the claims that each stands for (OIDC Core §5.4), and what of an account goes where.
 import type { AccountClaims, ClaimsParameterMember } from 'oidc-provider';
-import { type ClaimsConfig, standardClaims } from '../claims-config.ts';
-import type { Config } from '../config.ts';
-import type { AccountRead } from '../storage/hot-reads.ts';
+import { type ClaimsConfig, standardClaims } from '../config/claims.ts';
+import type { Config } from '../config/config.ts';
+import type { AccountRead } from '../storage/fast/reads.ts';
 
 type Requested = Readonly<Record<string, ClaimsParameterMember | null>>;
 

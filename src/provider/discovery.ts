@@ -2,7 +2,7 @@
 // parties fetch again and again may be kept.
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { loadLanguages } from '../languages.ts';
 
 const KEPT = 300; // seconds

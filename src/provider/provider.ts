@@ -6,7 +6,7 @@ import {
   Provider,
   errors,
 } from 'oidc-provider';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { createAdapter, nextRefreshToken } from '../storage/adapter.ts';
 import { isClientSecret } from '../storage/clients.ts';
 import { latestGrant } from '../storage/grants.ts';

@@ -1,8 +1,8 @@
 // What is added to the engine's answers about refresh tokens: how long one lives, and why one was refused.
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
-import { expiresAt } from '../storage/refresh-token.ts';
-import type { RefusalReason } from '../storage/refusal.ts';
+import { expiresAt } from '../storage/families/token.ts';
+import type { RefusalReason } from '../storage/families/verdict.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { tellsExpiry } from './refresh-policy.ts';
 

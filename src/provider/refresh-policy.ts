@@ -1,6 +1,6 @@
 // How refresh tokens rotate, live and end: the server's defaults, and what a client's metadata says instead.
 import { levelOf, suffices } from '../accounts/factors.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { type OwnMetadata, authenticates, authenticatesWithKey } from './client-metadata.ts';
 import type { FamilyPolicy } from '../storage/adapter.ts';
 

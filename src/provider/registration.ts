@@ -1,7 +1,7 @@
 // Clients that register themselves (RFC 7591, RFC 7592), or are a document of their own: what they may.
 import { randomUUID } from 'node:crypto';
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { newClientSecret } from '../storage/clients.ts';
 import { cibaGrant } from './ciba.ts';
 import { jwtBearer, password } from './extra-grants.ts';

@@ -2,7 +2,7 @@
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { SigningAlgorithm } from '../keys/signing-keys.ts';
 import { answered } from '../storage/errors.ts';
-import { hotPathOf } from '../storage/hot-path.ts';
+import { hotPathOf } from '../storage/fast/fast.ts';
 import { scopesOf } from '../storage/resources.ts';
 import { isFapi2 } from './client-metadata.ts';
 import { type Storage, currentUnit } from '../storage/unit-of-work.ts';

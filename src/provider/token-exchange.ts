@@ -3,8 +3,8 @@
 // more scope than the one that it came from, nor a longer life, and says who acts.
 import { type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type FindAccount, type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
-import type { Config } from '../config.ts';
-import { audit } from '../operations/audit.ts';
+import type { Config } from '../config/config.ts';
+import { audit } from '../storage/audit.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/unit-of-work.ts';
 import { isLevel, suffices } from '../accounts/factors.ts';

@@ -11,8 +11,8 @@ import { artifactId, lookups, openArtifact } from './artifacts.ts';
 import { engineClient } from './clients.ts';
 import { answered } from './errors.ts';
 import { payloadOf } from './grants.ts';
-import { hotPathOf } from './hot-path.ts';
-import type { ClientRead, RefreshRead } from './hot-reads.ts';
+import { hotPathOf } from './fast/fast.ts';
+import type { ClientRead, RefreshRead } from './fast/reads.ts';
 import {
   type RefreshToken,
   expiresAt,
@@ -22,8 +22,8 @@ import {
   newRefreshToken,
   parseRefreshToken,
   successors,
-} from './refresh-token.ts';
-import { type Refusal, refusalReason } from './refusal.ts';
+} from './families/token.ts';
+import { type Refusal, refusalReason } from './families/verdict.ts';
 import type { EndReason } from './revocation.ts';
 import { type UnitOfWork, currentUnit, epoch, keyOf } from './unit-of-work.ts';
 
@@ -336,7 +336,7 @@ function presented(): Presented {
   return { artifacts: mayBe.map((model) => ({ model, value })) };
 }
 
-/** One read for the client, the family, its grant and its person; see hot-path.ts. */
+/** One read for the client, the family, its grant and its person; see fast/fast.ts. */
 function readForRefresh(
   unit: UnitOfWork,
   familyId: string,

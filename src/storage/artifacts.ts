@@ -3,8 +3,8 @@
 import type { AdapterPayload } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
-import type { SealedArtifact } from './hot-reads.ts';
-import type { Issue } from './hot-writes.ts';
+import type { SealedArtifact } from './fast/reads.ts';
+import type { Issue } from './fast/writes.ts';
 import type { Save } from './unit-of-work.ts';
 
 // The models that the engine revokes by their grant: they cannot exist without it.

@@ -1,5 +1,5 @@
 // Opening storage: the database, and the keys that protect what is in it.
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { openDatabase } from '../database/open.ts';
 import { Keyring, keptSecret } from '../keys/keyring.ts';
 import type { Storage } from './unit-of-work.ts';

@@ -1,6 +1,6 @@
 // Resource servers: what access tokens may be for (RFC 8707), with their scopes and the kind of token they take.
 import { z } from 'zod';
-import { standardScopes } from '../claims-config.ts';
+import { standardScopes } from '../config/claims.ts';
 import type { PrismaClient, Resource } from '../generated/client.ts';
 import { signingAlgorithms } from '../keys/signing-keys.ts';
 

@@ -20,16 +20,16 @@ import {
   rotateFamily,
   startFamily,
   touchFamily,
-} from './families.ts';
-import { hotPathOf } from './hot-path.ts';
+} from './families/row.ts';
+import { hotPathOf } from './fast/fast.ts';
 import type {
   AccountRead,
   ArtifactRead,
   RefreshRead,
   ResourceRead,
   SealedArtifact,
-} from './hot-reads.ts';
-import { type Refusal, lifeEnd, recordRefusal } from './refusal.ts';
+} from './fast/reads.ts';
+import { type Refusal, lifeEnd, recordRefusal } from './families/verdict.ts';
 import {
   type EndReason,
   type Origin,

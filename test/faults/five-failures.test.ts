@@ -8,7 +8,7 @@ import pg from 'pg';
 import { Provider, errors } from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { connect, connectPrepared } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createOutgoing } from '../../src/provider/outgoing.ts';

@@ -141,7 +141,7 @@ describe('simultaneous refreshes of one token', () => {
   /** Rotates a family without the provider, as one that is not held up would. @returns the current token */
   async function aheadOf(token: string, generations: number): Promise<string> {
     const { successors, parseRefreshToken, formatRefreshToken } =
-      await import('../../src/storage/refresh-token.ts');
+      await import('../../src/storage/families/token.ts');
     const { sha256 } = await import('../../src/keys/keyring.ts');
     let current = token;
     for (let generation = 1; generation <= generations; generation++) {

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Pool } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectPrepared } from '../../src/database/open.ts';
-import { binaryArray } from '../../src/storage/binary-arrays.ts';
+import { binaryArray } from '../../src/storage/fast/binary-arrays.ts';
 import { createDatabase } from '../support/database.ts';
 
 let pool: Pool;

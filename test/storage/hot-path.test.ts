@@ -1,10 +1,10 @@
 // The statements of the hot path read what Prisma reads, wait for nobody, and one request's fault is not another's.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Batch } from '../../src/storage/batch.ts';
+import { Batch } from '../../src/storage/fast/batch.ts';
 import { type FamilyPolicy, createAdapter } from '../../src/storage/adapter.ts';
 import { insertClient, updateClient } from '../../src/storage/clients.ts';
 import { artifactId, openArtifact } from '../../src/storage/artifacts.ts';
-import { hotPathOf } from '../../src/storage/hot-path.ts';
+import { hotPathOf } from '../../src/storage/fast/fast.ts';
 import { currentUnit, runUnit } from '../../src/storage/unit-of-work.ts';
 import { hold, holdFamily } from '../faults/locks.ts';
 import { type TestProvider, startProvider, webClient } from '../support/provider.ts';

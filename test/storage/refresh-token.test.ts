@@ -1,7 +1,7 @@
 // The verdict table, with a clock of its own.
 import { describe, expect, test } from 'vitest';
 import { Keyring, sha256 } from '../../src/keys/keyring.ts';
-import { refusalReason } from '../../src/storage/refusal.ts';
+import { refusalReason } from '../../src/storage/families/verdict.ts';
 import {
   type FamilyState,
   expiresAt,
@@ -11,7 +11,7 @@ import {
   newRefreshToken,
   parseRefreshToken,
   successors,
-} from '../../src/storage/refresh-token.ts';
+} from '../../src/storage/families/token.ts';
 
 const now = new Date('2026-01-01T00:00:00Z');
 const later = (seconds: number) => new Date(now.getTime() + seconds * 1000);

@@ -3,7 +3,7 @@ import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { createApp } from '../../src/app.ts';
-import { type Config, type Environment, readConfig } from '../../src/config.ts';
+import { type Config, type Environment, readConfig } from '../../src/config/config.ts';
 import { connect, connectPrepared } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { createLog } from '../../src/operations/log.ts';

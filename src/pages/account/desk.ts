@@ -2,7 +2,7 @@
 // the navigation; a message after a change. A person sees and changes their own things and nobody else's.
 import type { Context, Middleware } from 'koa';
 import { FactorError, factorsOf, hasSecondFactor, united } from '../../accounts/factors.ts';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import type { Language, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
 import { answered } from '../../storage/errors.ts';

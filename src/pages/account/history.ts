@@ -3,8 +3,8 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { AuditEvent as Row } from '../../generated/client.ts';
-import type { AuditEvent } from '../../operations/audit.ts';
-import type { RefusalReason } from '../../storage/refusal.ts';
+import type { AuditEvent } from '../../storage/audit.ts';
+import type { RefusalReason } from '../../storage/families/verdict.ts';
 import { presentClient } from '../client-view.ts';
 import type { Desk } from './desk.ts';
 import { deviceInWords } from '../../mail/device.ts';

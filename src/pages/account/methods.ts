@@ -7,7 +7,7 @@ import { AccountError } from '../../accounts/accounts.ts';
 import { changePassword } from '../../accounts/changes.ts';
 import { factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
 import { listPasskeys } from '../../accounts/passkeys.ts';
-import { audit } from '../../operations/audit.ts';
+import { audit } from '../../storage/audit.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { audit } from '../../operations/audit.ts';
+import { audit } from '../../storage/audit.ts';
 import { ownUpload } from '../form-requests.ts';
 import type { Desk } from './desk.ts';
 

@@ -1,7 +1,7 @@
 // The overview: what is known of a person, their name and their language, which they change here. Their picture is in
 // picture.ts.
 import Router from '@koa/router';
-import { audit } from '../../operations/audit.ts';
+import { audit } from '../../storage/audit.ts';
 import { accountError, accountInput } from '../../accounts/accounts.ts';
 import type { Context } from 'koa';
 import type { SignedIn } from '../browser-session.ts';

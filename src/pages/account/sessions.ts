@@ -2,7 +2,7 @@
 import Router from '@koa/router';
 import type { AdapterPayload } from 'oidc-provider';
 import { sha256 } from '../../keys/keyring.ts';
-import { audit } from '../../operations/audit.ts';
+import { audit } from '../../storage/audit.ts';
 import { endSession } from '../../provider/sign-out.ts';
 import { findArtifactsOf } from '../../storage/artifacts.ts';
 import { answered } from '../../storage/errors.ts';

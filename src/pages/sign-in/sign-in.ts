@@ -4,7 +4,7 @@
 // which opens only in the place where it was made, for ten minutes.
 import type Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
-import { authenticate, findAccountByEmail } from '../accounts/accounts.ts';
+import { authenticate, findAccountByEmail } from '../../accounts/accounts.ts';
 import {
   FactorError,
   type Level,
@@ -12,25 +12,25 @@ import {
   factorsOf,
   missingMethods,
   united,
-} from '../accounts/factors.ts';
-import { type Limits, TooManyAttempts } from '../accounts/limits.ts';
-import { authenticationOptions, verifyPasskey } from '../accounts/passkeys.ts';
-import { looksLikeRecoveryCode, useRecoveryCode } from '../accounts/recovery-codes.ts';
-import { verifyTotp } from '../accounts/totp.ts';
-import { signInTime } from '../accounts/changes.ts';
-import type { Config } from '../config.ts';
-import type { Account } from '../generated/client.ts';
-import { audit } from '../operations/audit.ts';
-import { answered } from '../storage/errors.ts';
-import { saveNotice } from '../storage/notices.ts';
-import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
-import type { SignedIn } from './browser-session.ts';
-import type { ClientView } from './client-view.ts';
-import { ForeignForm } from './error-page.ts';
-import { formOf } from './form-requests.ts';
-import { formToken, isFormToken } from './form-token.ts';
+} from '../../accounts/factors.ts';
+import { type Limits, TooManyAttempts } from '../../accounts/limits.ts';
+import { authenticationOptions, verifyPasskey } from '../../accounts/passkeys.ts';
+import { looksLikeRecoveryCode, useRecoveryCode } from '../../accounts/recovery-codes.ts';
+import { verifyTotp } from '../../accounts/totp.ts';
+import { signInTime } from '../../accounts/changes.ts';
+import type { Config } from '../../config/config.ts';
+import type { Account } from '../../generated/client.ts';
+import { audit } from '../../storage/audit.ts';
+import { answered } from '../../storage/errors.ts';
+import { saveNotice } from '../../storage/notices.ts';
+import { type Storage, currentUnit, epoch } from '../../storage/unit-of-work.ts';
+import type { SignedIn } from '../browser-session.ts';
+import type { ClientView } from '../client-view.ts';
+import { ForeignForm } from '../error-page.ts';
+import { formOf } from '../form-requests.ts';
+import { formToken, isFormToken } from '../form-token.ts';
 import type { KnownBrowser } from './known-browser.ts';
-import { type Renderer, pagePolicy } from './render.ts';
+import { type Renderer, pagePolicy } from '../render.ts';
 import { waysIn } from './ways-in.ts';
 
 export interface SignInParts {

@@ -2,7 +2,7 @@
 // OWASP calls it). Guesses from such a browser are counted by themselves, so that nobody else's guesses slow its owner.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
-import type { Keyring } from '../keys/keyring.ts';
+import type { Keyring } from '../../keys/keyring.ts';
 
 const COOKIE = 'symbolon_browser';
 const LIFE = 400 * 86_400_000; // milliseconds: the longest that browsers keep a cookie

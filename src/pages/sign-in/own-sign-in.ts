@@ -4,13 +4,13 @@
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { isLevel, suffices } from '../accounts/factors.ts';
-import type { Config } from '../config.ts';
-import type { Engine } from '../provider/engine.ts';
-import { type Storage, epoch } from '../storage/unit-of-work.ts';
-import { createBrowserSession } from './browser-session.ts';
-import { ownForm } from './form-requests.ts';
-import { type Renderer, preferLanguages } from './render.ts';
+import { isLevel, suffices } from '../../accounts/factors.ts';
+import type { Config } from '../../config/config.ts';
+import type { Engine } from '../../provider/engine.ts';
+import { type Storage, epoch } from '../../storage/unit-of-work.ts';
+import { createBrowserSession } from '../browser-session.ts';
+import { ownForm } from '../form-requests.ts';
+import { type Renderer, preferLanguages } from '../render.ts';
 import type { Place, SignIn } from './sign-in.ts';
 
 const COOKIE = 'symbolon_form';

@@ -2,7 +2,7 @@
 // artifact with who presents it and all that belongs to it. A test compares what they read with what Prisma reads.
 import type { Pool } from 'pg';
 import { binaryArray, columnsOf } from './binary-arrays.ts';
-import type { Account, Artifact, Grant, RefreshFamily, Resource } from '../generated/client.ts';
+import type { Account, Artifact, Grant, RefreshFamily, Resource } from '../../generated/client.ts';
 
 /** As long as the row says the same, it is the same object; see clients.ts. */
 export interface ClientRead {

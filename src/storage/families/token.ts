@@ -2,7 +2,7 @@
 // the time. A token is `<family id>.<secret>`: 128 random bits, then 256, both base64url. Successors are
 // derived from the secret that they replace, so that a retry gets the very same one (RFC 9700 §4.14.2).
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { type Keyring, sha256 } from '../keys/keyring.ts';
+import { type Keyring, sha256 } from '../../keys/keyring.ts';
 
 export interface RefreshToken {
   readonly familyId: string;

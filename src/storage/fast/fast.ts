@@ -19,7 +19,7 @@ import {
   readForRefresh,
   readGrants,
   readResources,
-} from './hot-reads.ts';
+} from './reads.ts';
 import {
   type AuthorizeWrite,
   type ExchangeWrite,
@@ -27,7 +27,7 @@ import {
   authorizeAll,
   exchangeAll,
   rotateAll,
-} from './hot-writes.ts';
+} from './writes.ts';
 
 export interface HotPath {
   client(id: string): Promise<ClientRead | undefined>;

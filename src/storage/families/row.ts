@@ -1,11 +1,11 @@
 // The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people.
 import type { AdapterPayload } from 'oidc-provider';
-import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../generated/client.ts';
-import { sha256 } from '../keys/keyring.ts';
-import { LostRace, StorageUnavailable } from './errors.ts';
-import type { FamilyRead } from './hot-reads.ts';
-import { type RefreshToken, isSecret } from './refresh-token.ts';
-import { type Origin, endFamilyAlone } from './revocation.ts';
+import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../../generated/client.ts';
+import { sha256 } from '../../keys/keyring.ts';
+import { LostRace, StorageUnavailable } from '../errors.ts';
+import type { FamilyRead } from '../fast/reads.ts';
+import { type RefreshToken, isSecret } from './token.ts';
+import { type Origin, endFamilyAlone } from '../revocation.ts';
 
 export type FamilyWithGrant = RefreshFamily & { grant: Grant | null };
 

@@ -1,8 +1,8 @@
 // The ways to an account besides signing in: a forgotten password, signing up. Whoever takes one out of an interaction
 // is brought back to it afterwards, if it still lives and this is the browser that it began in.
 import type { Context } from 'koa';
-import type { Config } from '../config.ts';
-import type { Engine } from '../provider/engine.ts';
+import type { Config } from '../../config/config.ts';
+import type { Engine } from '../../provider/engine.ts';
 
 export interface WaysIn {
   readonly forgot?: string;

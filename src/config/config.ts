@@ -3,8 +3,8 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { type ClaimsConfig, readClaimsFile } from './claims-config.ts';
-import { loadLanguages } from './languages.ts';
+import { type ClaimsConfig, readClaimsFile } from './claims.ts';
+import { loadLanguages } from '../languages.ts';
 import { type Logo, type Theme, complaintAbout, lighter, readLogo } from './theme.ts';
 
 interface Setting {

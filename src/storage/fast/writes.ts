@@ -2,10 +2,10 @@
 // and starts families, one issues codes. Each is one transaction: whoever is told that it was done has it on disk.
 import type { AdapterPayload } from 'oidc-provider';
 import type { Pool } from 'pg';
-import { sha256 } from '../keys/keyring.ts';
+import { sha256 } from '../../keys/keyring.ts';
 import { columnsOf } from './binary-arrays.ts';
-import { type Rotation, type Start, grantMargin } from './families.ts';
-import type { Origin } from './revocation.ts';
+import { type Rotation, type Start, grantMargin } from '../families/row.ts';
+import type { Origin } from '../revocation.ts';
 
 /** A rotation, with the access token that is issued with it, if that is opaque. */
 export interface RefreshWrite {

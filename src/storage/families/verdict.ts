@@ -1,8 +1,8 @@
 // Why a refresh was refused. The client is told invalid_grant, as the specification wants; the reason goes to the
 // log and, for a known family, to the audit with address and user agent.
-import type { Prisma } from '../generated/client.ts';
-import { type FamilyState, isSecret } from './refresh-token.ts';
-import type { EndReason, Origin } from './revocation.ts';
+import type { Prisma } from '../../generated/client.ts';
+import { type FamilyState, isSecret } from './token.ts';
+import type { EndReason, Origin } from '../revocation.ts';
 
 /** The closed set of reasons. */
 export type RefusalReason =
