@@ -37,7 +37,9 @@ import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
 import { answerPublished } from './provider/published.ts';
 import { answered } from './storage/errors.ts';
 import { LONGEST_RESOURCE_TTL } from './storage/resources.ts';
-import { type Storage, runUnit } from './storage/unit-of-work.ts';
+import type { Storage } from './storage/storage.ts';
+import { originOf } from './storage/origin.ts';
+import { runUnit } from './storage/unit-of-work.ts';
 
 export interface AppParts {
   readonly config: Config;
@@ -154,12 +156,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   /** A request's writes are committed together, before its response leaves. */
   function oneUnitOfWork() {
     return (ctx: Context, next: Next): Promise<void> =>
-      runUnit(
-        storage,
-        { ip: ctx.ip, userAgent: ctx.get('user-agent').slice(0, 500) || undefined },
-        next,
-        () => ctx.status >= 400,
-      );
+      runUnit(storage, originOf(ctx), next, () => ctx.status >= 400);
   }
 
   /** RFC 8414 §3.1 puts the well-known path in front of the issuer's; the engine only knows it behind. */

@@ -61,8 +61,6 @@ export interface AccountOptions {
   /** Whether the address is known to be the person's. */
   readonly emailVerified?: boolean;
   readonly locale?: string;
-  /** What belongs to it, in its transaction: the link that allows it is spent. What it throws undoes all. */
-  readonly within?: (database: Prisma.TransactionClient) => Promise<void>;
 }
 
 /** An account to be made, checked and with its password hashed. */
@@ -73,16 +71,16 @@ export interface NewAccount {
 }
 
 /**
- * Adds a person.
+ * Adds a person, in the caller's transaction or by itself.
  *
  * @throws {AccountError} when a field is wrong, the address is taken, or a first account exists already
  */
 export async function addAccount(
-  prisma: PrismaClient,
+  database: Prisma.TransactionClient,
   input: AccountInput,
   options: AccountOptions,
 ): Promise<Account> {
-  return createAccount(prisma, await checkAccount(input), options);
+  return createAccount(database, await checkAccount(input), options);
 }
 
 /** @throws {AccountError} when a field is wrong; whether the address is taken is not looked at */
@@ -97,23 +95,23 @@ export async function checkAccount(input: AccountInput): Promise<NewAccount> {
   return { email, name: name || null, passwordHash: await hashPassword(password) };
 }
 
-/** @throws {AccountError} when the address is taken, or a first account exists already */
+/**
+ * The same of an account that is checked. A `first` one needs a transaction: others wait until it is over.
+ *
+ * @throws {AccountError} when the address is taken, or a first account exists already
+ */
 export async function createAccount(
-  prisma: PrismaClient,
+  database: Prisma.TransactionClient,
   account: NewAccount,
-  { admin, first, emailVerified = false, locale, within }: AccountOptions,
+  { admin, first, emailVerified = false, locale }: AccountOptions,
 ): Promise<Account> {
   const data = { id: randomUUID(), ...account, admin, emailVerified, locale: locale ?? null };
+  if (first) {
+    await database.$executeRaw`SELECT pg_advisory_xact_lock(${MAKING_FIRST})`;
+    if ((await database.account.count()) > 0) throw new AccountError('account', 'account.exists');
+  }
   try {
-    return await prisma.$transaction(async (database) => {
-      if (first) {
-        await database.$executeRaw`SELECT pg_advisory_xact_lock(${MAKING_FIRST})`;
-        if ((await database.account.count()) > 0)
-          throw new AccountError('account', 'account.exists');
-      }
-      await within?.(database);
-      return database.account.create({ data });
-    });
+    return await database.account.create({ data });
   } catch (error) {
     if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
     throw error;
@@ -124,8 +122,11 @@ export async function hasAccounts(prisma: PrismaClient): Promise<boolean> {
   return (await prisma.account.findFirst({ select: { id: true } })) !== null;
 }
 
-export function findAccountByEmail(prisma: PrismaClient, email: string): Promise<Account | null> {
-  return prisma.account.findUnique({ where: { email: email.trim().toLowerCase() } });
+export function findAccountByEmail(
+  database: Prisma.TransactionClient,
+  email: string,
+): Promise<Account | null> {
+  return database.account.findUnique({ where: { email: email.trim().toLowerCase() } });
 }
 
 export function listAccounts(prisma: PrismaClient): Promise<Account[]> {

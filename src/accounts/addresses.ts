@@ -1,26 +1,28 @@
 // E-mail addresses of accounts: confirming that one is the person's, and changing it. The new address confirms a change,
 // the former one is told of it, and links that were sent to the former one are void.
 import type { Account, Prisma } from '../generated/client.ts';
+import { writeEvent } from '../storage/audit.ts';
 import { saveMail } from '../storage/deliveries.ts';
 import { isTaken } from '../storage/errors.ts';
 import { saveNotice } from '../storage/notices.ts';
-import type { Origin } from '../storage/revocation.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Origin } from '../storage/origin.ts';
+import type { Storage } from '../storage/storage.ts';
 import { AccountError, accountError, accountInput } from './accounts.ts';
 import { linkExpiry, makeLink, spendLink } from './links.ts';
 
+type Database = Prisma.TransactionClient;
+
 /** Sends the person a link that confirms the account's address. */
 export async function askForVerification(
-  { prisma, keyring, now: clock }: Storage,
+  database: Database,
+  { keyring, now: clock }: Storage,
   { id: accountId, email, locale }: Account,
 ): Promise<void> {
   const now = clock();
-  await prisma.$transaction(async (database) => {
-    const link = { purpose: 'verification', accountId, email, now } as const;
-    const token = await makeLink(database, keyring, link);
-    const mail = { to: email, locale, template: 'verification', values: { token } };
-    await saveMail(database, keyring, mail, now, linkExpiry('verification', now));
-  });
+  const link = { purpose: 'verification', accountId, email, now } as const;
+  const token = await makeLink(database, keyring, link);
+  const mail = { to: email, locale, template: 'verification', values: { token } };
+  await saveMail(database, keyring, mail, now, linkExpiry('verification', now));
 }
 
 /**
@@ -30,7 +32,8 @@ export async function askForVerification(
  * @throws {AccountError} when it is no address
  */
 export async function askForEmailChange(
-  { prisma, keyring, now: clock }: Storage,
+  database: Database,
+  { keyring, now: clock }: Storage,
   { id: accountId, email: former, locale }: Account,
   wanted: string,
 ): Promise<void> {
@@ -38,12 +41,10 @@ export async function askForEmailChange(
   if (!parsed.success) throw accountError('email', parsed.error);
   const { data: email } = parsed;
   const now = clock();
-  await prisma.$transaction(async (database) => {
-    const link = { purpose: 'email_change', accountId, email, now } as const;
-    const token = await makeLink(database, keyring, link);
-    const mail = { to: email, locale, template: 'email-change', values: { token, former } };
-    await saveMail(database, keyring, mail, now, linkExpiry('email_change', now));
-  });
+  const link = { purpose: 'email_change', accountId, email, now } as const;
+  const token = await makeLink(database, keyring, link);
+  const mail = { to: email, locale, template: 'email-change', values: { token, former } };
+  await saveMail(database, keyring, mail, now, linkExpiry('email_change', now));
 }
 
 /**
@@ -56,38 +57,39 @@ export async function askForEmailChange(
  * @throws {AccountError} when somebody else has the address by now
  */
 export async function confirmAddress(
-  { prisma, keyring, now: clock }: Storage,
+  database: Database,
+  { keyring, now: clock }: Storage,
   token: unknown,
   origin: Origin,
   by: string | undefined,
 ): Promise<Account | undefined> {
-  const now = clock();
-  try {
-    return await prisma.$transaction(async (database) => {
-      const link = await spendLink(database, ['verification', 'email_change'], token, now);
-      const { accountId, email } = link ?? {};
-      if (!link || !accountId || !email) return undefined;
-      const account = await database.account.findUniqueOrThrow({ where: { id: accountId } });
-      const isOver = account.signedOutAt !== null && account.signedOutAt >= link.createdAt;
-      if (account.lockedAt !== null || isOver) return undefined;
-      if (link.purpose === 'verification' && account.email !== email) return undefined;
-      if (link.purpose === 'email_change' && by !== accountId)
-        throw new AccountError('account', 'verify.other-account');
-      const data = { email, emailVerified: true };
-      const changed = await database.account.update({ where: { id: accountId }, data });
-      if (account.email !== email) {
-        await voidLinks(database, accountId);
-        const notice = { accountId, now, origin, to: account.email };
-        await saveNotice(database, keyring, { kind: 'email_changed', ...notice });
-      }
-      return changed;
+  const occasion = { now: clock(), origin };
+  const link = await spendLink(database, ['verification', 'email_change'], token, occasion.now);
+  const { accountId, email } = link ?? {};
+  if (!link || !accountId || !email) return undefined;
+  const account = await database.account.findUniqueOrThrow({ where: { id: accountId } });
+  const isOver = account.signedOutAt !== null && account.signedOutAt >= link.createdAt;
+  if (account.lockedAt !== null || isOver) return undefined;
+  if (link.purpose === 'verification' && account.email !== email) return undefined;
+  if (link.purpose === 'email_change' && by !== accountId)
+    throw new AccountError('account', 'verify.other-account');
+  const changed = await database.account
+    .update({ where: { id: accountId }, data: { email, emailVerified: true } })
+    .catch((error: unknown) => {
+      if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
+      throw error;
     });
-  } catch (error) {
-    if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
-    throw error;
+  if (account.email !== email) {
+    await voidLinks(database, accountId);
+    const notice = { kind: 'email_changed', accountId, ...occasion, to: account.email } as const;
+    await saveNotice(database, keyring, notice);
   }
+  const isOwn = by === accountId && account.email !== email;
+  const detail = { by: isOwn ? 'email_change' : 'link', email_verified: true };
+  await writeEvent(database, { type: 'account.changed', accountId, detail }, occasion);
+  return changed;
 }
 
-async function voidLinks(database: Prisma.TransactionClient, accountId: string): Promise<void> {
+async function voidLinks(database: Database, accountId: string): Promise<void> {
   await database.link.deleteMany({ where: { accountId } });
 }

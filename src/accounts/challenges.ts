@@ -2,7 +2,7 @@
 // minutes and for one answer. None is stored: each carries its end and a MAC, and only a spent one is remembered.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { isFirstUse } from '../storage/replay.ts';
-import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../storage/storage.ts';
 import { FactorError } from './factors.ts';
 
 const LIFE = 300; // seconds

@@ -1,10 +1,12 @@
 // Changes of an account that end what it had: a new password, a lock, signing out everywhere. Browser sessions end
 // with each, and what was begun before it is void; refresh-token families end as SYMBOLON_END_FAMILIES_ON says. Each
-// change is one transaction.
+// change is made in the caller's transaction.
 import type { Account, Prisma } from '../generated/client.ts';
+import { writeEvent } from '../storage/audit.ts';
 import { saveNotice } from '../storage/notices.ts';
-import { type Ending, type Origin, endSessions, revokeAccount } from '../storage/revocation.ts';
-import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { type Ending, endSessions, revokeAccount } from '../storage/revocation.ts';
+import type { Origin } from '../storage/origin.ts';
+import { type Storage, epoch } from '../storage/storage.ts';
 import { assertPassword } from './accounts.ts';
 import { type Factors, factorsOf } from './factors.ts';
 import { hashPassword } from './hashing.ts';
@@ -18,28 +20,43 @@ export interface ChangeParts {
 type Database = Prisma.TransactionClient;
 
 /**
- * Gives an account another password. The person is told by mail.
+ * The hash of a password that an account is to have.
  *
- * @param within what belongs to it, in its transaction: the link that allows it is spent; what it throws undoes all
- * @returns how many refresh-token families ended
  * @throws {AccountError} when the password is not acceptable
  */
-export async function changePassword(
-  parts: ChangeParts,
+export async function acceptedPassword(
+  { prisma }: Pick<Storage, 'prisma'>,
   id: string,
   password: string,
-  within?: (database: Database) => Promise<void>,
+): Promise<string> {
+  const { email, name } = await prisma.account.findUniqueOrThrow({ where: { id } });
+  await assertPassword(password, { email, name });
+  return hashPassword(password);
+}
+
+/**
+ * Gives an account another password. The person is told by mail.
+ *
+ * @param passwordHash see {@link acceptedPassword}
+ * @param by how, when not by the person who is signed in
+ * @returns how many refresh-token families ended
+ */
+export async function changePassword(
+  database: Database,
+  parts: ChangeParts,
+  id: string,
+  passwordHash: string,
+  by?: 'reset' | 'command line',
 ): Promise<number> {
   const { storage, origin } = parts;
-  const { email, name } = await storage.prisma.account.findUniqueOrThrow({ where: { id } });
-  await assertPassword(password, { email, name });
-  const passwordHash = await hashPassword(password);
-  return change(parts, id, 'password_changed', async (database) => {
-    await within?.(database);
-    await database.account.update({ where: { id }, data: { passwordHash } });
-    const notice = { kind: 'password_changed', accountId: id, now: storage.now(), origin } as const;
-    await saveNotice(database, storage.keyring, notice);
-  });
+  const occasion = { now: storage.now(), origin };
+  await database.account.update({ where: { id }, data: { passwordHash } });
+  const ended = await end(database, parts, id, 'password_changed');
+  const notice = { kind: 'password_changed', accountId: id, ...occasion } as const;
+  await saveNotice(database, storage.keyring, notice);
+  const detail = by === undefined ? {} : { by };
+  await writeEvent(database, { type: 'password.changed', accountId: id, detail }, occasion);
+  return ended;
 }
 
 /**
@@ -52,35 +69,34 @@ export function signInTime({ signedOutAt }: Pick<Account, 'signedOutAt'>, now: D
 }
 
 /** Locks an account: nobody signs in with it, and nothing is refreshed. @returns see {@link changePassword} */
-export function lockAccount(parts: ChangeParts, id: string): Promise<number> {
-  return change(parts, id, 'account_locked', (database) =>
-    database.account.update({ where: { id }, data: { lockedAt: parts.storage.now() } }),
-  );
+export async function lockAccount(
+  database: Database,
+  parts: ChangeParts,
+  id: string,
+): Promise<number> {
+  await database.account.update({ where: { id }, data: { lockedAt: parts.storage.now() } });
+  return end(database, parts, id, 'account_locked');
 }
 
-export async function unlockAccount(
-  { storage }: Pick<ChangeParts, 'storage'>,
-  id: string,
-): Promise<void> {
-  await storage.prisma.account.update({ where: { id }, data: { lockedAt: null } });
+export async function unlockAccount(database: Database, id: string): Promise<void> {
+  await database.account.update({ where: { id }, data: { lockedAt: null } });
 }
 
 /** Ends every browser session and every family of a person. @returns how many families ended */
-export function signOutEverywhere(
+export async function signOutEverywhere(
+  database: Database,
   { storage, origin }: Omit<ChangeParts, 'config'>,
   id: string,
   reason: 'revoked_by_user' | 'revoked_by_admin',
 ): Promise<number> {
   const now = storage.now();
-  return storage.prisma.$transaction(async (database) => {
-    await database.account.update({ where: { id }, data: { signedOutAt: now } });
-    const ended = await revokeAccount(database, id, { reason, now, origin });
-    await endSessions(database, id);
-    await voidWhatWasBegun(database, id);
-    const notice = { kind: 'signed_out_everywhere', accountId: id, now, origin } as const;
-    await saveNotice(database, storage.keyring, notice);
-    return ended;
-  });
+  await database.account.update({ where: { id }, data: { signedOutAt: now } });
+  const ended = await revokeAccount(database, id, { reason, now, origin });
+  await endSessions(database, id);
+  await voidWhatWasBegun(database, id);
+  const notice = { kind: 'signed_out_everywhere', accountId: id, now, origin } as const;
+  await saveNotice(database, storage.keyring, notice);
+  return ended;
 }
 
 /**
@@ -88,50 +104,39 @@ export function signOutEverywhere(
  *
  * @returns what there was
  */
-export function resetFactors(
+export async function resetFactors(
+  database: Database,
   { storage, origin }: Omit<ChangeParts, 'config'>,
   id: string,
 ): Promise<Factors> {
   const now = storage.now();
-  return storage.prisma.$transaction(async (database) => {
-    const had = await factorsOf(database, id);
-    await database.passkey.deleteMany({ where: { accountId: id } });
-    await database.totp.deleteMany({ where: { accountId: id } });
-    await database.recoveryCode.deleteMany({ where: { accountId: id } });
-    await database.account.update({ where: { id }, data: { signedOutAt: now } });
-    await endSessions(database, id);
-    await voidWhatWasBegun(database, id);
-    await database.auditEvent.create({
-      data: {
-        at: now,
-        type: 'factors.reset',
-        accountId: id,
-        ip: origin.ip ?? null,
-        userAgent: origin.userAgent ?? null,
-        detail: { passkeys: had.passkeys, totp: had.totp },
-      },
-    });
-    return had;
-  });
+  const had = await factorsOf(database, id);
+  await database.passkey.deleteMany({ where: { accountId: id } });
+  await database.totp.deleteMany({ where: { accountId: id } });
+  await database.recoveryCode.deleteMany({ where: { accountId: id } });
+  await database.account.update({ where: { id }, data: { signedOutAt: now } });
+  await endSessions(database, id);
+  await voidWhatWasBegun(database, id);
+  const detail = { passkeys: had.passkeys, totp: had.totp };
+  await writeEvent(database, { type: 'factors.reset', accountId: id, detail }, { now, origin });
+  return had;
 }
 
-function change(
+/** Ends what an account has had so far. @returns how many families ended */
+async function end(
+  database: Database,
   { storage, config, origin }: ChangeParts,
   id: string,
   reason: Extract<Ending['reason'], 'password_changed' | 'account_locked'>,
-  apply: (database: Database) => Promise<unknown>,
 ): Promise<number> {
   const now = storage.now();
-  return storage.prisma.$transaction(async (database) => {
-    await apply(database);
-    await database.account.update({ where: { id }, data: { signedOutAt: now } });
-    // In the order of locks that units of work keep: grants, then the rest.
-    const ends = config.endFamiliesOn.includes(reason);
-    const ended = ends ? await revokeAccount(database, id, { reason, now, origin }) : 0;
-    await endSessions(database, id);
-    await voidWhatWasBegun(database, id);
-    return ended;
-  });
+  await database.account.update({ where: { id }, data: { signedOutAt: now } });
+  // In the order of locks that units of work keep: grants, then the rest.
+  const ends = config.endFamiliesOn.includes(reason);
+  const ended = ends ? await revokeAccount(database, id, { reason, now, origin }) : 0;
+  await endSessions(database, id);
+  await voidWhatWasBegun(database, id);
+  return ended;
 }
 
 /** Somebody else may have begun it: an address to be confirmed, an app for codes that waits for its first one. */

@@ -3,8 +3,9 @@
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { english } from '../languages.ts';
-import { audit } from '../storage/audit.ts';
-import { originOf, saveNotice } from '../storage/notices.ts';
+import { writeEvent } from '../storage/audit.ts';
+import { saveNotice } from '../storage/notices.ts';
+import type { Origin } from '../storage/origin.ts';
 
 /** The values of `acr`, the lowest first; `phr` is phishing-resistant (OpenID EAP ACR Values). */
 export const levels = ['1fa', '2fa', 'phr'] as const;
@@ -40,15 +41,7 @@ export interface FactorParts {
     readonly keyring: Keyring;
     readonly now: () => Date;
   };
-  /** Whoever causes it: a request, or the command line as `{}`. */
-  readonly source: Source;
-  /** What belongs to the change and is committed with it, a mail for one. */
-  readonly also?: (database: Prisma.TransactionClient) => Promise<unknown>;
-}
-
-export interface Source {
-  readonly ip?: string;
-  get?(header: string): string;
+  readonly origin: Origin;
 }
 
 /** What changes about a person's factors, as the audit says it and as the person is told. */
@@ -61,27 +54,26 @@ const changes = {
 } as const;
 
 /**
- * Writes down a change of somebody's factors, tells the person, and does what else belongs to it.
+ * Writes down a change of somebody's factors, and tells the person.
  *
  * @param database the transaction of the change
  * @param name of the passkey
  */
 export async function recordChange(
   database: Prisma.TransactionClient,
-  { storage, source, also }: FactorParts,
+  { storage, origin }: FactorParts,
   change: { type: keyof typeof changes; accountId: string; name?: string },
 ): Promise<void> {
   const { type, accountId, name } = change;
+  const occasion = { now: storage.now(), origin };
   const about = name === undefined ? {} : { detail: { name } };
-  await audit(database, source, { type, accountId, ...about });
+  await writeEvent(database, { type, accountId, ...about }, occasion);
   await saveNotice(database, storage.keyring, {
     kind: changes[type],
     accountId,
-    now: storage.now(),
-    origin: originOf(source),
+    ...occasion,
     ...(name === undefined ? {} : { subject: name }),
   });
-  await also?.(database);
 }
 
 export async function factorsOf(

@@ -1,7 +1,8 @@
 // Inviting somebody who has no account yet: a link under which the account is made (pages/sign-up.ts).
 import type { Config } from '../config/config.ts';
+import type { Prisma } from '../generated/client.ts';
 import { saveMail } from '../storage/deliveries.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
 import { AccountError, accountError, accountInput, findAccountByEmail } from './accounts.ts';
 import { linkUrl, makeLink } from './links.ts';
 
@@ -22,29 +23,24 @@ export interface Invited {
 
 /** @throws {AccountError} when there is such an account already, or nobody may be invited */
 export async function invite(
+  database: Prisma.TransactionClient,
   { config, storage }: { config: Config; storage: Storage },
   { email: given, name, seconds, locale }: Invitation,
 ): Promise<Invited> {
-  const { prisma, keyring, now: clock } = storage;
+  const { keyring, now: clock } = storage;
   if (config.signUp === 'closed') throw new AccountError('account', 'account.invitations-off');
   const parsed = accountInput.shape.email.safeParse(given);
   if (!parsed.success) throw accountError('email', parsed.error);
   const { data: email } = parsed;
-  if (await findAccountByEmail(prisma, email))
+  if (await findAccountByEmail(database, email))
     throw new AccountError('email', 'account.email-taken');
   const now = clock();
   const expiresAt = new Date(now.getTime() + seconds * 1000);
   const isMailed = config.mail.mode !== 'off';
-  const token = await prisma.$transaction(async (database) => {
-    const link = { purpose: 'invitation', email, now, expiresAt } as const;
-    const secret = await makeLink(database, keyring, {
-      ...link,
-      ...(name ? { data: { name } } : {}),
-    });
-    const values = { token: secret, life: seconds };
-    const mail = { to: email, locale: locale ?? null, template: 'invitation', values };
-    if (isMailed) await saveMail(database, keyring, mail, now, expiresAt);
-    return secret;
-  });
+  const link = { purpose: 'invitation', email, now, expiresAt } as const;
+  const token = await makeLink(database, keyring, { ...link, ...(name ? { data: { name } } : {}) });
+  const values = { token, life: seconds };
+  const mail = { to: email, locale: locale ?? null, template: 'invitation', values };
+  if (isMailed) await saveMail(database, keyring, mail, now, expiresAt);
   return { url: linkUrl(config.issuer, 'invitation', token), expiresAt, isMailed };
 }

@@ -3,7 +3,7 @@
 // Counted in PostgreSQL, for all processes as one; keys hold no address.
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
 import { networkOf } from './limits.ts';
 import type { Purpose } from './links.ts';
 

@@ -12,9 +12,9 @@ import {
 } from '@simplewebauthn/server';
 import { errors } from 'oidc-provider';
 import type { Account, Passkey, Prisma } from '../generated/client.ts';
-import { audit } from '../storage/audit.ts';
 import { answered, isTaken } from '../storage/errors.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { authenticatorName } from './authenticator-names.ts';
 import { createChallenge, spendChallenge } from './challenges.ts';
 import { FactorError, type FactorParts, recordChange } from './factors.ts';
@@ -60,17 +60,17 @@ export async function registrationOptions(
 }
 
 /**
- * Adds the passkey that the browser has made. Within a unit of work.
+ * Verifies the passkey that the browser has made, and spends its challenge. Within a unit of work.
  *
  * @param answer its `response` is what the browser gave, as JSON; without a `name` it is called after its authenticator
  * @throws {FactorError} when it is not accepted
  */
-export async function addPasskey(
+export async function verifyNewPasskey(
   parts: PasskeyParts,
   accountId: string,
   answer: { readonly binding: string; readonly response: unknown; readonly name?: string },
 ): Promise<Passkey> {
-  const { storage, source } = parts;
+  const { storage, origin: from } = parts;
   const { origin, hostname } = new URL(parts.config.issuer);
   const verified = await refusedUnless(() =>
     verifyRegistrationResponse({
@@ -84,43 +84,54 @@ export async function addPasskey(
   );
   if (!verified.verified) throw new FactorError('factor.passkey-refused');
   const { credential, credentialDeviceType, aaguid } = verified.registrationInfo;
-  const name = nameOf(answer.name) ?? authenticatorName(aaguid, source.get?.('user-agent') ?? '');
-  const data = {
+  const name = nameOf(answer.name) ?? authenticatorName(aaguid, from.userAgent ?? '');
+  return {
     id: credential.id,
     accountId,
     publicKey: new Uint8Array(credential.publicKey),
-    counter: credential.counter,
+    counter: BigInt(credential.counter),
     transports: transportsOf(credential.transports),
     synced: credentialDeviceType === 'multiDevice',
     name,
     createdAt: storage.now(),
+    lastUsedAt: null,
   };
+}
+
+/**
+ * Adds a passkey that was verified.
+ *
+ * @throws {FactorError} when the person has too many, or somebody has this one
+ */
+export async function addPasskey(
+  database: Prisma.TransactionClient,
+  parts: FactorParts,
+  passkey: Passkey,
+): Promise<void> {
+  const { accountId, name } = passkey;
+  // One at a time for a person, so that they are counted right.
+  await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
+  if ((await database.passkey.count({ where: { accountId } })) >= MOST)
+    throw new FactorError('factor.too-many-passkeys');
   try {
-    return await storage.prisma.$transaction(async (database) => {
-      // One at a time for a person, so that they are counted right.
-      await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
-      if ((await database.passkey.count({ where: { accountId } })) >= MOST)
-        throw new FactorError('factor.too-many-passkeys');
-      const passkey = await database.passkey.create({ data });
-      await recordChange(database, parts, { type: 'passkey.added', accountId, name });
-      return passkey;
-    });
+    await database.passkey.create({ data: passkey });
   } catch (error) {
     if (isTaken(error)) throw new FactorError('factor.passkey-taken');
     throw error;
   }
+  await recordChange(database, parts, { type: 'passkey.added', accountId, name });
 }
 
 /** @returns whether the person has such a passkey */
 export async function renamePasskey(
-  { storage }: Pick<PasskeyParts, 'storage'>,
+  database: Prisma.TransactionClient,
   accountId: string,
   id: string,
   name: string,
 ): Promise<boolean> {
   const given = nameOf(name);
   if (given === undefined) throw new FactorError('factor.name-missing');
-  const { count } = await storage.prisma.passkey.updateMany({
+  const { count } = await database.passkey.updateMany({
     where: { id, accountId },
     data: { name: given },
   });
@@ -128,14 +139,17 @@ export async function renamePasskey(
 }
 
 /** @returns whether the person had such a passkey */
-export function removePasskey(parts: FactorParts, accountId: string, id: string): Promise<boolean> {
-  return parts.storage.prisma.$transaction(async (database) => {
-    const found = await database.passkey.findFirst({ where: { id, accountId } });
-    const { count } = await database.passkey.deleteMany({ where: { id, accountId } });
-    if (!found || count === 0) return false;
-    await recordChange(database, parts, { type: 'passkey.removed', accountId, name: found.name });
-    return true;
-  });
+export async function removePasskey(
+  database: Prisma.TransactionClient,
+  parts: FactorParts,
+  accountId: string,
+  id: string,
+): Promise<boolean> {
+  const found = await database.passkey.findFirst({ where: { id, accountId } });
+  const { count } = await database.passkey.deleteMany({ where: { id, accountId } });
+  if (!found || count === 0) return false;
+  await recordChange(database, parts, { type: 'passkey.removed', accountId, name: found.name });
+  return true;
 }
 
 /**
@@ -170,7 +184,7 @@ export interface PasskeySignIn {
  * @throws {FactorError} when it is not accepted
  */
 export async function verifyPasskey(
-  { storage, config, source }: PasskeyParts,
+  { storage, config }: Pick<PasskeyParts, 'storage' | 'config'>,
   answer: {
     readonly binding: string;
     readonly response: unknown;
@@ -220,7 +234,8 @@ export async function verifyPasskey(
   const { count } = await answered(() => prisma.passkey.updateMany({ where, data }));
   if (count === 0) {
     const detail = { method: 'passkey', reason: 'counter', name: passkey.name };
-    await audit(prisma, source, { type: 'second_factor.failed', accountId: account.id, detail });
+    const event = { type: 'second_factor.failed', accountId: account.id, detail } as const;
+    currentUnit().audit(event, { evenIfRefused: true });
     throw new FactorError('factor.passkey-refused');
   }
   const amr = [passkey.synced ? 'swk' : 'hwk'];

@@ -2,10 +2,10 @@
 // is a keyed hash of the account and the code; its key outlives every SYMBOLON_SECRET, since codes lie in drawers for
 // years.
 import { createHmac, randomBytes } from 'node:crypto';
-import type { PrismaClient } from '../generated/client.ts';
+import type { Prisma } from '../generated/client.ts';
 import { installationSecret } from '../keys/installation-secrets.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import { audit } from '../storage/audit.ts';
+import { writeEvent } from '../storage/audit.ts';
 import { answered } from '../storage/errors.ts';
 import { type FactorParts, recordChange } from './factors.ts';
 
@@ -14,22 +14,23 @@ const LENGTH = 16; // characters of 5 bits: 80 bits
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'; // Crockford's base 32: nothing that looks like another
 
 /** Makes ten codes; the ones before are worth nothing any more. @returns them, for the one time that they are shown */
-export async function makeRecoveryCodes(parts: FactorParts, accountId: string): Promise<string[]> {
-  const { prisma, keyring } = parts.storage;
-  const key = await keyOf(prisma, keyring);
+export async function makeRecoveryCodes(
+  database: Prisma.TransactionClient,
+  parts: FactorParts,
+  accountId: string,
+): Promise<string[]> {
+  const key = await recoveryKey(database, parts.storage.keyring);
   const codes = Array.from({ length: COUNT }, randomCode);
-  await prisma.$transaction(async (database) => {
-    await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
-    await database.recoveryCode.deleteMany({ where: { accountId } });
-    await database.recoveryCode.createMany({
-      data: codes.map((code) => ({ id: hashOf(key, accountId, code), accountId })),
-    });
-    await recordChange(database, parts, { type: 'recovery_codes.made', accountId });
+  await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
+  await database.recoveryCode.deleteMany({ where: { accountId } });
+  await database.recoveryCode.createMany({
+    data: codes.map((code) => ({ id: hashOf(key, accountId, code), accountId })),
   });
+  await recordChange(database, parts, { type: 'recovery_codes.made', accountId });
   return codes.map((code) => code.match(/.{4}/g)?.join('-') ?? code);
 }
 
-/** Takes a code. @returns whether it was one of the person's that was not used before */
+/** Takes a code, at once. @returns whether it was one of the person's that was not used before */
 export async function useRecoveryCode(
   parts: FactorParts,
   accountId: string,
@@ -39,7 +40,7 @@ export async function useRecoveryCode(
   const code = normalized(typed);
   if (code.length !== LENGTH) return false;
   return answered(async () => {
-    const id = hashOf(await keyOf(prisma, keyring), accountId, code);
+    const id = hashOf(await recoveryKey(prisma, keyring), accountId, code);
     return prisma.$transaction(async (database) => {
       const { count } = await database.recoveryCode.updateMany({
         where: { id, accountId, usedAt: null },
@@ -47,12 +48,8 @@ export async function useRecoveryCode(
       });
       if (count === 0) return false;
       const left = await database.recoveryCode.count({ where: { accountId, usedAt: null } });
-      await audit(database, parts.source, {
-        type: 'recovery_codes.used',
-        accountId,
-        detail: { left },
-      });
-      await parts.also?.(database);
+      const event = { type: 'recovery_codes.used', accountId, detail: { left } } as const;
+      await writeEvent(database, event, { now: now(), origin: parts.origin });
       return true;
     });
   });
@@ -63,8 +60,8 @@ export function looksLikeRecoveryCode(typed: string): boolean {
   return normalized(typed).length > 8;
 }
 
-function keyOf(prisma: PrismaClient, keyring: Keyring): Promise<Buffer> {
-  return installationSecret(prisma, keyring, 'recovery');
+function recoveryKey(database: Prisma.TransactionClient, keyring: Keyring): Promise<Buffer> {
+  return installationSecret(database, keyring, 'recovery');
 }
 
 function hashOf(key: Buffer, accountId: string, code: string): Uint8Array<ArrayBuffer> {

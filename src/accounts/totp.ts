@@ -32,19 +32,21 @@ export interface TotpSetup {
  * @throws {FactorError} when the person has an app already
  */
 export async function beginTotp(
+  database: Prisma.TransactionClient,
   { storage, config }: Pick<TotpParts, 'storage' | 'config'>,
   account: Pick<Account, 'id' | 'email'>,
 ): Promise<TotpSetup> {
-  const { prisma, keyring, now } = storage;
+  const { keyring, now } = storage;
   const { id: accountId } = account;
   const sealed = keyring.seal(totpContext(accountId), new Secret({ size: 20 }).base32);
   const old = new Date(now().getTime() - UNCONFIRMED);
-  await prisma.totp.deleteMany({ where: { accountId, confirmedAt: null, createdAt: { lt: old } } });
-  await prisma.totp.createMany({
+  const where = { accountId, confirmedAt: null, createdAt: { lt: old } };
+  await database.totp.deleteMany({ where });
+  await database.totp.createMany({
     data: [{ accountId, sealed, createdAt: now() }],
     skipDuplicates: true,
   });
-  const row = await prisma.totp.findUniqueOrThrow({ where: { accountId } });
+  const row = await database.totp.findUniqueOrThrow({ where: { accountId } });
   if (row.confirmedAt) throw new FactorError('factor.totp-exists');
   const secret = keyring.unseal(totpContext(accountId), row.sealed);
   const issuer = new URL(config.issuer).host;
@@ -62,23 +64,21 @@ export async function beginTotp(
  * @throws {FactorError} when the code is wrong, or there is nothing to confirm
  */
 export async function confirmTotp(
-  parts: TotpParts,
+  database: Prisma.TransactionClient,
+  parts: FactorParts,
   accountId: string,
   code: string,
 ): Promise<void> {
-  const { prisma, now } = parts.storage;
-  const row = await prisma.totp.findUnique({ where: { accountId } });
+  const row = await database.totp.findUnique({ where: { accountId } });
   if (!row || row.confirmedAt) throw new FactorError('factor.totp-not-begun');
   const step = stepOf(parts, row, code);
   if (step === undefined) throw new FactorError('factor.code-wrong');
-  await prisma.$transaction(async (database) => {
-    const { count } = await database.totp.updateMany({
-      where: { accountId, confirmedAt: null, sealed: row.sealed },
-      data: { confirmedAt: now(), lastStep: step },
-    });
-    if (count === 0) throw new FactorError('factor.totp-not-begun'); // begun anew, or confirmed meanwhile
-    await recordChange(database, parts, { type: 'totp.added', accountId });
+  const { count } = await database.totp.updateMany({
+    where: { accountId, confirmedAt: null, sealed: row.sealed },
+    data: { confirmedAt: parts.storage.now(), lastStep: step },
   });
+  if (count === 0) throw new FactorError('factor.totp-not-begun'); // begun anew, or confirmed meanwhile
+  await recordChange(database, parts, { type: 'totp.added', accountId });
 }
 
 /** Takes a code of the person's app. @returns whether it is right and was not used before */
@@ -102,13 +102,15 @@ export async function verifyTotp(
 }
 
 /** @returns whether the person had an app */
-export function removeTotp(parts: FactorParts, accountId: string): Promise<boolean> {
-  return parts.storage.prisma.$transaction(async (database) => {
-    const { count } = await database.totp.deleteMany({ where: { accountId } });
-    if (count === 0) return false;
-    await recordChange(database, parts, { type: 'totp.removed', accountId });
-    return true;
-  });
+export async function removeTotp(
+  database: Prisma.TransactionClient,
+  parts: FactorParts,
+  accountId: string,
+): Promise<boolean> {
+  const { count } = await database.totp.deleteMany({ where: { accountId } });
+  if (count === 0) return false;
+  await recordChange(database, parts, { type: 'totp.removed', accountId });
+  return true;
 }
 
 // The step that a code belongs to; nothing when it belongs to none that is near.

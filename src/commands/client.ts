@@ -3,7 +3,6 @@
 import type { Command } from 'commander';
 import { type Provider, errors } from 'oidc-provider';
 import { createApp } from '../app.ts';
-import { audit } from '../storage/audit.ts';
 import { createLog } from '../operations/log.ts';
 import { cibaGrant } from '../provider/ciba.ts';
 import { jwtBearer } from '../provider/extra-grants.ts';
@@ -17,9 +16,19 @@ import {
   updateClient,
 } from '../storage/clients.ts';
 import { isTaken } from '../storage/errors.ts';
-import { runUnit } from '../storage/unit-of-work.ts';
-import { commandLine, revokeClient } from '../storage/revocation.ts';
-import { CommandError, date, jsonFile, print, secretFromStdin, table, withStorage } from './run.ts';
+import { currentUnit, runUnit } from '../storage/unit-of-work.ts';
+import { commandLine } from '../storage/origin.ts';
+import { revokeClient } from '../storage/revocation.ts';
+import {
+  CommandError,
+  change,
+  date,
+  jsonFile,
+  print,
+  secretFromStdin,
+  table,
+  withStorage,
+} from './run.ts';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const grantNames: Record<string, string> = {
@@ -83,7 +92,10 @@ export function addClientCommands(symbolon: Command): void {
           : given;
         await validate(provider, metadata);
         try {
-          await insertClient(storage.prisma, storage.keyring, metadata);
+          await change(storage, async (database, record) => {
+            await insertClient(database, storage.keyring, metadata);
+            await record({ type: 'client.added', clientId: id });
+          });
         } catch (error) {
           if (isTaken(error))
             throw new CommandError(
@@ -91,7 +103,6 @@ export function addClientCommands(symbolon: Command): void {
             );
           throw error;
         }
-        await audit(storage.prisma, {}, { type: 'client.added', clientId: id });
         const made = needsSecret && secret === undefined;
         print(
           options.json,
@@ -177,8 +188,10 @@ export function addClientCommands(symbolon: Command): void {
           client_id: id,
           ...(secret ? { client_secret: secret } : {}),
         });
-        await updateClient(prisma, { ...metadata, client_id: id });
-        await audit(prisma, {}, { type: 'client.changed', clientId: id });
+        await change(storage, async (database, record) => {
+          await updateClient(database, { ...metadata, client_id: id });
+          await record({ type: 'client.changed', clientId: id });
+        });
         print(json, metadata, `Changed ${id}.`);
       });
     });
@@ -202,8 +215,8 @@ export function addClientCommands(symbolon: Command): void {
         let token = '';
         await runUnit(storage, commandLine, async () => {
           token = await new provider.InitialAccessToken({ expiresIn: seconds }).save();
+          currentUnit().audit({ type: 'client.invited', detail: { seconds } });
         });
-        await audit(storage.prisma, {}, { type: 'client.invited', detail: { seconds } });
         print(
           json,
           { initial_access_token: token, expires_in: seconds },
@@ -218,14 +231,15 @@ export function addClientCommands(symbolon: Command): void {
     .argument('<client_id>')
     .option('--json', 'print JSON for a program to read')
     .action((id: string, { json }: { json?: boolean }) =>
-      withStorage(async ({ storage: { prisma, now } }) => {
-        await prisma.$transaction(async (database) => {
-          const ending = { reason: 'client_removed', now: now(), origin: commandLine } as const;
+      withStorage(async ({ storage }) => {
+        await change(storage, async (database, record) => {
+          const now = storage.now();
+          const ending = { reason: 'client_removed', now, origin: commandLine } as const;
           await revokeClient(database, id, ending);
           const { count } = await database.client.deleteMany({ where: { id } });
           if (count === 0) throw new CommandError(`There is no client "${id}".`);
+          await record({ type: 'client.removed', clientId: id });
         });
-        await audit(prisma, {}, { type: 'client.removed', clientId: id });
         print(json, { client_id: id, removed: true }, `Removed ${id}; its tokens no longer work.`);
       }),
     );

@@ -2,7 +2,7 @@
 // last used, ended when and why.
 import type { AuditEvent, RefreshFamily } from '../generated/client.ts';
 import { type RefusalReason, lifeEnd } from '../storage/families/verdict.ts';
-import { expiresAt } from '../storage/families/token.ts';
+import { expiresAt } from '../storage/families/verdict.ts';
 
 /** Every reason for which a refresh is refused or a family ended, in words. */
 export const reasonsInWords: Record<RefusalReason, string> = {

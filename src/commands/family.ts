@@ -5,14 +5,10 @@ import type { AuditEvent, PrismaClient, RefreshFamily } from '../generated/clien
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { findClient } from '../storage/clients.ts';
 import { listFamilies } from '../storage/families/row.ts';
-import { judge, parseRefreshToken } from '../storage/families/token.ts';
-import {
-  commandLine,
-  endFamily,
-  revokeAccount,
-  revokeClient,
-  revokeGrant,
-} from '../storage/revocation.ts';
+import { judge } from '../storage/families/verdict.ts';
+import { parseRefreshToken } from '../storage/families/token.ts';
+import { commandLine } from '../storage/origin.ts';
+import { endFamily, revokeAccount, revokeClient, revokeGrant } from '../storage/revocation.ts';
 import { familyFacts, familyStory, verdictsInWords } from './family-story.ts';
 import { CommandError, date, print, secretFromStdin, table, withStorage } from './run.ts';
 

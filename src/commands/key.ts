@@ -2,9 +2,10 @@
 import type { Command } from 'commander';
 import { keySchedule } from '../app.ts';
 import { keyStates, rotateKeys } from '../keys/signing-keys.ts';
-import { audit } from '../storage/audit.ts';
+import { writeEvent } from '../storage/audit.ts';
+import { commandLine } from '../storage/origin.ts';
 import { reseal } from '../storage/reseal.ts';
-import { CommandError, date, print, table, withStorage } from './run.ts';
+import { CommandError, change, date, print, table, withStorage } from './run.ts';
 
 export function addKeyCommands(symbolon: Command): void {
   const key = symbolon.command('key').description('the keys that sign tokens');
@@ -14,7 +15,8 @@ export function addKeyCommands(symbolon: Command): void {
     .description('list every key: next, current or retired')
     .option('--json', 'print JSON for a program to read')
     .action(({ json }: { json?: boolean }) =>
-      withStorage(async ({ config, storage: { prisma, now } }) => {
+      withStorage(async ({ config, storage }) => {
+        const { prisma, now } = storage;
         const keys = await prisma.signingKey.findMany({
           orderBy: [{ alg: 'asc' }, { createdAt: 'asc' }],
           select: { kid: true, alg: true, createdAt: true, signsFrom: true },
@@ -44,9 +46,14 @@ export function addKeyCommands(symbolon: Command): void {
     .option('--now', 'at once, also when they were published only lately')
     .option('--json', 'print JSON for a program to read')
     .action(({ now: atOnce = false, json }: { now?: boolean; json?: boolean }) =>
-      withStorage(async ({ config, storage: { prisma, keyring, now } }) => {
-        const rotated = await rotateKeys(prisma, keyring, now(), keySchedule(config), atOnce);
-        await audit(prisma, {}, { type: 'key.rotated', detail: { now: atOnce } });
+      withStorage(async ({ config, storage }) => {
+        const { prisma, keyring, now } = storage;
+        const event = { type: 'key.rotated', detail: { now: atOnce } } as const;
+        const occasion = { now: now(), origin: commandLine };
+        const schedule = keySchedule(config);
+        const rotated = await rotateKeys(prisma, keyring, now(), schedule, atOnce, (database) =>
+          writeEvent(database, event, occasion),
+        );
         const rows = rotated.map(({ kid, alg, signsFrom }) => [kid, alg, date(signsFrom)]);
         print(json, rotated, table(['KID', 'ALG', 'SIGNS FROM'], rows));
       }),
@@ -58,14 +65,17 @@ export function addKeyCommands(symbolon: Command): void {
     .argument('<kid>')
     .option('--json', 'print JSON for a program to read')
     .action((kid: string, { json }: { json?: boolean }) =>
-      withStorage(async ({ config, storage: { prisma, now } }) => {
+      withStorage(async ({ config, storage }) => {
+        const { prisma, now } = storage;
         const keys = await prisma.signingKey.findMany();
         const state = keyStates(keys, now(), keySchedule(config)).get(kid);
         if (state === undefined) throw new CommandError(`There is no key "${kid}".`);
         if (state === 'current' || state === 'next')
           throw new CommandError(`The key signs, or will: "symbolon key rotate --now" first.`);
-        await prisma.signingKey.delete({ where: { kid } });
-        await audit(prisma, {}, { type: 'key.removed', detail: { kid } });
+        await change(storage, async (database, record) => {
+          await database.signingKey.delete({ where: { kid } });
+          await record({ type: 'key.removed', detail: { kid } });
+        });
         print(json, { kid, removed: true }, `Removed ${kid}.`);
       }),
     );
@@ -79,7 +89,9 @@ export function addKeyCommands(symbolon: Command): void {
     .action(({ json }: { json?: boolean }) =>
       withStorage(async ({ storage }) => {
         const counts = await reseal(storage);
-        await audit(storage.prisma, {}, { type: 'secret.resealed', detail: { ...counts } });
+        await change(storage, (_database, record) =>
+          record({ type: 'secret.resealed', detail: { ...counts } }),
+        );
         const rows = Object.entries(counts).map(([what, count]) => [what, String(count)]);
         print(json, counts, table(['WHAT', 'SEALED ANEW'], rows));
       }),

@@ -1,10 +1,9 @@
 // symbolon resource: the resource servers for which access tokens may be issued (RFC 8707).
 import type { Command } from 'commander';
 import type { Resource } from '../generated/client.ts';
-import { audit } from '../storage/audit.ts';
 import { isTaken } from '../storage/errors.ts';
 import { findResource, resourceInput, scopesOf } from '../storage/resources.ts';
-import { CommandError, print, table, withStorage } from './run.ts';
+import { CommandError, change, print, table, withStorage } from './run.ts';
 
 interface AddOptions {
   name?: string;
@@ -53,20 +52,22 @@ export function addResourceCommands(symbolon: Command): void {
         const [issue] = parsed.error.issues;
         throw new CommandError(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
       }
-      await withStorage(async ({ storage: { prisma } }) => {
+      await withStorage(async ({ storage }) => {
         const { data } = parsed;
         try {
-          const made = await prisma.resource.create({
-            data: {
-              id: data.id,
-              name: data.name ?? null,
-              scopes: data.scopes,
-              format: data.format,
-              ttl: data.ttl ?? null,
-              alg: data.alg ?? null,
-            },
+          const made = await change(storage, async (database, record) => {
+            await record({ type: 'resource.added', detail: { resource: id } });
+            return database.resource.create({
+              data: {
+                id: data.id,
+                name: data.name ?? null,
+                scopes: data.scopes,
+                format: data.format,
+                ttl: data.ttl ?? null,
+                alg: data.alg ?? null,
+              },
+            });
           });
-          await audit(prisma, {}, { type: 'resource.added', detail: { resource: id } });
           print(options.json, shown(made), `Added ${id}.`);
         } catch (error) {
           if (isTaken(error)) throw new CommandError(`There is a resource ${id} already.`);
@@ -116,10 +117,12 @@ export function addResourceCommands(symbolon: Command): void {
     .argument('<indicator>')
     .option('--json', 'print JSON for a program to read')
     .action((id: string, { json }: { json?: boolean }) =>
-      withStorage(async ({ storage: { prisma } }) => {
-        const { count } = await prisma.resource.deleteMany({ where: { id } });
-        if (count === 0) throw new CommandError(`There is no resource ${id}.`);
-        await audit(prisma, {}, { type: 'resource.removed', detail: { resource: id } });
+      withStorage(async ({ storage }) => {
+        await change(storage, async (database, record) => {
+          const { count } = await database.resource.deleteMany({ where: { id } });
+          if (count === 0) throw new CommandError(`There is no resource ${id}.`);
+          await record({ type: 'resource.removed', detail: { resource: id } });
+        });
         print(json, { resource: id, removed: true }, `Removed ${id}.`);
       }),
     );

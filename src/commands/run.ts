@@ -3,7 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { PassThrough } from 'node:stream';
 import { type Config, loadConfig } from '../config/config.ts';
+import type { Prisma } from '../generated/client.ts';
+import { type AuditEvent, writeEvent } from '../storage/audit.ts';
 import { type OpenStorage, openStorage } from '../storage/open.ts';
+import { commandLine } from '../storage/origin.ts';
+import type { Storage } from '../storage/storage.ts';
 
 /** What went wrong is for the person at the terminal to mend. */
 export class CommandError extends Error {
@@ -21,6 +25,24 @@ export async function withStorage(
   } finally {
     await open.close();
   }
+}
+
+/**
+ * Changes something, and writes down that it did, in one transaction.
+ *
+ * @param work is given the transaction, and what writes an event with it
+ */
+export function change<T>(
+  { prisma, now }: Pick<Storage, 'prisma' | 'now'>,
+  work: (
+    database: Prisma.TransactionClient,
+    record: (event: AuditEvent) => Promise<void>,
+  ) => Promise<T>,
+): Promise<T> {
+  const occasion = { now: now(), origin: commandLine };
+  return prisma.$transaction((database) =>
+    work(database, (event) => writeEvent(database, event, occasion)),
+  );
 }
 
 /** Prints JSON for a program, and nothing else, or text for a person. */

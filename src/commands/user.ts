@@ -2,12 +2,14 @@
 import type { Command } from 'commander';
 import {
   AccountError,
-  addAccount,
+  checkAccount,
+  createAccount,
   findAccountByEmail,
   listAccounts,
 } from '../accounts/accounts.ts';
 import {
   type ChangeParts,
+  acceptedPassword,
   changePassword,
   lockAccount,
   resetFactors,
@@ -17,12 +19,13 @@ import {
 import { factorsOf } from '../accounts/factors.ts';
 import { invite } from '../accounts/invitations.ts';
 import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../config/claims.ts';
+import type { Config } from '../config/config.ts';
 import type { Account, Prisma } from '../generated/client.ts';
-import { commandLine } from '../storage/revocation.ts';
-import { audit } from '../storage/audit.ts';
+import { commandLine } from '../storage/origin.ts';
 import {
   CommandError,
   askSecret,
+  change,
   date,
   jsonFile,
   print,
@@ -50,18 +53,15 @@ export function addUserCommands(symbolon: Command): void {
         const password = options.passwordStdin
           ? await secretFromStdin('password')
           : await askSecret('Password', '--password-stdin');
-        await withStorage(async ({ storage: { prisma } }) => {
+        await withStorage(async ({ storage }) => {
           try {
-            const account = await addAccount(
-              prisma,
-              { email, name: options.name, password },
-              { admin: options.admin ?? false },
-            );
-            await audit(
-              prisma,
-              {},
-              { type: 'account.added', accountId: account.id, detail: { by: 'command line' } },
-            );
+            const wanted = await checkAccount({ email, name: options.name, password });
+            const account = await change(storage, async (database, record) => {
+              const made = await createAccount(database, wanted, { admin: options.admin ?? false });
+              const detail = { by: 'command line' };
+              await record({ type: 'account.added', accountId: made.id, detail });
+              return made;
+            });
             print(options.json, shown(account), `Added ${account.email}.`);
           } catch (error) {
             if (error instanceof AccountError)
@@ -89,15 +89,11 @@ export function addUserCommands(symbolon: Command): void {
           if (!/^[1-9]\d{0,7}$/.test(options.expiresIn))
             throw new CommandError('--expires-in: wants a number of seconds');
           try {
-            const { url, expiresAt, isMailed } = await invite(
-              { config, storage },
-              { email, name: options.name, seconds },
-            );
-            await audit(
-              storage.prisma,
-              {},
-              { type: 'account.invited', detail: { by: 'command line' } },
-            );
+            const invitation = { email, name: options.name, seconds };
+            const { url, expiresAt, isMailed } = await change(storage, async (database, record) => {
+              await record({ type: 'account.invited', detail: { by: 'command line' } });
+              return invite(database, { config, storage }, invitation);
+            });
             print(
               options.json,
               { url, expires_at: expiresAt, mailed: isMailed },
@@ -133,17 +129,17 @@ export function addUserCommands(symbolon: Command): void {
         const { name, emailVerified } = options;
         if (emailVerified !== undefined && !['true', 'false'].includes(emailVerified))
           throw new CommandError('--email-verified: wants true or false');
-        return withStorage(async ({ storage: { prisma } }) => {
-          const account = await findAccountByEmail(prisma, email);
-          if (!account) throw new CommandError(`There is nobody with the address ${email}.`);
-          const changed = await prisma.account.update({
-            where: { id: account.id },
-            data: {
-              ...(name === undefined ? {} : { name: name.trim() || null }),
-              ...(emailVerified === undefined ? {} : { emailVerified: emailVerified === 'true' }),
-            },
+        return withAccount(email, async ({ id }, { storage }) => {
+          const changed = await change(storage, async (database, record) => {
+            await record({ type: 'account.changed', accountId: id });
+            return database.account.update({
+              where: { id },
+              data: {
+                ...(name === undefined ? {} : { name: name.trim() || null }),
+                ...(emailVerified === undefined ? {} : { emailVerified: emailVerified === 'true' }),
+              },
+            });
           });
-          await audit(prisma, {}, { type: 'account.changed', accountId: account.id });
           print(options.json, shown(changed), `Changed ${changed.email}.`);
         });
       },
@@ -156,20 +152,19 @@ export function addUserCommands(symbolon: Command): void {
     .option('--set <file>', 'a JSON file with claims; what it sets to null is removed')
     .option('--json', 'print JSON for a program to read')
     .action((email: string, { set, json }: { set?: string; json?: boolean }) =>
-      withStorage(async ({ config, storage: { prisma } }) => {
-        const account = await findAccountByEmail(prisma, email);
-        if (!account) throw new CommandError(`There is nobody with the address ${email}.`);
+      withAccount(email, async (account, { config, storage }) => {
         let claims = account.claims as Record<string, unknown>;
         if (set !== undefined) {
           const changed = { ...claims, ...claimsIn(await jsonFile('--set', set), config.claims) };
           claims = Object.fromEntries(
             Object.entries(changed).filter(([, value]) => value !== null),
           );
-          await prisma.account.update({
-            where: { id: account.id },
-            data: { claims: claims as Prisma.InputJsonObject },
+          const { id } = account;
+          const data = { claims: claims as Prisma.InputJsonObject };
+          await change(storage, async (database, record) => {
+            await database.account.update({ where: { id }, data });
+            await record({ type: 'account.changed', accountId: id });
           });
-          await audit(prisma, {}, { type: 'account.changed', accountId: account.id });
         }
         const rows = Object.entries(claims).map(([name, value]) => [
           name,
@@ -202,10 +197,7 @@ export function addUserCommands(symbolon: Command): void {
     .argument('<email>')
     .option('--json', 'print JSON for a program to read')
     .action((email: string, { json }: { json?: boolean }) =>
-      withStorage(async ({ storage: { prisma } }) => {
-        const account = await findAccountByEmail(prisma, email);
-        if (!account)
-          throw new CommandError(`There is no account with the e-mail address ${email}.`);
+      withAccount(email, (account) => {
         const { admin, ...rest } = shown(account);
         const lines = Object.entries({ ...rest, admin: admin ? 'yes' : 'no' }).map(
           ([name, value]) => [name, String(value ?? '-')],
@@ -225,7 +217,11 @@ export function addUserCommands(symbolon: Command): void {
         ? await secretFromStdin('password')
         : await askSecret('Password', '--password-stdin');
       await withAccount(email, async (account, parts) => {
-        const ended = await changePassword(parts, account.id, password);
+        const { id } = account;
+        const hash = await acceptedPassword(parts.storage, id, password);
+        const ended = await change(parts.storage, (database) =>
+          changePassword(database, parts, id, hash, 'command line'),
+        );
         print(
           options.json,
           { ended },
@@ -241,7 +237,9 @@ export function addUserCommands(symbolon: Command): void {
     .option('--json', 'print JSON for a program to read')
     .action((email: string, { json }: { json?: boolean }) =>
       withAccount(email, async (account, parts) => {
-        const ended = await lockAccount(parts, account.id);
+        const ended = await change(parts.storage, (database) =>
+          lockAccount(database, parts, account.id),
+        );
         print(json, { ended }, `Locked ${account.email}; ${families(ended)} ended.`);
       }),
     );
@@ -253,7 +251,7 @@ export function addUserCommands(symbolon: Command): void {
     .option('--json', 'print JSON for a program to read')
     .action((email: string, { json }: { json?: boolean }) =>
       withAccount(email, async (account, parts) => {
-        await unlockAccount(parts, account.id);
+        await change(parts.storage, (database) => unlockAccount(database, account.id));
         print(json, {}, `Unlocked ${account.email}.`);
       }),
     );
@@ -301,7 +299,9 @@ export function addUserCommands(symbolon: Command): void {
     .option('--json', 'print JSON for a program to read')
     .action((email: string, { json }: { json?: boolean }) =>
       withAccount(email, async (account, parts) => {
-        const { passkeys, totp, recoveryCodes } = await resetFactors(parts, account.id);
+        const { passkeys, totp, recoveryCodes } = await change(parts.storage, (database) =>
+          resetFactors(database, parts, account.id),
+        );
         print(
           json,
           { passkeys, totp, recovery_codes: recoveryCodes },
@@ -317,7 +317,9 @@ export function addUserCommands(symbolon: Command): void {
     .option('--json', 'print JSON for a program to read')
     .action((email: string, { json }: { json?: boolean }) =>
       withAccount(email, async (account, parts) => {
-        const ended = await signOutEverywhere(parts, account.id, 'revoked_by_admin');
+        const ended = await change(parts.storage, (database) =>
+          signOutEverywhere(database, parts, account.id, 'revoked_by_admin'),
+        );
         print(json, { ended }, `Signed ${account.email} out everywhere; ${families(ended)} ended.`);
       }),
     );
@@ -326,7 +328,7 @@ export function addUserCommands(symbolon: Command): void {
 /** Runs a command on one person's account. */
 function withAccount(
   email: string,
-  work: (account: Account, parts: ChangeParts) => Promise<void>,
+  work: (account: Account, parts: ChangeParts & { config: Config }) => Promise<void> | void,
 ): Promise<void> {
   return withStorage(async ({ storage, config }) => {
     const account = await findAccountByEmail(storage.prisma, email);

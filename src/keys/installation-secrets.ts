@@ -1,17 +1,17 @@
 // Secrets that must stay the same however often SYMBOLON_SECRET changes: made once, kept in the database, sealed.
 import { randomBytes } from 'node:crypto';
-import type { PrismaClient } from '../generated/client.ts';
+import type { Prisma } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
 
 /** The secret of this name, 32 bytes; made when it is asked for the first time. */
 export async function installationSecret(
-  prisma: PrismaClient,
+  database: Prisma.TransactionClient,
   keyring: Keyring,
   name: 'pairwise' | 'recovery',
 ): Promise<Buffer> {
   const sealed = keyring.seal(secretContext(name), randomBytes(32).toString('base64url'));
-  await prisma.installationSecret.createMany({ data: [{ name, sealed }], skipDuplicates: true });
-  const kept = await prisma.installationSecret.findUniqueOrThrow({ where: { name } });
+  await database.installationSecret.createMany({ data: [{ name, sealed }], skipDuplicates: true });
+  const kept = await database.installationSecret.findUniqueOrThrow({ where: { name } });
   return Buffer.from(keyring.unseal(secretContext(name), kept.sealed), 'base64url');
 }
 

@@ -114,6 +114,7 @@ export async function maintainKeys(
  *
  * @param atOnce for a key that is no longer secret: relying parties must fetch the JWKS again if they have none of
  * the last hours
+ * @param record writes down that it was done, in its transaction
  * @returns the keys that take over, with the time from which they sign
  */
 export async function rotateKeys(
@@ -122,6 +123,7 @@ export async function rotateKeys(
   now: Date,
   schedule: KeySchedule,
   atOnce: boolean,
+  record?: (database: Prisma.TransactionClient) => Promise<void>,
 ): Promise<{ kid: string; alg: string; signsFrom: Date }[]> {
   await maintainKeys(prisma, keyring, now, schedule);
   const rotated = await prisma.$transaction(async (database) => {
@@ -129,6 +131,7 @@ export async function rotateKeys(
     const keys = await database.signingKey.findMany();
     const states = keyStates(keys, now, schedule);
     const next = keys.filter(({ kid }) => states.get(kid) === 'next');
+    await record?.(database);
     return Promise.all(
       next.map(async ({ kid, alg, createdAt }) => {
         const known = createdAt.getTime() + PUBLISHED_BEFORE;

@@ -10,7 +10,7 @@ import {
   removeDelivery,
   takeDeliveries,
 } from '../storage/deliveries.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
 import { type MailLook, createLetters } from './letter.ts';
 import { answerRequest } from './requests.ts';
 import { SendError, createMailTransport } from './transport.ts';

@@ -5,7 +5,7 @@ import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma } from '../generated/client.ts';
 import { type Delivery, type Mail, replaceMail, saveMail } from '../storage/deliveries.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
 
 export interface Asked {
   readonly email: string;

@@ -6,11 +6,11 @@ import { type Client, type Provider, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
 import { sha256 } from '../keys/keyring.ts';
-import { audit } from '../storage/audit.ts';
 import { answeredLevel, demandedLevel } from '../provider/assurance.ts';
 import { findArtifactsOf } from '../storage/artifacts.ts';
 import { answered } from '../storage/errors.ts';
-import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { type Demand, type SignedIn, createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
 import { ForeignForm } from './error-page.ts';
@@ -69,7 +69,7 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     const { request, client } = waits;
     // Answered after one more factor, or another sign-in, when the client asks for that.
     if (isAllowed && !(await sessions.require(ctx, demandOf(waits, person)))) return;
-    if (isAllowed) await allow(ctx, person, waits, form, provider);
+    if (isAllowed) await allow(person, waits, form, provider);
     else await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
     renderer.page(ctx, 'approved', {
       client: presentClient(client),
@@ -87,7 +87,6 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
   }
 
   async function allow(
-    ctx: Context,
     { account, authTime, amr }: SignedIn,
     { request, client }: Waiting,
     form: URLSearchParams,
@@ -106,12 +105,8 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
       authTime,
       ...(acr === undefined ? {} : { acr }),
     });
-    await audit(prisma, ctx, {
-      type: 'consent',
-      accountId: account.id,
-      clientId,
-      detail: { ...answer, by: 'ciba' },
-    });
+    const detail = { ...answer, by: 'ciba' };
+    currentUnit().audit({ type: 'consent', accountId: account.id, clientId, detail });
   }
 
   async function requestsPage(ctx: Context, person: SignedIn): Promise<void> {

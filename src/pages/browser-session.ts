@@ -13,7 +13,7 @@ import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
-import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../storage/storage.ts';
 
 export interface SignedIn {
   readonly account: Account;
@@ -50,6 +50,8 @@ export interface BrowserSession {
     amr: string[],
     authTime?: number,
   ) => Promise<void>;
+  /** The session in which a person is signed in already goes on with more factors, under another id. */
+  readonly raise: (ctx: Context, person: SignedIn, amr: string[]) => Promise<void>;
   /** Signs a person in whose sessions, with this browser's, have just been ended: it alone goes on. */
   readonly startAnew: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
 }
@@ -68,7 +70,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
   // A session that was never saved has no expiry yet.
   const sessionOf = (ctx: Context, provider = engine.provider): Promise<Session> =>
     provider.Session.get(ctx);
-  return { find, require, start, startAnew };
+  return { find, require, start, raise, startAnew };
 
   async function find(ctx: Context): Promise<SignedIn | undefined> {
     const { accountId: id, loginTs = 0, amr = [], uid } = await sessionOf(ctx);
@@ -109,10 +111,34 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     const former = await sessionOf(ctx, provider);
     const isSame = (await find(ctx))?.account.id === account.id;
     if (!isSame && former.exp !== undefined) await former.destroy();
-    // The same person's session stays, with the applications that it is signed in to, under another id.
-    const session: Session = isSame ? former : new provider.Session();
-    if (isSame) (session as unknown as { resetIdentifier(): void }).resetIdentifier();
-    session.loginAccount({ accountId: account.id, loginTs: authTime, amr });
+    // The same person's session stays, with the applications that it is signed in to.
+    if (isSame) await goOn(ctx, provider, former, account, amr, authTime);
+    else {
+      const session: Session = new provider.Session();
+      session.loginAccount({ accountId: account.id, loginTs: authTime, amr });
+      await save(ctx, provider, session);
+    }
+  }
+
+  async function raise(
+    ctx: Context,
+    { account, authTime }: SignedIn,
+    amr: string[],
+  ): Promise<void> {
+    const { provider } = engine;
+    await goOn(ctx, provider, await sessionOf(ctx, provider), account, amr, authTime);
+  }
+
+  async function goOn(
+    ctx: Context,
+    provider: Provider,
+    session: Session,
+    { id: accountId }: Account,
+    amr: string[],
+    authTime: number,
+  ): Promise<void> {
+    (session as unknown as { resetIdentifier(): void }).resetIdentifier();
+    session.loginAccount({ accountId, loginTs: authTime, amr });
     await save(ctx, provider, session);
   }
 

@@ -13,9 +13,9 @@ import { signInTime } from '../accounts/changes.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
-import { audit } from '../storage/audit.ts';
 import { isStepUp, wantedLevel } from '../provider/assurance.ts';
-import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
 import { ForeignForm } from './error-page.ts';
@@ -119,7 +119,7 @@ export function createInteractions({
     const details = params['authorization_details'];
     if (typeof details === 'string')
       for (const detail of JSON.parse(details) as AuthorizationDetail[]) grant.addRar(detail);
-    await audit(prisma, ctx, { type: 'consent', accountId, clientId, detail: { ...answer } });
+    currentUnit().audit({ type: 'consent', accountId, clientId, detail: { ...answer } });
     await finish(ctx, step, { consent: { grantId: await grant.save() } });
   });
 

@@ -4,14 +4,14 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError, accountInput } from '../accounts/accounts.ts';
-import { changePassword } from '../accounts/changes.ts';
+import { acceptedPassword, changePassword } from '../accounts/changes.ts';
 import { linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
 import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import { askForReset } from '../mail/requests.ts';
-import { audit } from '../storage/audit.ts';
 import type { Engine } from '../provider/engine.ts';
-import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserForm, formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
@@ -80,9 +80,11 @@ export function createPasswordReset({
       linkVoid(ctx);
       return;
     }
-    const { origin } = currentUnit();
+    const unit = currentUnit();
+    const parts = { storage, config, origin: unit.origin };
     try {
-      await changePassword({ storage, config, origin }, accountId, password, async (database) => {
+      const hash = await acceptedPassword(storage, accountId, password);
+      await unit.change(async (database) => {
         if (!(await spendLink(database, ['password_reset'], token, now()))) throw new LinkVoid();
         // Whoever has the link reads what is sent to the address.
         const where = { id: accountId, email };
@@ -91,6 +93,7 @@ export function createPasswordReset({
           data: { emailVerified: true },
         });
         if (count === 0) throw new LinkVoid(); // the address is not the account's any more
+        await changePassword(database, parts, accountId, hash, 'reset');
       });
     } catch (error) {
       if (error instanceof LinkVoid) linkVoid(ctx);
@@ -101,7 +104,6 @@ export function createPasswordReset({
       } else throw error;
       return;
     }
-    await audit(prisma, ctx, { type: 'password.changed', accountId, detail: { by: 'reset' } });
     renderer.page(ctx, 'reset-done', { next: await back.find(ctx), account: `${base}/account` });
   });
 

@@ -2,12 +2,12 @@
 import { timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { AccountError, addAccount, hasAccounts } from '../accounts/accounts.ts';
+import { AccountError, checkAccount, createAccount, hasAccounts } from '../accounts/accounts.ts';
 import type { Limits } from '../accounts/limits.ts';
 import type { Config } from '../config/config.ts';
-import { audit } from '../storage/audit.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
 
@@ -45,15 +45,13 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
     const field = (name: string) => (typeof form[name] === 'string' ? form[name] : '');
     const [email, name, password] = [field('email'), field('name'), field('password')];
     try {
-      const account = await addAccount(
-        prisma,
-        { email, name, password },
-        { admin: true, first: true },
-      );
-      await audit(prisma, ctx, {
-        type: 'account.added',
-        accountId: account.id,
-        detail: { by: 'setup' },
+      const wanted = await checkAccount({ email, name, password });
+      const unit = currentUnit();
+      const account = await unit.change(async (database) => {
+        const made = await createAccount(database, wanted, { admin: true, first: true });
+        const { id: accountId } = made;
+        unit.audit({ type: 'account.added', accountId, detail: { by: 'setup' } });
+        return made;
       });
       renderer.page(ctx, 'setup-done', { email: account.email, issuer: config.issuer });
     } catch (error) {

@@ -7,9 +7,7 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import {
   AccountError,
-  type AccountOptions,
   type NewAccount,
-  addAccount,
   checkAccount,
   createAccount,
 } from '../accounts/accounts.ts';
@@ -21,9 +19,9 @@ import type { Config } from '../config/config.ts';
 import type { Account, Link } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { type SignUp, askForSignUp } from '../mail/requests.ts';
-import { audit } from '../storage/audit.ts';
 import type { Engine } from '../provider/engine.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserForm, formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
@@ -67,8 +65,8 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     }
     try {
       const input = { email: link.email ?? '', name, password };
-      const account = await addAccount(prisma, input, options(ctx, 'invitation', token));
-      await done(ctx, account, 'invitation');
+      const account = await make(ctx, await checkAccount(input), 'invitation', token);
+      await done(ctx, account);
     } catch (error) {
       refuse(ctx, error, (errors) => {
         invitationPage(ctx, link, { token, displayName: name, errors });
@@ -111,7 +109,10 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       const { tag: locale } = renderer.language(ctx);
       const { passwordHash } = account;
       const signUp = { name: account.name ?? '', passwordHash, browser: digest(browser) };
-      await askForSignUp(prisma, keyring, { email: account.email, locale }, signUp, now());
+      const asked = { email: account.email, locale };
+      await currentUnit().change((database) =>
+        askForSignUp(database, keyring, asked, signUp, now()),
+      );
     }
     const duration = renderer.language(ctx).duration(linkLife.sign_up);
     renderer.page(ctx, 'sign-up-sent', { email: account.email, duration });
@@ -143,8 +144,8 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
         return;
       }
       const wanted = { email: link.email ?? '', name: name || null, passwordHash };
-      const account = await createAccount(prisma, wanted, options(ctx, 'sign_up', token));
-      await done(ctx, account, 'sign-up');
+      const account = await make(ctx, wanted, 'sign_up', token);
+      await done(ctx, account);
     } catch (error) {
       if (error instanceof TooManyAttempts) {
         const { retryAfter: seconds } = error;
@@ -169,19 +170,26 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     return true;
   }
 
-  function options(ctx: Context, purpose: Purpose, token: unknown): AccountOptions {
-    return {
-      admin: false,
-      emailVerified: true, // the link was sent there
-      locale: renderer.language(ctx).tag,
-      async within(database) {
-        if (!(await spendLink(database, [purpose], token, now()))) throw new LinkVoid();
-      },
-    };
+  /** Makes the account and spends its link. @throws {LinkVoid} when the link was spent meanwhile */
+  function make(
+    ctx: Context,
+    account: NewAccount,
+    purpose: Extract<Purpose, 'invitation' | 'sign_up'>,
+    token: unknown,
+  ): Promise<Account> {
+    const unit = currentUnit();
+    const { tag: locale } = renderer.language(ctx);
+    return unit.change(async (database) => {
+      if (!(await spendLink(database, [purpose], token, now()))) throw new LinkVoid();
+      const options = { admin: false, emailVerified: true, locale }; // the link was sent there
+      const made = await createAccount(database, account, options);
+      const by = purpose === 'sign_up' ? 'sign-up' : 'invitation';
+      unit.audit({ type: 'account.added', accountId: made.id, detail: { by } });
+      return made;
+    });
   }
 
-  async function done(ctx: Context, { id: accountId, email }: Account, by: string): Promise<void> {
-    await audit(prisma, ctx, { type: 'account.added', accountId, detail: { by } });
+  async function done(ctx: Context, { email }: Account): Promise<void> {
     const next = await back.find(ctx);
     renderer.page(ctx, 'sign-up-done', { email, next, account: `${base}/account` });
   }

@@ -6,9 +6,9 @@ import { AccountError } from '../accounts/accounts.ts';
 import { confirmAddress } from '../accounts/addresses.ts';
 import { lookAtLink } from '../accounts/links.ts';
 import type { Config } from '../config/config.ts';
-import { audit } from '../storage/audit.ts';
 import type { Engine } from '../provider/engine.ts';
-import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
 import { formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
@@ -53,16 +53,14 @@ export function createVerify(parts: VerifyParts): Router {
     const { token } = formFields(ctx);
     try {
       const person = await sessions.find(ctx);
-      const { origin } = currentUnit();
-      const before = person?.account.email;
-      const account = await confirmAddress(storage, token, origin, person?.account.id);
+      const unit = currentUnit();
+      const account = await unit.change((database) =>
+        confirmAddress(database, storage, token, unit.origin, person?.account.id),
+      );
       if (!account) {
         linkVoid(ctx);
         return;
       }
-      const isChange = before !== undefined && before !== account.email;
-      const detail = { by: isChange ? 'email_change' : 'link', email_verified: true };
-      await audit(prisma, ctx, { type: 'account.changed', accountId: account.id, detail });
       renderer.page(ctx, 'verify-done', { email: account.email, account: `${base}/account` });
     } catch (error) {
       if (!(error instanceof AccountError)) throw error;

@@ -4,7 +4,8 @@ import { createHmac } from 'node:crypto';
 import type { PrismaClient } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
 import type { AccountRead } from '../storage/fast/reads.ts';
-import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import type { ClaimsPolicy } from './claims.ts';
 
 /** The engine's `findAccount`. Somebody who is locked out is nobody. */
@@ -34,7 +35,7 @@ export async function findPerson(
   prisma: PrismaClient,
   id: string,
 ): Promise<AccountRead | undefined> {
-  const { accounts } = currentUnit();
+  const { accounts } = currentUnit().ahead;
   const known = accounts.get(id);
   if (known) return known;
   const found = await answered(() => prisma.account.findUnique({ where: { id } }));

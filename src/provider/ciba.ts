@@ -4,7 +4,8 @@ import { type Configuration, errors } from 'oidc-provider';
 import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import { answered } from '../storage/errors.ts';
-import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 
 export const cibaGrant = 'urn:openid:params:grant-type:ciba';
 

@@ -9,9 +9,9 @@ import { factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/facto
 import { TooManyAttempts, createLimits } from '../accounts/limits.ts';
 import type { Config } from '../config/config.ts';
 import type { Account } from '../generated/client.ts';
-import { audit } from '../storage/audit.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { type OwnMetadata, authenticates } from './client-metadata.ts';
 
 export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -71,12 +71,11 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         const account = await authenticate(prisma, username, given);
         if (!account) {
           const known = await findAccountByEmail(prisma, username);
-          await audit(prisma, ctx, {
-            type: 'sign_in.failed',
-            ...(known ? { accountId: known.id } : {}),
-            clientId,
-            detail: { reason: 'credentials', by: password },
-          });
+          const detail = { reason: 'credentials', by: password };
+          currentUnit().audit(
+            { type: 'sign_in.failed', accountId: known?.id, clientId, detail },
+            { evenIfRefused: true },
+          );
           throw new errors.InvalidGrant('the e-mail address or the password is not right');
         }
         await wasRight();
@@ -118,7 +117,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     Object.assign(grant, { unasked: true });
     const grantId = await grant.save();
     ctx.oidc.entity('Grant', grant);
-    await audit(prisma, ctx, {
+    currentUnit().audit({
       type: 'consent',
       accountId,
       clientId: client.clientId,

@@ -3,7 +3,7 @@
 import { fingerprintKeys, loadSigningKeys, maintainKeys } from '../keys/signing-keys.ts';
 import type { KeySchedule } from '../keys/signing-keys.ts';
 import type { Log } from '../operations/log.ts';
-import type { Storage } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { Engine } from './engine.ts';
 
 const EVERY = 2_000; // milliseconds between two looks

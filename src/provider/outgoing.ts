@@ -16,7 +16,8 @@ import {
   removeDelivery,
   takeDeliveries,
 } from '../storage/deliveries.ts';
-import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 
 const TIMEOUT = 5_000; // milliseconds
 const EVERY = 2_000; // milliseconds between two looks for what is to be tried again

@@ -7,13 +7,15 @@ import {
   errors,
 } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
-import { createAdapter, nextRefreshToken } from '../storage/adapter.ts';
+import { createAdapter } from '../storage/adapter.ts';
+import { nextRefreshToken } from '../storage/families/adapter.ts';
 import { isClientSecret } from '../storage/clients.ts';
 import { latestGrant } from '../storage/grants.ts';
 import { answered } from '../storage/errors.ts';
 import { isFirstUse } from '../storage/replay.ts';
-import type { Origin } from '../storage/revocation.ts';
-import { type Storage, currentUnit, epoch } from '../storage/unit-of-work.ts';
+import type { Origin } from '../storage/origin.ts';
+import { type Storage, epoch } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { accessTokenClaims, findAccountWith, pairwiseSubject } from './account.ts';
 import { levels } from '../accounts/factors.ts';
 import { signInClaims, tellLevels } from './assurance.ts';
@@ -127,7 +129,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
 
   // A refusal that is told by a redirect has a status of success.
   const refuse = () => {
-    currentUnit().refused = true;
+    currentUnit().refuse();
   };
   provider.on('authorization.error', refuse);
   refuseWithReason(provider);
@@ -352,7 +354,8 @@ export function configuration({
     rotateRefreshToken: ({ oidc }) => {
       const { RefreshToken: token, Client: client } = oidc.entities;
       // A retry gets the successor, whatever the policy has become since.
-      if (currentUnit().presented?.verdict === 'retry') return true;
+      const { family } = currentUnit();
+      if (family?.kind === 'presented' && family.verdict === 'retry') return true;
       return token !== undefined && client !== undefined && policy.rotates(client, token);
     },
     // OIDC Core §11: offline access outlasts the session, unless the client says otherwise.

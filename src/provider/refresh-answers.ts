@@ -1,8 +1,8 @@
 // What is added to the engine's answers about refresh tokens: how long one lives, and why one was refused.
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
-import { expiresAt } from '../storage/families/token.ts';
-import type { RefusalReason } from '../storage/families/verdict.ts';
+import { refusePresented } from '../storage/families/adapter.ts';
+import { type RefusalReason, expiresAt } from '../storage/families/verdict.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { tellsExpiry } from './refresh-policy.ts';
 
@@ -13,11 +13,11 @@ export async function tellRefreshTokenExpiry(ctx: Context, next: Next): Promise<
   const answer = ctx.body as { refresh_token?: unknown; refresh_token_expires_in?: number } | null;
   if (oidc?.route !== 'token' || !oidc.client || typeof answer?.refresh_token !== 'string') return;
   if (!tellsExpiry(oidc.client)) return;
-  const { start, presented, storage } = currentUnit();
-  const family =
-    start ?? (presented && { ...presented.family, idleExpiresAt: presented.idleExpiresAt });
-  if (!family) return;
-  const left = expiresAt(family).getTime() - storage.now().getTime();
+  const { family: use, storage } = currentUnit();
+  if (!use || use.kind === 'refused') return;
+  const { idleExpiresAt } = use;
+  const ends = use.kind === 'started' ? use : { ...use.family, idleExpiresAt };
+  const left = expiresAt(ends).getTime() - storage.now().getTime();
   answer.refresh_token_expires_in = Math.floor(left / 1000);
 }
 
@@ -35,7 +35,7 @@ export function refuseWithReason(provider: Provider): void {
   provider.on('grant.error', (ctx, error) => {
     const unit = currentUnit();
     const reason = reasons[error.error_detail ?? ''];
-    if (unit.presented && reason) unit.refusal = { family: unit.presented.family, reason };
-    if (unit.refusal) ctx.state['reason'] = unit.refusal.reason;
+    if (reason) refusePresented(unit, reason);
+    if (unit.family?.kind === 'refused') ctx.state['reason'] = unit.family.reason;
   });
 }

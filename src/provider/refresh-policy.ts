@@ -2,7 +2,7 @@
 import { levelOf, suffices } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
 import { type OwnMetadata, authenticates, authenticatesWithKey } from './client-metadata.ts';
-import type { FamilyPolicy } from '../storage/adapter.ts';
+import type { FamilyPolicy } from '../storage/families/adapter.ts';
 
 export interface RefreshPolicy extends FamilyPolicy {
   readonly idleTtl: (metadata: object) => number;

@@ -2,16 +2,16 @@
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { SigningAlgorithm } from '../keys/signing-keys.ts';
 import { answered } from '../storage/errors.ts';
-import { hotPathOf } from '../storage/fast/fast.ts';
 import { scopesOf } from '../storage/resources.ts';
 import { isFapi2 } from './client-metadata.ts';
-import { type Storage, currentUnit } from '../storage/unit-of-work.ts';
+import type { Storage } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 
 type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
 type ResourceServers = NonNullable<ResourceIndicators['getResourceServerInfo']>;
 
-export function resourceIndicators(storage: Pick<Storage, 'pool'>): ResourceIndicators {
+export function resourceIndicators(storage: Pick<Storage, 'fast'>): ResourceIndicators {
   return {
     enabled: true,
     getResourceServerInfo: resourceServers(storage),
@@ -21,11 +21,11 @@ export function resourceIndicators(storage: Pick<Storage, 'pool'>): ResourceIndi
 }
 
 /** Finds the resource server of an indicator. @throws {errors.InvalidTarget} when there is none */
-export function resourceServers({ pool }: Pick<Storage, 'pool'>): ResourceServers {
+export function resourceServers({ fast }: Pick<Storage, 'fast'>): ResourceServers {
   return async (ctx, indicator, client) => {
-    const known = currentUnit().resource;
+    const known = currentUnit().ahead.resource;
     const resource =
-      known?.id === indicator ? known : await answered(() => hotPathOf(pool).resource(indicator));
+      known?.id === indicator ? known : await answered(() => fast.resource(indicator));
     if (!resource) throw new errors.InvalidTarget(`there is no resource ${indicator}`);
     const scopes = Object.keys(scopesOf(resource));
     const isOpaque = resource.format === 'opaque';

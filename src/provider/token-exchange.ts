@@ -4,9 +4,9 @@
 import { type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type FindAccount, type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
-import { audit } from '../storage/audit.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
-import { type Storage, epoch } from '../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { isLevel, suffices } from '../accounts/factors.ts';
 import type { SignInTold } from './assurance.ts';
 import type { OwnMetadata } from './client-metadata.ts';
@@ -36,7 +36,6 @@ interface Subject {
 
 export function registerTokenExchange(provider: Provider, parts: Parts): void {
   const { config, storage, findAccount } = parts;
-  const { prisma } = storage;
   if (!config.tokenExchange) return;
   const resourceServer = resourceServers(storage);
   const keys = createLocalJWKSet({ keys: parts.signingKeys.map((key) => publicPart(key as JWK)) });
@@ -119,7 +118,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
       ctx.oidc.entity('Grant', grant);
     }
     ctx.oidc.entity('AccessToken', issued);
-    await audit(prisma, ctx, {
+    currentUnit().audit({
       type: 'token.exchanged',
       accountId: subject.accountId,
       clientId,

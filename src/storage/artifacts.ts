@@ -5,7 +5,7 @@ import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import type { SealedArtifact } from './fast/reads.ts';
 import type { Issue } from './fast/writes.ts';
-import type { Save } from './unit-of-work.ts';
+import type { Save } from './writes.ts';
 
 // The models that the engine revokes by their grant: they cannot exist without it.
 const grantable = new Set([
@@ -79,14 +79,14 @@ export function sealedArtifact(keyring: Keyring, save: Save) {
   const id = artifactId(model, save.id);
   return {
     id,
-    // Of what waits for a person's answer: whose answer it waits for.
+    // What waits for a person's answer is found by the person.
     accountId: isWaiting(save) ? (payload.accountId ?? null) : null,
     sealed: keyring.seal(artifactContext(id), json),
     expiresAt,
   };
 }
 
-/** What is issued, as the hot path writes it; see hot-writes.ts. */
+/** What is issued, as the ordinary writes take it; see fast/writes.ts. */
 export function issueOf(keyring: Keyring, save: Save): Issue {
   const { clientId = null } = save.payload;
   const session = sessionOf(keyring, save.payload);

@@ -1,57 +1,77 @@
-// The audit: what happened, to whom, from where; never a secret. Events that belong to a change in storage are
-// written in its transaction (storage/revocation.ts); these stand alone.
-import type { Prisma, PrismaClient } from '../generated/client.ts';
+// The audit: what happened, to whom, from where; never a secret. An event is written in the transaction of the change
+// that it tells of, so that it is there if and only if that is: within a request by the unit of work
+// (`currentUnit().audit`), on the command line by writeEvent.
+import type { Prisma } from '../generated/client.ts';
+import { type Occasion, originColumns } from './origin.ts';
+
+/** Every kind of event that there is. */
+export type EventType =
+  | 'sign_in'
+  | 'sign_in.failed'
+  | 'sign_in.limited'
+  | 'second_factor.failed'
+  | 'passkey.added'
+  | 'passkey.removed'
+  | 'totp.added'
+  | 'totp.removed'
+  | 'recovery_codes.made'
+  | 'recovery_codes.used'
+  | 'factors.reset'
+  | 'consent'
+  | 'token.exchanged'
+  | 'access.removed'
+  | 'session.ended'
+  | 'name.changed'
+  | 'language.changed'
+  | 'picture.changed'
+  | 'picture.removed'
+  | 'account.added'
+  | 'account.changed'
+  | 'account.invited'
+  | 'password.changed'
+  | 'family.started'
+  | 'family.ended'
+  | 'refresh.refused'
+  | 'resource.added'
+  | 'resource.removed'
+  | 'client.invited'
+  | 'client.added'
+  | 'client.changed'
+  | 'client.removed'
+  | 'key.rotated'
+  | 'key.removed'
+  | 'secret.resealed';
 
 export interface AuditEvent {
-  readonly type:
-    | 'sign_in'
-    | 'sign_in.failed'
-    | 'sign_in.limited'
-    | 'second_factor.failed'
-    | 'passkey.added'
-    | 'passkey.removed'
-    | 'totp.added'
-    | 'totp.removed'
-    | 'recovery_codes.made'
-    | 'recovery_codes.used'
-    | 'factors.reset'
-    | 'consent'
-    | 'token.exchanged'
-    | 'access.removed'
-    | 'session.ended'
-    | 'name.changed'
-    | 'language.changed'
-    | 'picture.changed'
-    | 'picture.removed'
-    | 'account.added'
-    | 'account.changed'
-    | 'account.invited'
-    | 'password.changed'
-    | 'resource.added'
-    | 'resource.removed'
-    | 'client.invited'
-    | 'key.rotated'
-    | 'key.removed'
-    | 'secret.resealed'
-    | 'client.added'
-    | 'client.changed'
-    | 'client.removed';
-  readonly accountId?: string;
-  readonly clientId?: string;
-  readonly detail?: Prisma.InputJsonObject;
+  readonly type: EventType;
+  readonly accountId?: string | undefined;
+  readonly clientId?: string | undefined;
+  readonly familyId?: string | undefined;
+  readonly detail?: Prisma.InputJsonObject | undefined;
 }
 
-/** @param source whoever caused it: a request, or the command line as `{}` */
-export async function audit(
-  prisma: Pick<PrismaClient, 'auditEvent'>,
-  source: { ip?: string; get?(header: string): string },
-  event: AuditEvent,
+/** Writes events, in their order. @param database the transaction of what they tell of */
+export async function writeEvents(
+  database: Prisma.TransactionClient,
+  events: readonly AuditEvent[],
+  { now, origin }: Occasion,
 ): Promise<void> {
-  await prisma.auditEvent.create({
-    data: {
+  if (events.length === 0) return;
+  await database.auditEvent.createMany({
+    data: events.map(({ detail, ...event }) => ({
       ...event,
-      ip: source.ip ?? null,
-      userAgent: source.get?.('user-agent').slice(0, 500) || null,
-    },
+      ...(detail ? { detail } : {}),
+      at: now,
+      ...originColumns(origin),
+    })),
   });
+}
+
+/** Writes one event; see {@link writeEvents}. */
+export function writeEvent(
+  database: Prisma.TransactionClient,
+  event: AuditEvent,
+  occasion: Occasion,
+): Promise<void> {
+  return writeEvents(database, [event], occasion);
 }

@@ -1,7 +1,6 @@
 // Relying parties in the database. A client's secret is kept as a salted hash, sealed; only client_secret_jwt,
 // whose assertions are made with the secret itself (OIDC Core §9), needs it sealed as it is.
-import { randomBytes } from 'node:crypto';
-import { timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AdapterPayload, errors } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';

@@ -18,7 +18,7 @@ export class StorageUnavailable extends errors.CustomOIDCProviderError {
 
 /**
  * Another request was first: the unit of work was not committed.
- * `spent` is set when what was lost is a code that had been used: what was issued from it must end.
+ * `spentGrantId` is set when what was lost is a code that had been used: what was issued from it must end.
  */
 export class LostRace extends errors.InvalidGrant {
   readonly spentGrantId: string | undefined;

@@ -3,8 +3,8 @@
 import type { AdapterPayload } from 'oidc-provider';
 import type { Grant, Prisma, PrismaClient } from '../generated/client.ts';
 import { rememberDocumentClient } from './clients.ts';
-import type { Origin } from './revocation.ts';
-import type { Save } from './unit-of-work.ts';
+import type { Origin } from './origin.ts';
+import type { Save } from './writes.ts';
 
 /**
  * The newest living grant that a person has given a client, in whatever browser or on whatever device. Grants that

@@ -3,7 +3,7 @@
 import type { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { saveMail } from './deliveries.ts';
-import type { Origin } from './revocation.ts';
+import type { Occasion } from './origin.ts';
 
 export type NoticeKind =
   | 'new_device' // a sign-in from a browser that had not signed in this account before
@@ -17,11 +17,9 @@ export type NoticeKind =
   | 'reuse' // a used-up refresh token was presented, and its family ended
   | 'signed_out_everywhere';
 
-export interface Notice {
+export interface Notice extends Occasion {
   readonly kind: NoticeKind;
   readonly accountId: string;
-  readonly now: Date;
-  readonly origin: Origin;
   /** What it is about: an application's or a passkey's name. */
   readonly subject?: string;
   /** Where it is sent when not to the account's address: the one before. */
@@ -49,10 +47,4 @@ export async function saveNotice(
   };
   const mail = { to: to ?? account.email, locale: account.locale, template: 'notice', values };
   await saveMail(database, keyring, mail, now);
-}
-
-/** Where a request came from. @param source the request, or the command line as `{}` */
-export function originOf(source: { ip?: string; get?(header: string): string }): Origin {
-  const userAgent = source.get?.('user-agent').slice(0, 500);
-  return { ip: source.ip, userAgent: userAgent || undefined };
 }

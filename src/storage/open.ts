@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { openDatabase } from '../database/open.ts';
 import { Keyring, keptSecret } from '../keys/keyring.ts';
-import type { Storage } from './unit-of-work.ts';
+import { type Storage, createStorage } from './storage.ts';
 
 export interface OpenStorage {
   readonly storage: Storage;
@@ -14,5 +14,5 @@ export interface OpenStorage {
 export async function openStorage(config: Config): Promise<OpenStorage> {
   const { prisma, pool, applied, close } = await openDatabase(config);
   const keyring = new Keyring(config.secrets ?? [keptSecret(config.dataDir)]);
-  return { storage: { prisma, pool, keyring, now: () => new Date() }, applied, close };
+  return { storage: createStorage({ prisma, pool, keyring }), applied, close };
 }

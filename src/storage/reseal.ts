@@ -7,7 +7,7 @@ import { signingKeyContext } from '../keys/signing-keys.ts';
 import { artifactContext, lookupOf, sessionOf } from './artifacts.ts';
 import { clientContext } from './clients.ts';
 import { deliveryContext } from './deliveries.ts';
-import type { Storage } from './unit-of-work.ts';
+import type { Storage } from './storage.ts';
 
 const BATCH = 500; // rows
 

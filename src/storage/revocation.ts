@@ -2,7 +2,9 @@
 // caller's transaction. A refresh in flight cannot outlive it: its own UPDATE sees ended_at.
 import { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
+import { writeEvents } from './audit.ts';
 import { saveNotice } from './notices.ts';
+import type { Occasion } from './origin.ts';
 
 /** Why a family ended; recorded with it, and in the audit. */
 export type EndReason =
@@ -15,20 +17,12 @@ export type EndReason =
   | 'client_removed'
   | 'limit'; // a newer family took its place
 
-/** Where a request came from, for the audit. */
-export interface Origin {
-  readonly ip: string | undefined;
-  readonly userAgent: string | undefined;
-}
-
-/** No request: the command line. */
-export const commandLine: Origin = { ip: undefined, userAgent: undefined };
-
 /** What is to end, and why. Of reuse the person is told by a mail, which is sealed. */
-export type Ending = { readonly now: Date; readonly origin: Origin } & (
-  | { readonly reason: Exclude<EndReason, 'reuse'> }
-  | { readonly reason: EndReason; readonly keyring: Keyring }
-);
+export type Ending = Occasion &
+  (
+    | { readonly reason: Exclude<EndReason, 'reuse'> }
+    | { readonly reason: EndReason; readonly keyring: Keyring }
+  );
 
 type Database = Prisma.TransactionClient;
 
@@ -147,24 +141,16 @@ async function endFamilies(
   where: Prisma.RefreshFamilyWhereInput,
   ending: Ending,
 ): Promise<{ id: string; grantId: string | null }[]> {
-  const { reason, now, origin } = ending;
+  const { reason, now } = ending;
   const ended = await database.refreshFamily.updateManyAndReturn({
     where: { ...where, endedAt: null },
     data: { endedAt: now, endReason: reason },
     select: { id: true, accountId: true, clientId: true, grantId: true },
   });
-  await database.auditEvent.createMany({
-    data: ended.map(({ id, accountId, clientId }) => ({
-      at: now,
-      type: 'family.ended',
-      accountId,
-      clientId,
-      familyId: id,
-      ip: origin.ip ?? null,
-      userAgent: origin.userAgent ?? null,
-      detail: { reason },
-    })),
+  const events = ended.map(({ id, accountId, clientId }) => {
+    return { type: 'family.ended', accountId, clientId, familyId: id, detail: { reason } } as const;
   });
+  await writeEvents(database, events, ending);
   if (ending.reason === 'reuse') await tellOfReuse(database, ended, ending);
   return ended;
 }

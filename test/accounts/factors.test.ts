@@ -9,20 +9,26 @@ import {
   united,
 } from '../../src/accounts/factors.ts';
 import {
-  addPasskey,
   authenticationOptions,
   registrationOptions,
-  removePasskey,
   verifyPasskey,
 } from '../../src/accounts/passkeys.ts';
-import { makeRecoveryCodes, useRecoveryCode } from '../../src/accounts/recovery-codes.ts';
-import { beginTotp, confirmTotp, removeTotp, verifyTotp } from '../../src/accounts/totp.ts';
+import { useRecoveryCode } from '../../src/accounts/recovery-codes.ts';
+import { verifyTotp } from '../../src/accounts/totp.ts';
 import { connect, connectPrepared } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { reseal } from '../../src/storage/reseal.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Authenticator, type Behaviour } from '../support/authenticator.ts';
 import { type TestProvider, secret, startProvider } from '../support/provider.ts';
+import {
+  addPasskey,
+  removePasskey,
+  makeRecoveryCodes,
+  beginTotp,
+  confirmTotp,
+  removeTotp,
+} from '../support/changes.ts';
 
 const none: Factors = { password: true, passkeys: 0, totp: false, recoveryCodes: 0 };
 
@@ -83,7 +89,7 @@ describe('on a real database', () => {
   const parts = (overrides: object = {}) => ({
     storage: { ...provider.storage, ...overrides },
     config: provider.config,
-    source: { ip: '203.0.113.7', get: () => 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0' },
+    origin: { ip: '203.0.113.7', userAgent: 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0' },
   });
   /** Another process: its own connections. */
   const elsewhere = () => {

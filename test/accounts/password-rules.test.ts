@@ -2,11 +2,11 @@
 import { hash } from '@node-rs/argon2';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { addAccount, authenticate, raiseHash } from '../../src/accounts/accounts.ts';
-import { changePassword } from '../../src/accounts/changes.ts';
 import { isWeaker, verifyPassword } from '../../src/accounts/hashing.ts';
 import { passwordProblem } from '../../src/accounts/password-rules.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { type TestProvider, person, startProvider } from '../support/provider.ts';
+import { changePassword } from '../support/changes.ts';
 
 const ada = { email: 'ada.lovelace@example.com', name: 'Ada Lovelace' };
 

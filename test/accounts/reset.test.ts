@@ -1,12 +1,10 @@
 // Who has lost every factor: the operator takes them away, and every browser session with them.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { resetFactors } from '../../src/accounts/changes.ts';
 import { factorsOf } from '../../src/accounts/factors.ts';
-import { makeRecoveryCodes } from '../../src/accounts/recovery-codes.ts';
-import { beginTotp } from '../../src/accounts/totp.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { Agent, signInForm } from '../support/agent.ts';
 import { type TestProvider, person, startProvider } from '../support/provider.ts';
+import { resetFactors, makeRecoveryCodes, beginTotp } from '../support/changes.ts';
 
 let provider: TestProvider;
 beforeAll(async () => {
@@ -19,7 +17,7 @@ test('every factor but the password goes, and every browser session', async () =
   const browser = new Agent(provider.issuer);
   const page = await browser.open(`${provider.issuer}/sign-in`);
   await browser.submit(page, { email: person.email, password: person.password }, signInForm);
-  const parts = { storage, config, source: {} };
+  const parts = { storage, config, origin: commandLine };
   await beginTotp(parts, { id: accountId, email: person.email });
   await storage.prisma.totp.updateMany({ data: { confirmedAt: new Date() } });
   await makeRecoveryCodes(parts, accountId);

@@ -3,15 +3,14 @@
 import type { Browser, BrowserContextOptions, CDPSession, Page } from 'playwright-core';
 import { Secret, TOTP } from 'otpauth';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { addPasskey, registrationOptions } from '../../src/accounts/passkeys.ts';
-import { makeRecoveryCodes } from '../../src/accounts/recovery-codes.ts';
-import { beginTotp, confirmTotp } from '../../src/accounts/totp.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { registrationOptions } from '../../src/accounts/passkeys.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { launchBrowser, watch } from '../support/browser.ts';
 import { type CallbackServer, startCallbackServer } from '../support/callback-server.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
 import { type RelyingParty, authorizationRequest, discover } from '../support/relying-party.ts';
+import { addPasskey, makeRecoveryCodes, beginTotp, confirmTotp } from '../support/changes.ts';
 
 let browser: Browser;
 let provider: TestProvider;
@@ -102,7 +101,7 @@ async function addAuthenticator(
 
 /** Makes a passkey with the browser, as the page of the sign-in methods does. */
 async function makePasskey(page: Page): Promise<void> {
-  const parts = { storage: provider.storage, config: provider.config, source: {} };
+  const parts = { storage: provider.storage, config: provider.config, origin: commandLine };
   const account = await provider.storage.prisma.account.findUniqueOrThrow({
     where: { id: provider.accountId },
   });
@@ -122,7 +121,7 @@ async function makePasskey(page: Page): Promise<void> {
 }
 
 async function setUpTotp() {
-  const parts = { storage: provider.storage, config: provider.config, source: {} };
+  const parts = { storage: provider.storage, config: provider.config, origin: commandLine };
   const { secret } = await beginTotp(parts, { id: provider.accountId, email: person.email });
   const code = (step = 0) =>
     TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: Date.now() + step * 30_000 });

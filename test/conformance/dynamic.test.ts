@@ -8,7 +8,7 @@ import { SignJWT, UnsecuredJWT, decodeJwt, exportJWK, jwtVerify, createLocalJWKS
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { maintainKeys, rotateKeys } from '../../src/keys/signing-keys.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { type TestProvider, startProvider } from '../support/provider.ts';
 import { schedule } from '../support/signing-keys.ts';
 import { tls } from '../support/tls.ts';

@@ -18,7 +18,8 @@ import { createLog } from '../../src/operations/log.ts';
 import { adapt, configuration } from '../../src/provider/provider.ts';
 import { registerExtraGrants } from '../../src/provider/extra-grants.ts';
 import { findClient, insertClient, isClientSecret } from '../../src/storage/clients.ts';
-import { type Storage, runUnit } from '../../src/storage/unit-of-work.ts';
+import { type Storage, createStorage } from '../../src/storage/storage.ts';
+import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { type TestDatabase, createDatabase } from '../support/database.ts';
 import { person, secret, webClient } from '../support/provider.ts';
 import { post as postTo } from '../support/token-endpoint.ts';
@@ -241,12 +242,11 @@ async function serve(kind: 'symbolon' | 'plain', databaseUrl: string): Promise<S
   const pool = connectPrepared(databaseUrl);
   const prisma = connect(databaseUrl);
   const keyring = new Keyring(config.secrets ?? []);
-  const storage: Storage = {
+  const storage = createStorage({
     prisma: withFailingAccounts(prisma, () => subject.failClaims),
     pool: withFailingClaims(pool, () => subject.failClaims),
     keyring,
-    now: () => new Date(),
-  };
+  });
   const parts = {
     config,
     storage,

@@ -2,11 +2,12 @@
 // Where the order matters it is made with a lock; the rounds without one look for orders that nobody thought of.
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { lockAccount, signOutEverywhere, unlockAccount } from '../../src/accounts/changes.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
+import { createStorage } from '../../src/storage/storage.ts';
 import { artifactId } from '../../src/storage/artifacts.ts';
 import { isFirstUse } from '../../src/storage/replay.ts';
-import { commandLine, revokeClient } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
+import { revokeClient } from '../../src/storage/revocation.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Agent } from '../support/agent.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
@@ -21,6 +22,7 @@ import {
   rounds,
   until,
 } from './locks.ts';
+import { lockAccount, signOutEverywhere, unlockAccount } from '../support/changes.ts';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const LOCAL = { ip: '127.0.0.1', userAgent: undefined };
@@ -169,12 +171,13 @@ describe('simultaneous refreshes of one token', () => {
     const changed = await startProvider({
       clients: [],
       environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true' },
-      wrap: (own) => ({
-        ...own,
-        prisma: provider.storage.prisma,
-        pool: provider.storage.pool,
-        keyring: new Keyring([next, former]),
-      }),
+      wrap: (own) =>
+        createStorage({
+          ...own,
+          prisma: provider.storage.prisma,
+          pool: provider.storage.pool,
+          keyring: new Keyring([next, former]),
+        }),
     });
     try {
       const token = await newFamily(provider.issuer);

@@ -1,16 +1,21 @@
 // What people are told by mail when something happens to their account: once, with when, where and with which browser.
 import { type TOTP, URI } from 'otpauth';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { changePassword, signOutEverywhere } from '../../src/accounts/changes.ts';
-import { removePasskey } from '../../src/accounts/passkeys.ts';
-import { makeRecoveryCodes } from '../../src/accounts/recovery-codes.ts';
-import { beginTotp, confirmTotp, removeTotp } from '../../src/accounts/totp.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { Agent } from '../support/agent.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
 import { discover, refresh, signIn } from '../support/relying-party.ts';
 import { post } from '../support/token-endpoint.ts';
+import {
+  changePassword,
+  signOutEverywhere,
+  removePasskey,
+  makeRecoveryCodes,
+  beginTotp,
+  confirmTotp,
+  removeTotp,
+} from '../support/changes.ts';
 
 const CIBA = 'urn:openid:params:grant-type:ciba';
 const strict = { ...webClient, refresh_token_retry_window: 0 };
@@ -96,13 +101,14 @@ test('another password and a sign-out everywhere, in the person’s language', a
 
 test('one-time codes that were switched on', async () => {
   const { storage, config } = provider;
-  const source = { ip: '203.0.113.7', get: () => 'Mozilla/5.0 (Windows NT 10.0) Firefox/130.0' };
+  const userAgent = 'Mozilla/5.0 (Windows NT 10.0) Firefox/130.0';
+  const origin = { ip: '203.0.113.7', userAgent };
   const account = await storage.prisma.account.findUniqueOrThrow({
     where: { id: provider.accountId },
   });
   const { uri } = await beginTotp({ storage, config }, account);
   const app = URI.parse(uri) as TOTP;
-  await confirmTotp({ storage, config, source }, account.id, app.generate());
+  await confirmTotp({ storage, origin }, account.id, app.generate());
   expect(await subjects()).toEqual(['One-time codes were switched on']);
   expect(server.mails[0]?.text).toContain('203.0.113.7');
   expect(server.mails[0]?.text).toContain('Firefox on Windows');
@@ -110,22 +116,22 @@ test('one-time codes that were switched on', async () => {
 
 test('a second factor that is removed, and recovery codes that are made', async () => {
   const { storage, config, accountId: id } = provider;
-  const source = { ip: '203.0.113.7' };
+  const origin = { ip: '203.0.113.7', userAgent: undefined };
   const account = await storage.prisma.account.findUniqueOrThrow({ where: { id } });
   const { uri } = await beginTotp({ storage, config }, account);
   const app = URI.parse(uri) as TOTP;
-  await confirmTotp({ storage, config, source }, id, app.generate());
+  await confirmTotp({ storage, origin }, id, app.generate());
   await storage.prisma.passkey.create({
     data: { id: 'one', accountId: id, publicKey: new Uint8Array(1), name: 'Laptop', synced: false },
   });
   await provider.mailer.send();
   server.mails.length = 0;
-  expect(await removeTotp({ storage, source }, id)).toBe(true);
-  expect(await removePasskey({ storage, source }, id, 'one')).toBe(true);
-  await makeRecoveryCodes({ storage, source }, id);
+  expect(await removeTotp({ storage, origin }, id)).toBe(true);
+  expect(await removePasskey({ storage, origin }, id, 'one')).toBe(true);
+  await makeRecoveryCodes({ storage, origin }, id);
   // What was not there is not told of.
-  expect(await removeTotp({ storage, source }, id)).toBe(false);
-  expect(await removePasskey({ storage, source }, id, 'one')).toBe(false);
+  expect(await removeTotp({ storage, origin }, id)).toBe(false);
+  expect(await removePasskey({ storage, origin }, id, 'one')).toBe(false);
   expect((await subjects()).sort()).toEqual([
     'A passkey was removed from your account',
     'New recovery codes were made',
@@ -151,7 +157,7 @@ test.each(['totp', 'passkey', 'recovery codes'])(
         synced: false,
       },
     });
-    const parts = { storage, source: {}, also };
+    const parts = { storage, origin: commandLine, also };
     const changes = {
       totp: () => removeTotp(parts, id),
       passkey: () => removePasskey(parts, id, 'one'),

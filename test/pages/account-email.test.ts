@@ -1,17 +1,17 @@
 // The e-mail address at /account: confirmed and changed by a link that only its owner reads.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
+import { Agent, type Page } from '../support/agent.ts';
+import { type MailServer, startMailServer } from '../support/mail.ts';
+import { type TestProvider, person, startProvider } from '../support/provider.ts';
 import {
   changePassword,
   lockAccount,
   resetFactors,
   signOutEverywhere,
   unlockAccount,
-} from '../../src/accounts/changes.ts';
-import { beginTotp } from '../../src/accounts/totp.ts';
-import { Agent, type Page } from '../support/agent.ts';
-import { type MailServer, startMailServer } from '../support/mail.ts';
-import { type TestProvider, person, startProvider } from '../support/provider.ts';
+  beginTotp,
+} from '../support/changes.ts';
 
 let server: MailServer;
 let provider: TestProvider;

@@ -1,9 +1,8 @@
 // What waits for a person's answer (CIBA): answered once, by who is signed in, from this page, and never in a flood.
 import { decodeJwt } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { signOutEverywhere } from '../../src/accounts/changes.ts';
 import { artifactId } from '../../src/storage/artifacts.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { hold, queued } from '../faults/locks.ts';
 import { Agent } from '../support/agent.ts';
 import {
@@ -14,6 +13,7 @@ import {
   webClient,
 } from '../support/provider.ts';
 import { post } from '../support/token-endpoint.ts';
+import { signOutEverywhere } from '../support/changes.ts';
 
 const CIBA = 'urn:openid:params:grant-type:ciba';
 const MODEL = 'BackchannelAuthenticationRequest';

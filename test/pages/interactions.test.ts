@@ -2,14 +2,8 @@
 import { decodeJwt } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
-import {
-  changePassword,
-  lockAccount,
-  signOutEverywhere,
-  unlockAccount,
-} from '../../src/accounts/changes.ts';
 import { setupLink } from '../../src/pages/setup.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { Agent, type Page } from '../support/agent.ts';
 import {
   type TestProvider,
@@ -25,6 +19,12 @@ import {
   signIn,
 } from '../support/relying-party.ts';
 import { post, refreshAt } from '../support/token-endpoint.ts';
+import {
+  changePassword,
+  lockAccount,
+  signOutEverywhere,
+  unlockAccount,
+} from '../support/changes.ts';
 
 const other = { email: 'grace@example.com', name: 'Grace', password: 'another battery staple' };
 const strict = { ...webClient, client_id: 'strict', offline_access_prompt: 'required' };

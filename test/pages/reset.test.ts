@@ -2,18 +2,18 @@
 // old password had ends.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
-import { lockAccount } from '../../src/accounts/changes.ts';
 import { makeLink, spendLink } from '../../src/accounts/links.ts';
 import { connect, connectPrepared } from '../../src/database/open.ts';
 import { sweep } from '../../src/database/sweep.ts';
 import { answerRequest } from '../../src/mail/requests.ts';
 import { takeDeliveries } from '../../src/storage/deliveries.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
-import type { Storage } from '../../src/storage/unit-of-work.ts';
+import { commandLine } from '../../src/storage/origin.ts';
+import type { Storage } from '../../src/storage/storage.ts';
 import { Agent, type Page } from '../support/agent.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
 import { type TestProvider, person, startProvider } from '../support/provider.ts';
 import { authorizationRequest, discover, refresh, signIn } from '../support/relying-party.ts';
+import { lockAccount } from '../support/changes.ts';
 
 let server: MailServer;
 let provider: TestProvider;

@@ -4,15 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { decodeJwt } from 'jose';
 import { Secret, TOTP } from 'otpauth';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { changePassword } from '../../src/accounts/changes.ts';
 import { createLimits, delayAfter, networkOf } from '../../src/accounts/limits.ts';
-import { addPasskey, registrationOptions } from '../../src/accounts/passkeys.ts';
-import { makeRecoveryCodes } from '../../src/accounts/recovery-codes.ts';
-import { beginTotp, confirmTotp } from '../../src/accounts/totp.ts';
+import { registrationOptions } from '../../src/accounts/passkeys.ts';
 import { createApp } from '../../src/app.ts';
 import { sweep } from '../../src/database/sweep.ts';
 import { createLog } from '../../src/operations/log.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Agent, type Page, signInForm } from '../support/agent.ts';
 import { Authenticator, type Behaviour } from '../support/authenticator.ts';
@@ -25,6 +22,13 @@ import {
   refreshTokenOf,
 } from '../support/relying-party.ts';
 import { post } from '../support/token-endpoint.ts';
+import {
+  changePassword,
+  addPasskey,
+  makeRecoveryCodes,
+  beginTotp,
+  confirmTotp,
+} from '../support/changes.ts';
 
 const strict = {
   ...webClient,
@@ -87,7 +91,7 @@ const agentOfSecond = () =>
     return there;
   });
 const clock = () => ({ ...provider.storage, now: () => new Date(Date.now() + ahead) });
-const parts = () => ({ storage: clock(), config: provider.config, source: {} });
+const parts = () => ({ storage: clock(), config: provider.config, origin: commandLine });
 const heading = (page: Page) => page.html.querySelector('h1')?.text;
 const alertOf = (page: Page) => page.html.querySelector('.alert')?.text;
 const inUnit = (work: () => Promise<unknown>) => runUnit(provider.storage, commandLine, work);

@@ -2,13 +2,12 @@
 // theirs, and nobody confirms an account whose password a stranger chose.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
-import { askForEmailChange, askForVerification } from '../../src/accounts/addresses.ts';
-import { invite } from '../../src/accounts/invitations.ts';
 import { Agent, type Page } from '../support/agent.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
 import { run } from '../support/process.ts';
 import { type TestProvider, person, secret, startProvider } from '../support/provider.ts';
 import { authorizationRequest, discover, signIn } from '../support/relying-party.ts';
+import { askForEmailChange, askForVerification, invite } from '../support/changes.ts';
 
 let server: MailServer;
 let provider: TestProvider;

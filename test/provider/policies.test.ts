@@ -4,8 +4,7 @@ import { SignJWT, exportJWK } from 'jose';
 import * as client from 'openid-client';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { lockAccount, unlockAccount } from '../../src/accounts/changes.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { sweep, backlog } from '../../src/database/sweep.ts';
 import { Agent } from '../support/agent.ts';
 import {
@@ -25,6 +24,7 @@ import {
 } from '../support/relying-party.ts';
 import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
 import { queued } from '../faults/locks.ts';
+import { lockAccount, unlockAccount } from '../support/changes.ts';
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 const password = { grant_types: [...webClient.grant_types, 'password'] };

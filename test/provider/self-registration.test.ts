@@ -4,7 +4,7 @@ import { decodeJwt } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { registrantOf } from '../../src/provider/registration.ts';
 import { saveRegisteredClient } from '../../src/storage/clients.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Agent } from '../support/agent.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';

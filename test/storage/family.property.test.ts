@@ -4,12 +4,12 @@
 // at most one live secret per family, no acknowledged token lost, no ended family lives again.
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { lockAccount, unlockAccount } from '../../src/accounts/changes.ts';
 import { sha256 } from '../../src/keys/keyring.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
-import type { Storage } from '../../src/storage/unit-of-work.ts';
+import { commandLine } from '../../src/storage/origin.ts';
+import { type Storage, createStorage } from '../../src/storage/storage.ts';
 import { type TestProvider, publicClient, startProvider, webClient } from '../support/provider.ts';
 import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { lockAccount, unlockAccount } from '../support/changes.ts';
 
 const RUNS = process.env['TEST_LONG'] === undefined ? 100 : 2000;
 const IDLE = 1000; // seconds
@@ -319,5 +319,5 @@ function withFaults(storage: Storage): Storage {
       };
     },
   });
-  return { ...storage, prisma, pool };
+  return createStorage({ ...storage, prisma, pool }, storage.now);
 }

@@ -1,10 +1,11 @@
 // The statements of the hot path read what Prisma reads, wait for nobody, and one request's fault is not another's.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Batch } from '../../src/storage/fast/batch.ts';
-import { type FamilyPolicy, createAdapter } from '../../src/storage/adapter.ts';
+import type { FamilyPolicy } from '../../src/storage/families/adapter.ts';
+import { createAdapter } from '../../src/storage/adapter.ts';
 import { insertClient, updateClient } from '../../src/storage/clients.ts';
 import { artifactId, openArtifact } from '../../src/storage/artifacts.ts';
-import { hotPathOf } from '../../src/storage/fast/fast.ts';
+import { createFast } from '../../src/storage/fast/fast.ts';
 import { currentUnit, runUnit } from '../../src/storage/unit-of-work.ts';
 import { hold, holdFamily } from '../faults/locks.ts';
 import { type TestProvider, startProvider, webClient } from '../support/provider.ts';
@@ -27,11 +28,11 @@ afterAll(() => provider.close());
 
 describe('what is read is what Prisma reads', () => {
   test('for a refresh', async () => {
-    const { prisma, pool } = provider.storage;
+    const { prisma, fast } = provider.storage;
     const token = await newFamily(provider.issuer, client);
     await refreshAt(provider.issuer, token, client);
     const id = idOf(token);
-    const read = await hotPathOf(pool).read(id, 'web');
+    const read = await fast.readForRefresh(id, 'web');
     const family = await prisma.refreshFamily.findUnique({
       where: { id },
       omit: { lastUsedAt: true, lastUsedIp: true, lastUsedUserAgent: true },
@@ -45,11 +46,11 @@ describe('what is read is what Prisma reads', () => {
     expect(read.account).toEqual(account);
     const { metadata, secret } = await prisma.client.findUniqueOrThrow({ where: { id: 'web' } });
     expect(read.client).toEqual(binary({ id: 'web', metadata, secret }));
-    expect(await hotPathOf(pool).client('web')).toBe(read.client);
+    expect(await fast.client('web')).toBe(read.client);
   });
 
   test('for an artifact', async () => {
-    const { prisma, pool } = provider.storage;
+    const { prisma, fast } = provider.storage;
     const token = await newFamily(provider.issuer, client);
     const { body } = await refreshAt(provider.issuer, token, client);
     const id = artifactId('AccessToken', body.access_token ?? '');
@@ -58,7 +59,7 @@ describe('what is read is what Prisma reads', () => {
       select: { id: true, clientId: true, sealed: true, consumedAt: true, grant },
     });
     const { grant: granted, ...artifact } = row;
-    const { presenter, found } = await hotPathOf(pool).artifact(id);
+    const { presenter, found } = await fast.artifact(id);
     expect(presenter).toBeUndefined();
     expect(found?.artifact).toEqual(binary(artifact));
     expect(found?.grant).toEqual(granted);
@@ -66,19 +67,19 @@ describe('what is read is what Prisma reads', () => {
     expect(found?.client?.metadata).toHaveProperty('redirect_uris');
     expect(found?.session).toBeUndefined();
 
-    const byItsClient = await hotPathOf(pool).artifact(id, 'web');
+    const byItsClient = await fast.artifact(id, 'web');
     expect(byItsClient.presenter).toBe(found?.client);
     expect(byItsClient.found?.client).toBe(found?.client);
-    const byAnother = await hotPathOf(pool).artifact(id, 'other');
+    const byAnother = await fast.artifact(id, 'other');
     expect(byAnother.presenter?.id).toBe('other');
     expect(byAnother.found?.client).toBe(found?.client);
-    const byNobody = await hotPathOf(pool).artifact(id, 'nobody');
+    const byNobody = await fast.artifact(id, 'nobody');
     expect(byNobody.presenter).toBeUndefined();
     expect(byNobody.found?.client).toBe(found?.client);
   });
 
   test('for an artifact that ends with its session', async () => {
-    const { prisma, pool } = provider.storage;
+    const { prisma, fast } = provider.storage;
     const party = await discover(provider.issuer);
     const tokens = await signIn(party, new Agent(provider.issuer), { scope: 'openid' });
     const id = artifactId('AccessToken', tokens.access_token);
@@ -86,7 +87,7 @@ describe('what is read is what Prisma reads', () => {
     const session = await prisma.artifact.findFirstOrThrow({
       where: { model: 'Session', lookup: row.session },
     });
-    const { found } = await hotPathOf(pool).artifact(id);
+    const { found } = await fast.artifact(id);
     expect(found?.session).toEqual(
       binary({ id: session.id, sealed: session.sealed, consumedAt: null }),
     );
@@ -105,7 +106,7 @@ describe('what is read is what Prisma reads', () => {
         expiresAt: new Date(newer.getTime() + 1000),
       },
     });
-    expect((await hotPathOf(pool).artifact(id)).found?.session?.id).toEqual(Buffer.from(other.id));
+    expect((await fast.artifact(id)).found?.session?.id).toEqual(Buffer.from(other.id));
   });
 
   test('a session that came along is the one that is asked for, or none', async () => {
@@ -113,13 +114,13 @@ describe('what is read is what Prisma reads', () => {
     const party = await discover(provider.issuer);
     const tokens = await signIn(party, new Agent(provider.issuer), { scope: 'openid' });
     const id = artifactId('AccessToken', tokens.access_token);
-    const { found } = await hotPathOf(storage.pool).artifact(id);
+    const { found } = await storage.fast.artifact(id);
     const session = found?.session;
     if (!session) throw new Error('no session came along');
     const uid = openArtifact(storage.keyring, session).uid ?? '';
     const sessions = createAdapter({} as FamilyPolicy)('Session');
     await runUnit(storage, { ip: undefined, userAgent: undefined }, async () => {
-      currentUnit().session = session;
+      currentUnit().ahead.session = session;
       expect(await sessions.findByUid(uid)).toMatchObject({ uid });
       expect(await sessions.findByUid('another')).toBeUndefined();
       expect(await createAdapter({} as FamilyPolicy)('DeviceCode').findByUserCode(uid)).toBe(
@@ -129,21 +130,20 @@ describe('what is read is what Prisma reads', () => {
   });
 
   test('for a resource, and nothing of what is not there', async () => {
-    const { prisma, pool } = provider.storage;
+    const { prisma, fast } = provider.storage;
     const made = await prisma.resource.create({
       data: { id: 'https://api.example', scopes: { read: 'Read' }, ttl: 60 },
       omit: { createdAt: true, updatedAt: true },
     });
-    const hotPath = hotPathOf(pool);
-    expect(await hotPath.resource(made.id)).toEqual(made);
-    expect(await hotPath.resource('https://no.example')).toBeUndefined();
-    expect(await hotPath.client('nobody')).toBeUndefined();
-    expect(await hotPath.artifact(artifactId('AccessToken', 'x'))).toEqual({
+    expect(await fast.resource(made.id)).toEqual(made);
+    expect(await fast.resource('https://no.example')).toBeUndefined();
+    expect(await fast.client('nobody')).toBeUndefined();
+    expect(await fast.artifact(artifactId('AccessToken', 'x'))).toEqual({
       presenter: undefined,
       found: undefined,
     });
-    expect(await hotPath.lookUp('Session', [artifactId('Session', 'x')])).toBeUndefined();
-    expect(await hotPath.read('nothing', 'nobody')).toEqual({
+    expect(await fast.lookUp('Session', [artifactId('Session', 'x')])).toBeUndefined();
+    expect(await fast.readForRefresh('nothing', 'nobody')).toEqual({
       client: undefined,
       family: undefined,
       account: undefined,
@@ -152,32 +152,31 @@ describe('what is read is what Prisma reads', () => {
   });
 
   test('a client that has changed is another at once, its secret alone too', async () => {
-    const { prisma, pool } = provider.storage;
+    const { prisma, fast } = provider.storage;
     const data = {
       id: 'changing',
       metadata: { client_name: 'Before' },
       secret: Buffer.from('one'),
     };
     await prisma.client.create({ data });
-    const hotPath = hotPathOf(pool);
-    const before = await hotPath.client('changing');
-    expect(await hotPath.client('changing')).toBe(before);
+    const before = await fast.client('changing');
+    expect(await fast.client('changing')).toBe(before);
     for (const change of [{ secret: Buffer.from('two') }, { secret: null }, { metadata: {} }]) {
       await prisma.client.update({ where: { id: 'changing' }, data: change });
-      expect(await hotPath.client('changing')).toEqual(binary({ ...data, ...change }));
+      expect(await fast.client('changing')).toEqual(binary({ ...data, ...change }));
       Object.assign(data, change);
     }
     await prisma.client.delete({ where: { id: 'changing' } });
-    expect(await hotPath.client('changing')).toBeUndefined();
+    expect(await fast.client('changing')).toBeUndefined();
   });
 
   test('also when many ask together, each its own', async () => {
-    const { pool } = provider.storage;
+    const { fast } = provider.storage;
     const tokens = await Promise.all(
       Array.from({ length: 20 }, () => newFamily(provider.issuer, client)),
     );
     const asked = [...tokens.map(idOf), 'nothing', ...tokens.map(idOf).reverse()];
-    const read = await Promise.all(asked.map((id) => hotPathOf(pool).read(id, 'web')));
+    const read = await Promise.all(asked.map((id) => fast.readForRefresh(id, 'web')));
     expect(read.map(({ family }) => family?.id)).toEqual(
       asked.map((id) => (id === 'nothing' ? undefined : id)),
     );
@@ -215,18 +214,18 @@ test('rows are found by their primary key or their lookup, whatever the tables h
   const issue = { ...kept, clientId: null, session: null };
   const origin = { ip: undefined, userAgent: undefined };
   const family = { grantId: 'x', id: 'x', generation: 0, currentHash: bytes };
-  const rotation = { family, successor: 'x', idleExpiresAt: date };
-  const hotPath = hotPathOf(recording);
+  const presented = { family, successor: 'x', idleExpiresAt: date };
+  const fast = createFast(recording);
   await Promise.allSettled([
-    hotPath.client('x'),
-    hotPath.resource('x'),
-    hotPath.grant('x'),
-    hotPath.artifact(bytes, 'x'),
-    hotPath.lookUp('Session', [bytes]),
-    hotPath.read('x', 'x'),
-    hotPath.rotate({ rotation, next: {}, issue, now: date, origin } as never),
-    hotPath.exchange({ code: bytes, grantId: 'x', issue, start: undefined, now: date, origin }),
-    hotPath.authorize({ session: kept, code: issue, grantId: 'x' }),
+    fast.client('x'),
+    fast.resource('x'),
+    fast.grant('x'),
+    fast.artifact(bytes, 'x'),
+    fast.lookUp('Session', [bytes]),
+    fast.readForRefresh('x', 'x'),
+    fast.rotate({ presented, next: {}, issue, now: date, origin } as never),
+    fast.exchange({ code: bytes, grantId: 'x', issue, start: undefined, now: date, origin }),
+    fast.authorize({ session: kept, code: issue, grantId: 'x' }),
   ]);
   expect([...texts.keys()].sort()).toEqual([
     'authorize',

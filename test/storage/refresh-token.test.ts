@@ -1,17 +1,19 @@
 // The verdict table, with a clock of its own.
 import { describe, expect, test } from 'vitest';
 import { Keyring, sha256 } from '../../src/keys/keyring.ts';
-import { refusalReason } from '../../src/storage/families/verdict.ts';
 import {
-  type FamilyState,
-  expiresAt,
   formatRefreshToken,
   isSecret,
-  judge,
   newRefreshToken,
   parseRefreshToken,
   successors,
 } from '../../src/storage/families/token.ts';
+import {
+  type FamilyState,
+  expiresAt,
+  judge,
+  refusalReason,
+} from '../../src/storage/families/verdict.ts';
 
 const now = new Date('2026-01-01T00:00:00Z');
 const later = (seconds: number) => new Date(now.getTime() + seconds * 1000);

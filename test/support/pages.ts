@@ -5,13 +5,10 @@ import pg from 'pg';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { inject } from 'vitest';
 import { hashPassword } from '../../src/accounts/hashing.ts';
-import { invite } from '../../src/accounts/invitations.ts';
 import { type Purpose, linkUrl, makeLink } from '../../src/accounts/links.ts';
-import { addPasskey, registrationOptions } from '../../src/accounts/passkeys.ts';
-import { makeRecoveryCodes } from '../../src/accounts/recovery-codes.ts';
-import { beginTotp, confirmTotp } from '../../src/accounts/totp.ts';
+import { registrationOptions } from '../../src/accounts/passkeys.ts';
 import { setupLink } from '../../src/pages/setup.ts';
-import { commandLine } from '../../src/storage/revocation.ts';
+import { commandLine } from '../../src/storage/origin.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Agent } from './agent.ts';
 import { Authenticator } from './authenticator.ts';
@@ -28,6 +25,7 @@ import {
   signIn as connect,
 } from './relying-party.ts';
 import { post } from './token-endpoint.ts';
+import { invite, addPasskey, makeRecoveryCodes, beginTotp, confirmTotp } from './changes.ts';
 
 const API = 'https://api.notes.example';
 const CIBA = 'urn:openid:params:grant-type:ciba';
@@ -244,7 +242,7 @@ async function* secondFactors(stage: Stage): AsyncGenerator<string, void> {
   const { page, provider } = stage;
   const { storage, config } = provider;
   const { id, email } = await account(stage);
-  const parts = { storage, config, source: {} };
+  const parts = { storage, config, origin: commandLine };
   const enterPassword = async (parameters?: Record<string, string>) => {
     await page.context().clearCookies();
     await authorize(stage, parameters);
@@ -398,7 +396,7 @@ async function* ownAccount(stage: Stage): AsyncGenerator<string, void> {
   yield 'account-totp';
   await send(page, '/methods/totp', { code: '000000' });
   yield 'account-totp-wrong';
-  const parts = { storage, config, source: {} };
+  const parts = { storage, config, origin: commandLine };
   const { id, email } = await account(stage);
   const { secret } = await beginTotp(parts, { id, email });
   const code = TOTP.generate({ secret: Secret.fromBase32(secret) });
@@ -417,7 +415,7 @@ async function* ownAccount(stage: Stage): AsyncGenerator<string, void> {
 /** A passkey that is called like a phone. */
 async function addPhone(stage: Stage): Promise<void> {
   const { storage, config, issuer } = stage.provider;
-  const parts = { storage, config, source: {} };
+  const parts = { storage, config, origin: commandLine };
   const person = await account(stage);
   const device = new Authenticator(issuer, { isSynced: true });
   const response = device.create(await registrationOptions(parts, person, 'tour'));

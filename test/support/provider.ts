@@ -12,7 +12,7 @@ import type { Engine } from '../../src/provider/engine.ts';
 import type { KeyRotation } from '../../src/provider/key-rotation.ts';
 import type { Outgoing } from '../../src/provider/outgoing.ts';
 import { type ClientMetadata, insertClient } from '../../src/storage/clients.ts';
-import type { Storage } from '../../src/storage/unit-of-work.ts';
+import { type Storage, createStorage } from '../../src/storage/storage.ts';
 import { createDatabase } from './database.ts';
 
 export const secret = 'a secret for tests that is long enough';
@@ -74,12 +74,7 @@ export async function startProvider(options: Options = {}): Promise<TestProvider
   });
   const pool = connectPrepared(database.url);
   const prisma = connect(database.url);
-  const plain: Storage = {
-    prisma,
-    pool,
-    keyring: new Keyring(config.secrets ?? []),
-    now: () => new Date(),
-  };
+  const plain = createStorage({ prisma, pool, keyring: new Keyring(config.secrets ?? []) });
   const storage = options.wrap?.(plain) ?? plain;
   const { koa, outgoing, mailer, engine, keyRotation } = await createApp({
     config,

@@ -4,11 +4,11 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Client } from 'oidc-provider';
 import type { Grant, RefreshFamily } from '../../generated/client.ts';
-import { audit } from '../../storage/audit.ts';
 import { lifeEnd } from '../../storage/families/verdict.ts';
-import { expiresAt } from '../../storage/families/token.ts';
+import { expiresAt } from '../../storage/families/verdict.ts';
 import { deviceInWords } from '../../mail/device.ts';
 import { endFamilyOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import { type ClientView, presentClient } from '../client-view.ts';
 import { type AskedResource, resourcesIn } from '../permissions.ts';
 import { claimInWords, scopesInWords } from '../scopes-view.ts';
@@ -73,9 +73,10 @@ export function createApplications(desk: Desk): Router {
         distinct: ['clientId'],
         select: { clientId: true },
       });
-      await prisma.$transaction((database) => revokeAccount(database, id, desk.ending()));
+      const unit = currentUnit();
       for (const { clientId } of clients)
-        await audit(prisma, ctx, { type: 'access.removed', accountId: id, clientId });
+        unit.audit({ type: 'access.removed', accountId: id, clientId });
+      await unit.change((database) => revokeAccount(database, id, desk.ending()));
       desk.done(ctx, '/applications', 'applications.ended-all');
     }),
   );
@@ -84,7 +85,7 @@ export function createApplications(desk: Desk): Router {
     '/family/:id',
     desk.take(async (ctx, { account }) => {
       const { id } = ctx['params'] as { id: string };
-      const ended = await prisma.$transaction((database) =>
+      const ended = await currentUnit().change((database) =>
         endFamilyOf(database, { id, accountId: account.id }, desk.ending()),
       );
       if (ended === undefined) ctx.status = 404;
@@ -104,8 +105,9 @@ export function createApplications(desk: Desk): Router {
         ctx.status = 404;
         return;
       }
-      await prisma.$transaction((database) => revokeAccess(database, where, desk.ending()));
-      await audit(prisma, ctx, { type: 'access.removed', accountId, clientId });
+      const unit = currentUnit();
+      unit.audit({ type: 'access.removed', accountId, clientId });
+      await unit.change((database) => revokeAccess(database, where, desk.ending()));
       desk.done(ctx, '/applications', 'applications.removed', {
         application: (await viewOf(clientId)).name,
       });

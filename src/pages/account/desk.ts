@@ -7,7 +7,8 @@ import type { Language, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
 import { answered } from '../../storage/errors.ts';
 import type { Ending } from '../../storage/revocation.ts';
-import { type Storage, currentUnit } from '../../storage/unit-of-work.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import {
   type BrowserSession,
   type Demand,
@@ -107,9 +108,7 @@ export function createDesk(parts: DeskParts): Desk {
       leaveNotice(ctx, base, key, values);
       redirect(ctx, base + page);
     },
-    async gain(ctx, { account, amr, authTime }, shown) {
-      await sessions.start(ctx, account, united(amr, shown), authTime);
-    },
+    gain: (ctx, person, shown) => sessions.raise(ctx, person, united(person.amr, shown)),
     async orSayWhy(ctx, page, change) {
       try {
         await change();

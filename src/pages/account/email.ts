@@ -5,6 +5,7 @@ import type { Context } from 'koa';
 import { AccountError } from '../../accounts/accounts.ts';
 import { askForEmailChange, askForVerification } from '../../accounts/addresses.ts';
 import { type MailPurpose, createMailLimits } from '../../accounts/mail-limits.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
 
@@ -26,7 +27,9 @@ export function createEmail(desk: Desk): Router {
       const typed = typeof email === 'string' ? email : '';
       try {
         if (await mayAsk(ctx, 'email_change', typed.trim().toLowerCase()))
-          await askForEmailChange(storage, person.account, typed);
+          await currentUnit().change((database) =>
+            askForEmailChange(database, storage, person.account, typed),
+          );
       } catch (error) {
         if (!(error instanceof AccountError)) throw error;
         ctx.status = 422;
@@ -42,7 +45,7 @@ export function createEmail(desk: Desk): Router {
     '/verify',
     desk.take(async (ctx, { account }) => {
       if (await mayAsk(ctx, 'verification', account.email))
-        await askForVerification(storage, account);
+        await currentUnit().change((database) => askForVerification(database, storage, account));
       desk.done(ctx, '', 'email.asked', { email: account.email });
     }),
   );

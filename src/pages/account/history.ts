@@ -3,18 +3,16 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { AuditEvent as Row } from '../../generated/client.ts';
-import type { AuditEvent } from '../../storage/audit.ts';
+import type { EventType } from '../../storage/audit.ts';
 import type { RefusalReason } from '../../storage/families/verdict.ts';
 import { presentClient } from '../client-view.ts';
 import type { Desk } from './desk.ts';
 import { deviceInWords } from '../../mail/device.ts';
 
-type Type = AuditEvent['type'] | 'family.started' | 'family.ended' | 'refresh.refused';
-
 const PAGE = 25;
 
 /** Whether a person is told of it. */
-export const told: Record<Type, boolean> = {
+export const told: Record<EventType, boolean> = {
   sign_in: true,
   'sign_in.failed': true,
   'sign_in.limited': true,
@@ -66,7 +64,7 @@ export function createHistory(desk: Desk): Router {
       const rows = await prisma.auditEvent.findMany({
         where: {
           accountId: person.account.id,
-          type: { in: Object.keys(told).filter((type) => told[type as Type]) },
+          type: { in: Object.keys(told).filter((type) => told[type as EventType]) },
           ...(cursor === undefined ? {} : { id: { lt: BigInt(cursor) } }),
         },
         orderBy: { id: 'desc' },

@@ -7,10 +7,11 @@ import type { Prisma } from '../../generated/client.ts';
  *
  * @throws {FactorError} when there is none left to sign in with
  */
-export function keepsAWayIn(accountId: string) {
-  return async (database: Prisma.TransactionClient): Promise<void> => {
-    await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
-    const { password, passkeys } = await factorsOf(database, accountId);
-    if (!password && passkeys === 0) throw new FactorError('factor.last-way');
-  };
+export async function assertWayIn(
+  database: Prisma.TransactionClient,
+  accountId: string,
+): Promise<void> {
+  await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
+  const { password, passkeys } = await factorsOf(database, accountId);
+  if (!password && passkeys === 0) throw new FactorError('factor.last-way');
 }

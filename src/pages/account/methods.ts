@@ -4,10 +4,9 @@ import { randomUUID } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError } from '../../accounts/accounts.ts';
-import { changePassword } from '../../accounts/changes.ts';
+import { acceptedPassword, changePassword } from '../../accounts/changes.ts';
 import { factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
 import { listPasskeys } from '../../accounts/passkeys.ts';
-import { audit } from '../../storage/audit.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
@@ -52,11 +51,12 @@ export function createMethods(desk: Desk): Router {
     '/methods/password',
     desk.take(async (ctx, person, { password }) => {
       const { account } = person;
-      const { origin } = currentUnit();
-      let families: number;
+      const unit = currentUnit();
+      const { origin } = unit;
+      let hash: string;
       try {
         const given = typeof password === 'string' ? password : '';
-        families = await changePassword({ storage, config, origin }, account.id, given);
+        hash = await acceptedPassword(storage, account.id, given);
       } catch (error) {
         if (!(error instanceof AccountError)) throw error;
         ctx.status = 422;
@@ -64,8 +64,12 @@ export function createMethods(desk: Desk): Router {
         passwordPage(ctx, person, { mistakes: { password } });
         return;
       }
-      await audit(prisma, ctx, { type: 'password.changed', accountId: account.id });
-      await sessions.startAnew(ctx, account, person.amr);
+      const families = await unit.change(async (database) => {
+        const parts = { storage, config, origin };
+        const ended = await changePassword(database, parts, account.id, hash);
+        await sessions.startAnew(ctx, account, person.amr);
+        return ended;
+      });
       desk.done(ctx, '/methods', 'methods.password-changed', { families });
     }, '/methods/password'),
   );

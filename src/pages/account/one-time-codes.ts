@@ -3,6 +3,7 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { FactorError, factorsOf } from '../../accounts/factors.ts';
 import { beginTotp, confirmTotp, removeTotp } from '../../accounts/totp.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
 
@@ -20,8 +21,12 @@ export function createOneTimeCodes(desk: Desk): Router {
     desk.take(async (ctx, person, { code }) => {
       const given = typeof code === 'string' ? code : '';
       try {
-        await confirmTotp({ storage, config, source: ctx }, person.account.id, given);
-        await desk.gain(ctx, person, ['otp']);
+        const unit = currentUnit();
+        await unit.change(async (database) => {
+          const parts = { storage, origin: unit.origin };
+          await confirmTotp(database, parts, person.account.id, given);
+          await desk.gain(ctx, person, ['otp']);
+        });
         desk.done(ctx, '/methods', 'totp.added');
       } catch (error) {
         if (!(error instanceof FactorError)) throw error;
@@ -43,8 +48,11 @@ export function createOneTimeCodes(desk: Desk): Router {
         });
         return;
       }
-      if (await removeTotp({ storage, source: ctx }, id))
-        desk.done(ctx, '/methods', 'totp.removed');
+      const unit = currentUnit();
+      const wasThere = await unit.change((database) =>
+        removeTotp(database, { storage, origin: unit.origin }, id),
+      );
+      if (wasThere) desk.done(ctx, '/methods', 'totp.removed');
       else ctx.status = 404;
     }, '/methods'),
   );
@@ -53,7 +61,9 @@ export function createOneTimeCodes(desk: Desk): Router {
 
   async function setup(ctx: Context, person: SignedIn, mistake?: string): Promise<void> {
     await desk.orSayWhy(ctx, '/methods', async () => {
-      const { secret, uri, qr } = await beginTotp({ storage, config }, person.account);
+      const { secret, uri, qr } = await currentUnit().change((database) =>
+        beginTotp(database, { storage, config }, person.account),
+      );
       desk.page(ctx, person, 'totp', {
         ...{ uri, mistake },
         secret: secret.match(/.{1,4}/g)?.join(' ') ?? secret,

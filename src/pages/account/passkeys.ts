@@ -7,11 +7,13 @@ import {
   registrationOptions,
   removePasskey,
   renamePasskey,
+  verifyNewPasskey,
 } from '../../accounts/passkeys.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import { pagePolicy } from '../render.ts';
 import type { Desk } from './desk.ts';
-import { keepsAWayIn } from './last-factor.ts';
+import { assertWayIn } from './last-factor.ts';
 
 export function createPasskeys(desk: Desk): Router {
   const { config, storage } = desk;
@@ -21,12 +23,17 @@ export function createPasskeys(desk: Desk): Router {
     '/',
     desk.take(async (ctx, person, { passkey: response, name }) => {
       await desk.orSayWhy(ctx, '/methods', async () => {
-        const passkey = await addPasskey({ storage, config, source: ctx }, person.account.id, {
+        const unit = currentUnit();
+        const parts = { storage, config, origin: unit.origin };
+        const passkey = await verifyNewPasskey(parts, person.account.id, {
           binding: bindingOf(person),
           response: parsed(response),
           ...(typeof name === 'string' ? { name } : {}),
         });
-        await desk.gain(ctx, person, [passkey.synced ? 'swk' : 'hwk']);
+        await unit.change(async (database) => {
+          await addPasskey(database, parts, passkey);
+          await desk.gain(ctx, person, [passkey.synced ? 'swk' : 'hwk']);
+        });
         desk.done(ctx, '/methods', 'passkeys.added', { name: passkey.name });
       });
     }, '/methods'),
@@ -38,8 +45,10 @@ export function createPasskeys(desk: Desk): Router {
       const { id } = ctx['params'] as { id: string };
       await desk.orSayWhy(ctx, '/methods', async () => {
         const given = typeof name === 'string' ? name : '';
-        if (await renamePasskey({ storage }, account.id, id, given))
-          desk.done(ctx, '/methods', 'passkeys.renamed');
+        const isTheirs = await currentUnit().change((database) =>
+          renamePasskey(database, account.id, id, given),
+        );
+        if (isTheirs) desk.done(ctx, '/methods', 'passkeys.renamed');
         else ctx.status = 404;
       });
     }, '/methods'),
@@ -64,8 +73,11 @@ export function createPasskeys(desk: Desk): Router {
         return;
       }
       await desk.orSayWhy(ctx, '/methods', async () => {
-        const also = keepsAWayIn(accountId);
-        await removePasskey({ storage, source: ctx, also }, accountId, id);
+        const unit = currentUnit();
+        await unit.change(async (database) => {
+          await removePasskey(database, { storage, origin: unit.origin }, accountId, id);
+          await assertWayIn(database, accountId);
+        });
         desk.done(ctx, '/methods', 'passkeys.removed', { name: passkey.name });
       });
     }, '/methods'),

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { audit } from '../../storage/audit.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import { ownUpload } from '../form-requests.ts';
 import type { Desk } from './desk.ts';
 
@@ -31,15 +31,16 @@ export function createPicture(desk: Desk): Router {
           return;
         }
         const pictureId = randomBytes(16).toString('base64url');
-        await prisma.$transaction([
-          prisma.picture.upsert({
+        const unit = currentUnit();
+        unit.audit({ type: 'picture.changed', accountId: id });
+        await unit.change(async (database) => {
+          await database.picture.upsert({
             where: { accountId: id },
             create: { accountId: id, type, content },
             update: { type, content },
-          }),
-          prisma.account.update({ where: { id }, data: { pictureId } }),
-        ]);
-        await audit(prisma, ctx, { type: 'picture.changed', accountId: id });
+          });
+          await database.account.update({ where: { id }, data: { pictureId } });
+        });
         desk.done(ctx, '', 'picture.changed');
       },
       undefined,
@@ -50,11 +51,12 @@ export function createPicture(desk: Desk): Router {
   router.post(
     '/account/picture/remove',
     desk.take(async (ctx, { account: { id } }) => {
-      await prisma.$transaction([
-        prisma.picture.deleteMany({ where: { accountId: id } }),
-        prisma.account.update({ where: { id }, data: { pictureId: null } }),
-      ]);
-      await audit(prisma, ctx, { type: 'picture.removed', accountId: id });
+      const unit = currentUnit();
+      unit.audit({ type: 'picture.removed', accountId: id });
+      await unit.change(async (database) => {
+        await database.picture.deleteMany({ where: { accountId: id } });
+        await database.account.update({ where: { id }, data: { pictureId: null } });
+      });
       desk.done(ctx, '', 'picture.removed');
     }),
   );

@@ -1,15 +1,14 @@
 // The overview: what is known of a person, their name and their language, which they change here. Their picture is in
 // picture.ts.
 import Router from '@koa/router';
-import { audit } from '../../storage/audit.ts';
 import { accountError, accountInput } from '../../accounts/accounts.ts';
 import type { Context } from 'koa';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
 
 export function createProfile(desk: Desk): Router {
-  const { config, storage, renderer, base } = desk;
-  const { prisma } = storage;
+  const { config, renderer, base } = desk;
   const router = new Router({ prefix: '/account' });
 
   router.get(
@@ -33,8 +32,11 @@ export function createProfile(desk: Desk): Router {
         return;
       }
       const { id } = person.account;
-      await prisma.account.update({ where: { id }, data: { name: parsed.data || null } });
-      await audit(prisma, ctx, { type: 'name.changed', accountId: id });
+      const unit = currentUnit();
+      unit.audit({ type: 'name.changed', accountId: id });
+      await unit.change((database) =>
+        database.account.update({ where: { id }, data: { name: parsed.data || null } }),
+      );
       desk.done(ctx, '', 'profile.name-changed');
     }),
   );
@@ -44,8 +46,11 @@ export function createProfile(desk: Desk): Router {
     desk.take(async (ctx, { account: { id } }, { locale }) => {
       // '' is: as the browser asks for.
       const chosen = renderer.languages.all.find(({ tag }) => tag === locale);
-      await prisma.account.update({ where: { id }, data: { locale: chosen?.tag ?? null } });
-      await audit(prisma, ctx, { type: 'language.changed', accountId: id });
+      const unit = currentUnit();
+      unit.audit({ type: 'language.changed', accountId: id });
+      await unit.change((database) =>
+        database.account.update({ where: { id }, data: { locale: chosen?.tag ?? null } }),
+      );
       desk.done(ctx, '', 'profile.language-changed');
     }),
   );

@@ -3,7 +3,8 @@
 import Router from '@koa/router';
 import { makeRecoveryCodes } from '../../accounts/recovery-codes.ts';
 import { isFirstUse } from '../../storage/replay.ts';
-import { epoch } from '../../storage/unit-of-work.ts';
+import { epoch } from '../../storage/storage.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { Desk } from './desk.ts';
 
 const REMEMBERED = 86_400; // seconds
@@ -20,7 +21,10 @@ export function createRecovery(desk: Desk): Router {
         desk.done(ctx, '/methods', 'recovery.made-already');
         return;
       }
-      const codes = await makeRecoveryCodes({ storage, source: ctx }, person.account.id);
+      const unit = currentUnit();
+      const codes = await unit.change((database) =>
+        makeRecoveryCodes(database, { storage, origin: unit.origin }, person.account.id),
+      );
       desk.page(ctx, person, 'recovery', { codes });
     }, '/methods'),
   );

@@ -2,11 +2,11 @@
 import Router from '@koa/router';
 import type { AdapterPayload } from 'oidc-provider';
 import { sha256 } from '../../keys/keyring.ts';
-import { audit } from '../../storage/audit.ts';
 import { endSession } from '../../provider/sign-out.ts';
 import { findArtifactsOf } from '../../storage/artifacts.ts';
 import { answered } from '../../storage/errors.ts';
-import type { Origin } from '../../storage/revocation.ts';
+import type { Origin } from '../../storage/origin.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
 import { deviceInWords } from '../../mail/device.ts';
@@ -57,7 +57,7 @@ export function createSessions(desk: Desk): Router {
       const { provider } = engine; // one and the same
       for (const { jti } of others) await endSession(provider, jti);
       if (others.length > 0)
-        await audit(prisma, ctx, {
+        currentUnit().audit({
           type: 'session.ended',
           accountId: person.account.id,
           detail: { count: others.length },
@@ -76,11 +76,8 @@ export function createSessions(desk: Desk): Router {
         return;
       }
       await endSession(engine.provider, session.jti);
-      await audit(prisma, ctx, {
-        type: 'session.ended',
-        accountId: person.account.id,
-        detail: { count: 1 },
-      });
+      const accountId = person.account.id;
+      currentUnit().audit({ type: 'session.ended', accountId, detail: { count: 1 } });
       desk.done(ctx, '/sessions', 'sessions.ended-count', { count: 1 });
     }),
   );

@@ -7,7 +7,7 @@ import type { Context } from 'koa';
 import { isLevel, suffices } from '../../accounts/factors.ts';
 import type { Config } from '../../config/config.ts';
 import type { Engine } from '../../provider/engine.ts';
-import { type Storage, epoch } from '../../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../../storage/storage.ts';
 import { createBrowserSession } from '../browser-session.ts';
 import { ownForm } from '../form-requests.ts';
 import { type Renderer, preferLanguages } from '../render.ts';

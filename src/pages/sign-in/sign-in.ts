@@ -20,10 +20,10 @@ import { verifyTotp } from '../../accounts/totp.ts';
 import { signInTime } from '../../accounts/changes.ts';
 import type { Config } from '../../config/config.ts';
 import type { Account } from '../../generated/client.ts';
-import { audit } from '../../storage/audit.ts';
+import type { AuditEvent } from '../../storage/audit.ts';
 import { answered } from '../../storage/errors.ts';
-import { saveNotice } from '../../storage/notices.ts';
-import { type Storage, currentUnit, epoch } from '../../storage/unit-of-work.ts';
+import { type Storage, epoch } from '../../storage/storage.ts';
+import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { ClientView } from '../client-view.ts';
 import { ForeignForm } from '../error-page.ts';
@@ -122,7 +122,7 @@ export function createSignIn(parts: SignInParts): SignIn {
     router.post('/passkey', parse, async (ctx) => {
       const { place, field } = await submitted(ctx);
       const signIn = await judged(
-        () => passkey(ctx, place, field('passkey')),
+        () => passkey(place, field('passkey')),
         (summary) => passwordPage(ctx, place, { errors: { summary } }),
         ctx,
       );
@@ -186,34 +186,28 @@ export function createSignIn(parts: SignInParts): SignIn {
       return;
     }
     forget(ctx, place);
-    await tellOfNewBrowser(ctx, account.id);
+    tellOfNewBrowser(ctx, account.id);
     knownBrowser.remember(ctx, account.id);
-    await audit(prisma, ctx, {
-      type: 'sign_in',
-      accountId: account.id,
-      ...(place.clientId === undefined ? {} : { clientId: place.clientId }),
-      detail: { amr },
-    });
+    currentUnit().audit({ type: 'sign_in', ...who(place, account.id), detail: { amr } });
     await place.finish(ctx, verified);
   }
 
   /** The person learns of a sign-in from a browser that has not signed the account in before. */
-  async function tellOfNewBrowser(ctx: Context, accountId: string): Promise<void> {
+  function tellOfNewBrowser(ctx: Context, accountId: string): void {
     if (knownBrowser.of(ctx, accountId) !== undefined) return;
-    const { origin } = currentUnit();
-    const notice = { kind: 'new_device', accountId, now: now(), origin } as const;
-    await answered(() => saveNotice(prisma, keyring, notice));
+    const unit = currentUnit();
+    unit.notice({ kind: 'new_device', accountId, now: now(), origin: unit.origin });
   }
 
   async function password(ctx: Context, place: Place, email: string, typed: string) {
     const known = await answered(() => findAccountByEmail(prisma, email));
     const browser = known ? knownBrowser.of(ctx, known.id) : undefined;
-    const wasRight = await counted(ctx, place, known?.id, () =>
+    const wasRight = await counted(place, known?.id, () =>
       limits.count({ what: 'password', account: email, from: { ip: ctx.ip, browser } }),
     );
     const account = await authenticate(prisma, email, typed);
     if (!account) {
-      await audit(prisma, ctx, {
+      failed({
         type: 'sign_in.failed',
         ...who(place, known?.id),
         detail: { reason: 'credentials' },
@@ -224,17 +218,17 @@ export function createSignIn(parts: SignInParts): SignIn {
     return account;
   }
 
-  async function passkey(ctx: Context, place: Place, response: string, accountId?: string) {
+  async function passkey(place: Place, response: string, accountId?: string) {
     try {
       return await verifyPasskey(
-        { storage, config, source: ctx },
+        { storage, config },
         { binding: place.subject, response: parsed(response), accountId },
       );
     } catch (error) {
       if (error instanceof FactorError) {
         const type = accountId === undefined ? 'sign_in.failed' : 'second_factor.failed';
         const detail = { method: 'passkey', reason: error.code };
-        await audit(prisma, ctx, { type, ...who(place, accountId), detail });
+        failed({ type, ...who(place, accountId), detail });
       }
       throw error;
     }
@@ -251,31 +245,34 @@ export function createSignIn(parts: SignInParts): SignIn {
     const methods = await methodsFor(place, { account, amr });
     const code = field('code');
     if (field('passkey') !== '' && methods.includes('passkey'))
-      return (await passkey(ctx, place, field('passkey'), accountId)).amr;
+      return (await passkey(place, field('passkey'), accountId)).amr;
 
     const method: Method = looksLikeRecoveryCode(code) ? 'recovery_code' : 'totp';
     const from = { ip: ctx.ip, browser: knownBrowser.of(ctx, accountId) };
     const what = method === 'totp' ? 'code' : 'recovery_code';
-    const wasRight = await counted(ctx, place, accountId, () =>
+    const wasRight = await counted(place, accountId, () =>
       limits.count({ what, account: accountId, from }),
     );
     const isRight =
       methods.includes(method) &&
       (method === 'totp'
         ? await verifyTotp({ storage }, accountId, code)
-        : await useRecoveryCode({ storage, source: ctx }, accountId, code));
+        : await useRecoveryCode({ storage, origin: currentUnit().origin }, accountId, code));
     if (!isRight) {
       const detail = { method };
-      await audit(prisma, ctx, { type: 'second_factor.failed', ...who(place, accountId), detail });
+      failed({ type: 'second_factor.failed', ...who(place, accountId), detail });
       throw new FactorError(method === 'totp' ? 'factor.code-wrong' : 'factor.recovery-code-wrong');
     }
     await wasRight();
     return ['otp'];
   }
 
+  function failed(event: AuditEvent): void {
+    currentUnit().audit(event, { evenIfRefused: true });
+  }
+
   // The first that is refused is written down; the thousand after it tell nothing more.
   async function counted<T>(
-    ctx: Context,
     place: Place,
     accountId: string | undefined,
     count: () => Promise<T>,
@@ -284,7 +281,7 @@ export function createSignIn(parts: SignInParts): SignIn {
       return await count();
     } catch (error) {
       if (error instanceof TooManyAttempts && error.isFirst)
-        await audit(prisma, ctx, { type: 'sign_in.limited', ...who(place, accountId) });
+        failed({ type: 'sign_in.limited', ...who(place, accountId) });
       throw error;
     }
   }

@@ -1,37 +1,17 @@
-// The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people.
-import type { AdapterPayload } from 'oidc-provider';
+// The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people. Each write is
+// a few statements inside the caller's transaction.
 import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../../generated/client.ts';
 import { sha256 } from '../../keys/keyring.ts';
+import { type EventType, writeEvent } from '../audit.ts';
 import { LostRace, StorageUnavailable } from '../errors.ts';
-import type { FamilyRead } from '../fast/reads.ts';
-import { type RefreshToken, isSecret } from './token.ts';
-import { type Origin, endFamilyAlone } from '../revocation.ts';
+import { type Occasion, originColumns } from '../origin.ts';
+import { endFamilyAlone } from '../revocation.ts';
+import { isSecret } from './token.ts';
+import type { Presented, Refusal, Start } from './verdict.ts';
 
 export type FamilyWithGrant = RefreshFamily & { grant: Grant | null };
 
-/** A new family. `payload` is the engine's, without the token's value. */
-export interface Start {
-  readonly token: RefreshToken;
-  readonly payload: AdapterPayload;
-  readonly idleExpiresAt: Date;
-  readonly absoluteExpiresAt: Date;
-  readonly consentExpiresAt: Date | null;
-  /** How many living families the person may have with the client. */
-  readonly maxFamilies: number | undefined;
-}
-
-/** A presented token, and its successor should the engine spend it; `next` is set once the engine has made that. */
-export interface Rotation {
-  readonly verdict: 'rotate' | 'retry';
-  readonly family: FamilyRead;
-  readonly presented: RefreshToken;
-  readonly successor: string;
-  /** What processes that have SYMBOLON_SECRET in another order derive as its successor. */
-  readonly otherSuccessors: readonly string[];
-  /** When the family is idle for too long, now that it is used. */
-  readonly idleExpiresAt: Date;
-  next?: AdapterPayload;
-}
+type Database = Prisma.TransactionClient;
 
 export async function findFamily(
   prisma: PrismaClient,
@@ -44,11 +24,12 @@ export async function findFamily(
 }
 
 export async function startFamily(
-  database: Prisma.TransactionClient,
-  { token, payload, idleExpiresAt, absoluteExpiresAt, consentExpiresAt, maxFamilies }: Start,
-  now: Date,
-  origin: Origin,
+  database: Database,
+  start: Start,
+  occasion: Occasion,
 ): Promise<void> {
+  const { token, payload, idleExpiresAt, absoluteExpiresAt, consentExpiresAt, maxFamilies } = start;
+  const { now } = occasion;
   const { accountId, clientId, grantId } = payload;
   if (accountId === undefined || clientId === undefined || grantId === undefined) {
     throw new TypeError('a refresh-token family needs an account, a client and a grant');
@@ -69,17 +50,11 @@ export async function startFamily(
       idleExpiresAt,
       absoluteExpiresAt,
       consentExpiresAt,
-      lastUsedAt: now,
-      lastUsedIp: origin.ip ?? null,
-      lastUsedUserAgent: origin.userAgent ?? null,
+      ...usedOn(occasion),
     },
   });
-  await database.auditEvent.create({
-    data: {
-      ...{ at: now, type: 'family.started', accountId, clientId, familyId: token.familyId },
-      ...{ ip: origin.ip ?? null, userAgent: origin.userAgent ?? null },
-    },
-  });
+  const event = { type: 'family.started', accountId, clientId, familyId: token.familyId } as const;
+  await writeEvent(database, event, occasion);
   if (maxFamilies === undefined) return;
   const tooMany = await database.refreshFamily.findMany({
     where: {
@@ -90,14 +65,11 @@ export async function startFamily(
     select: { id: true },
   });
   const older = tooMany.filter(({ id }) => id !== token.familyId).slice(maxFamilies - 1);
-  for (const { id } of older) await endFamilyAlone(database, id, { reason: 'limit', now, origin });
+  for (const { id } of older) await endFamilyAlone(database, id, { reason: 'limit', ...occasion });
 }
 
 /** Makes families of one person start one after the other, where their number is limited. */
-export async function awaitTurn(
-  database: Prisma.TransactionClient,
-  accountId: string,
-): Promise<void> {
+export async function awaitTurn(database: Database, accountId: string): Promise<void> {
   await database.$queryRaw`SELECT 1 FROM account WHERE id = ${accountId} FOR NO KEY UPDATE`;
 }
 
@@ -107,14 +79,13 @@ export async function awaitTurn(
  * @throws {LostRace} when the family ended or went on meanwhile
  */
 export async function touchFamily(
-  database: Prisma.TransactionClient,
-  { family: { id, generation }, presented, idleExpiresAt }: Rotation,
-  now: Date,
-  origin: Origin,
+  database: Database,
+  { family: { id, generation }, token, idleExpiresAt }: Presented,
+  occasion: Occasion,
 ): Promise<void> {
   const { count } = await database.refreshFamily.updateMany({
-    where: { id, generation, currentHash: sha256(presented.secret), endedAt: null },
-    data: { ...usedBy(origin, now), idleExpiresAt },
+    where: { id, generation, currentHash: sha256(token.secret), endedAt: null },
+    data: { ...usedOn(occasion), idleExpiresAt },
   });
   if (count === 0) throw new LostRace(OVERTAKEN);
 }
@@ -123,18 +94,18 @@ export async function touchFamily(
  * Replaces the current secret by its successor, or makes sure that a retry's successor still is the current one.
  * A twin that presented the same secret and was first is no loss: the successor is the same.
  *
+ * @param next the successor's payload, which the engine has made
  * @throws {LostRace} when the family ended or went on meanwhile
  */
 export async function rotateFamily(
-  database: Prisma.TransactionClient,
-  rotation: Rotation,
-  now: Date,
-  origin: Origin,
+  database: Database,
+  presented: Presented & { readonly next: object | undefined },
+  occasion: Occasion,
 ): Promise<void> {
-  const { verdict, presented, successor, otherSuccessors, idleExpiresAt, next } = rotation;
-  const { id, generation } = rotation.family;
-  const used = usedBy(origin, now);
-  const presentedHash = sha256(presented.secret);
+  const { verdict, token, successor, otherSuccessors, idleExpiresAt, next } = presented;
+  const { id, generation } = presented.family;
+  const used = usedOn(occasion);
+  const presentedHash = sha256(token.secret);
   if (verdict === 'retry') {
     const { count } = await database.refreshFamily.updateMany({
       where: { id, generation, currentHash: sha256(successor), endedAt: null },
@@ -151,8 +122,8 @@ export async function rotateFamily(
       generation: generation + 1,
       currentHash: sha256(successor),
       previousHash: presentedHash,
-      rotatedAt: now,
-      payload: next as Prisma.InputJsonObject,
+      rotatedAt: occasion.now,
+      payload: next,
       idleExpiresAt,
     },
   });
@@ -170,12 +141,9 @@ export async function rotateFamily(
 
 const OVERTAKEN = 'the refresh token was used up, or its family ended, meanwhile';
 
-function usedBy(origin: Origin, now: Date) {
-  return {
-    lastUsedAt: now,
-    lastUsedIp: origin.ip ?? null,
-    lastUsedUserAgent: origin.userAgent ?? null,
-  };
+function usedOn({ now, origin }: Occasion) {
+  const { ip, userAgent } = originColumns(origin);
+  return { lastUsedAt: now, lastUsedIp: ip, lastUsedUserAgent: userAgent };
 }
 
 /** When a grant must not have expired yet for a family that ends at this time: an hour later. */
@@ -186,6 +154,27 @@ export function grantMargin(familyExpiresAt: Date): Date {
 /** Until when a grant is extended for such a family: a day later, so that it need not be for every one. */
 export function grantExpiry(familyExpiresAt: Date): Date {
   return new Date(familyExpiresAt.getTime() + 86_400_000);
+}
+
+const AGAIN = 3_600_000; // milliseconds in which the same refusal from the same address is not written again
+const REFUSED: EventType = 'refresh.refused';
+
+/** Writes a refusal to the audit; a client that keeps asking does not fill it. */
+export async function recordRefusal(
+  database: Database,
+  { family, reason }: Pick<Refusal, 'family' | 'reason'>,
+  { now, origin }: Occasion,
+): Promise<void> {
+  const { ip, userAgent } = originColumns(origin);
+  const since = new Date(now.getTime() - AGAIN);
+  await database.$executeRaw`
+    INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent, detail)
+    SELECT ${now}, ${REFUSED}, ${family.accountId}, ${family.clientId}, ${family.id}, ${ip}, ${userAgent},
+           jsonb_build_object('reason', ${reason}::text)
+    WHERE NOT EXISTS (
+      SELECT 1 FROM audit_event
+      WHERE family_id = ${family.id} AND type = ${REFUSED} AND at > ${since}
+        AND ip IS NOT DISTINCT FROM ${ip} AND detail->>'reason' = ${reason})`;
 }
 
 export interface FamilyFilter {

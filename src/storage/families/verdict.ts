@@ -1,10 +1,34 @@
-// Why a refresh was refused. The client is told invalid_grant, as the specification wants; the reason goes to the
-// log and, for a known family, to the audit with address and user agent.
-import type { Prisma } from '../../generated/client.ts';
-import { type FamilyState, isSecret } from './token.ts';
-import type { EndReason, Origin } from '../revocation.ts';
+// The verdict on a refresh token that is presented, and why it is refused: pure functions of its family's state and the
+// time (RFC 9700 §4.14.2). The client is told invalid_grant, as RFC 6749 §5.2 wants; the reason goes to the log and,
+// for a known family, to the audit.
+import type { AdapterPayload } from 'oidc-provider';
+import type { Keyring } from '../../keys/keyring.ts';
+import type { FamilyRead } from '../fast/reads.ts';
+import type { EndReason } from '../revocation.ts';
+import { type RefreshToken, isSecret, successors } from './token.ts';
 
-/** The closed set of reasons. */
+/** What the verdict depends on. */
+export interface FamilyState {
+  readonly id: string;
+  readonly generation: number;
+  readonly currentHash: Uint8Array;
+  readonly previousHash: Uint8Array | null;
+  readonly rotatedAt: Date | null;
+  readonly idleExpiresAt: Date;
+  readonly absoluteExpiresAt: Date;
+  readonly consentExpiresAt: Date | null;
+  readonly endedAt: Date | null;
+}
+
+/**
+ * - `rotate`: the current secret; it is replaced by its successor
+ * - `retry`: the secret just replaced, within the retry window; the same successor is given again
+ * - `reuse`: any other secret of this family; the family ends
+ * - `ended`, `expired`: the family is no longer alive
+ */
+export type Verdict = 'rotate' | 'retry' | 'reuse' | 'ended' | 'expired';
+
+/** Why a refresh is refused: the closed set of reasons. */
 export type RefusalReason =
   | EndReason
   | 'rotated_beyond_window'
@@ -15,45 +39,163 @@ export type RefusalReason =
   | 'level_too_low'
   | 'unknown';
 
+/** What holds for the client that presents a token. */
+export interface FamilyRules {
+  /** Seconds since the last rotation in which the former secret is answered again; 0 is never. */
+  readonly retryWindow: number;
+  readonly onReuse: 'revoke_family' | 'revoke_grant' | 'refuse';
+  /** Seconds that the family lives after this use. */
+  readonly idleTtl: number;
+  /** Whether the sign-in goes as far as the client wants by now. */
+  readonly goesFarEnough: boolean;
+}
+
+/** A token that may be used: its row, and what follows it. */
+export interface Presented {
+  readonly verdict: 'rotate' | 'retry';
+  readonly family: FamilyRead;
+  readonly token: RefreshToken;
+  readonly successor: string;
+  /** What processes that have SYMBOLON_SECRET in another order derive as its successor. */
+  readonly otherSuccessors: readonly string[];
+  /** When the family is idle for too long, now that it is used. */
+  readonly idleExpiresAt: Date;
+}
+
+/** A token that is refused. */
 export interface Refusal {
   readonly family: { id: string; accountId: string | null; clientId: string };
   readonly reason: RefusalReason;
+  /** What ends with the refusal. */
+  readonly ends: 'nothing' | 'family' | 'grant';
 }
 
-type State = FamilyState & { readonly endReason: string | null };
+/** A new family. `payload` is the engine's, without the token's value. */
+export interface Start {
+  readonly token: RefreshToken;
+  readonly payload: AdapterPayload;
+  readonly idleExpiresAt: Date;
+  readonly absoluteExpiresAt: Date;
+  readonly consentExpiresAt: Date | null;
+  /** How many living families the person may have with the client. */
+  readonly maxFamilies: number | undefined;
+}
+
+/** What is decided about a token that is presented. */
+export type Decision =
+  ({ readonly kind: 'presented' } & Presented) | ({ readonly kind: 'refused' } & Refusal);
+
+/**
+ * What a request does with a family, as far as it has come:
+ *
+ * - `presented`: its token may be used; unless it is spent, the use is noted and nothing replaced
+ * - `spent`: it is replaced by its successor; `next` is the successor's payload once the engine has made that
+ * - `refused`: it may not be used
+ * - `started`: the request starts it
+ */
+export type FamilyUse =
+  | Decision
+  | ({ readonly kind: 'spent'; readonly next: AdapterPayload | undefined } & Presented)
+  | ({ readonly kind: 'started' } & Start);
+
+/**
+ * Judges a secret presented to the token endpoint.
+ *
+ * @param retryWindow seconds since the last rotation in which the former secret is answered again; 0 is never
+ */
+export function judge(
+  family: FamilyState,
+  secret: string,
+  now: Date,
+  retryWindow: number,
+): Verdict {
+  if (family.endedAt !== null) return 'ended';
+  if (expiresAt(family) <= now) return 'expired';
+  if (isSecret(secret, family.currentHash)) return 'rotate';
+  const open =
+    family.rotatedAt !== null && now.getTime() - family.rotatedAt.getTime() < retryWindow * 1000;
+  return open && isPrevious(secret, family) ? 'retry' : 'reuse';
+}
+
+/**
+ * Decides about a token that its client presents to the token endpoint.
+ *
+ * @param family the row of the token's family
+ * @param keyring derives what follows the token
+ */
+export function decide(
+  family: FamilyRead,
+  token: RefreshToken,
+  rules: FamilyRules,
+  now: Date,
+  keyring: Keyring,
+): Decision {
+  const verdict = judge(family, token.secret, now, rules.retryWindow);
+  if (verdict === 'ended' || verdict === 'expired' || verdict === 'reuse') {
+    const ends = verdict === 'reuse' ? endsOnReuse[rules.onReuse] : 'nothing';
+    return refused(family, refusalReason(family, token.secret, now), ends);
+  }
+  if (!rules.goesFarEnough) return refused(family, 'level_too_low');
+  const idleExpiresAt = new Date(now.getTime() + rules.idleTtl * 1000);
+  const common = { kind: 'presented', family, token, idleExpiresAt } as const;
+  if (verdict === 'rotate') {
+    const [successor, ...otherSuccessors] = successors(keyring, token, family.generation + 1);
+    return { ...common, verdict, successor, otherSuccessors };
+  }
+  const successor = successors(keyring, token, family.generation).find((secret) =>
+    isSecret(secret, family.currentHash),
+  );
+  // Without one it was derived under a secret that this process no longer has.
+  if (successor === undefined) return refused(family, 'rotated_beyond_window');
+  return { ...common, verdict, successor, otherSuccessors: [] };
+}
+
+const endsOnReuse = {
+  revoke_family: 'family',
+  revoke_grant: 'grant',
+  refuse: 'nothing',
+} as const;
+
+/** A refusal, for a reason that lies in the family or elsewhere. */
+export function refused(
+  family: Refusal['family'],
+  reason: RefusalReason,
+  ends: Refusal['ends'] = 'nothing',
+): Extract<Decision, { kind: 'refused' }> {
+  return { kind: 'refused', family, reason, ends };
+}
+
+/** Whether a family ends alone: its grant stays, for what else hangs on it. */
+export function leavesGrant(use: FamilyUse | undefined): boolean {
+  return use?.kind === 'refused' && use.ends === 'family';
+}
+
+/** When a family ends by itself: idle, absolutely, or with the consent, whichever is first. */
+export function expiresAt({
+  idleExpiresAt,
+  absoluteExpiresAt,
+  consentExpiresAt,
+}: Pick<FamilyState, 'idleExpiresAt' | 'absoluteExpiresAt' | 'consentExpiresAt'>): Date {
+  const ends = [idleExpiresAt, absoluteExpiresAt, consentExpiresAt ?? absoluteExpiresAt];
+  return new Date(Math.min(...ends.map((end) => end.getTime())));
+}
+
+type EndedState = FamilyState & { readonly endReason: string | null };
+
+/** Why a secret that may not be used now may not. */
+export function refusalReason(family: EndedState, secret: string, now: Date): RefusalReason {
+  const reason = isPrevious(secret, family) ? 'rotated_beyond_window' : 'reuse';
+  return lifeEnd(family, now) ?? reason;
+}
 
 /** Why a family is not alive any more; undefined while it is. */
-export function lifeEnd(family: State, now: Date): RefusalReason | undefined {
+export function lifeEnd(family: EndedState, now: Date): RefusalReason | undefined {
   if (family.endedAt !== null) return family.endReason as EndReason;
   if (family.consentExpiresAt !== null && family.consentExpiresAt <= now) return 'consent_expired';
   if (family.absoluteExpiresAt <= now) return 'absolute_expired';
   return family.idleExpiresAt <= now ? 'idle_expired' : undefined;
 }
 
-/** Why a secret that may not be used now may not. */
-export function refusalReason(family: State, secret: string, now: Date): RefusalReason {
-  const end = lifeEnd(family, now);
-  if (end !== undefined) return end;
-  const wasBefore = family.previousHash !== null && isSecret(secret, family.previousHash);
-  return wasBefore ? 'rotated_beyond_window' : 'reuse';
-}
-
-const AGAIN = 3_600_000; // milliseconds in which the same refusal from the same address is not written again
-
-/** Writes a refusal to the audit; a client that keeps asking does not fill it. */
-export async function recordRefusal(
-  database: Prisma.TransactionClient,
-  { family, reason }: Refusal,
-  now: Date,
-  { ip = null, userAgent = null }: Partial<Record<keyof Origin, string | null>>,
-): Promise<void> {
-  const since = new Date(now.getTime() - AGAIN);
-  await database.$executeRaw`
-    INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent, detail)
-    SELECT ${now}, 'refresh.refused', ${family.accountId}, ${family.clientId}, ${family.id}, ${ip}, ${userAgent},
-           jsonb_build_object('reason', ${reason}::text)
-    WHERE NOT EXISTS (
-      SELECT 1 FROM audit_event
-      WHERE family_id = ${family.id} AND type = 'refresh.refused' AND at > ${since}
-        AND ip IS NOT DISTINCT FROM ${ip} AND detail->>'reason' = ${reason})`;
+function isPrevious(secret: string, { previousHash }: FamilyState): boolean {
+  return previousHash !== null && isSecret(secret, previousHash);
 }

@@ -3,7 +3,7 @@
 
 const SINCE = Date.UTC(2000, 0); // milliseconds; PostgreSQL counts times from there
 
-interface Types {
+export interface Types {
   bytea: Uint8Array;
   int4: number;
   /** JSON's text. */

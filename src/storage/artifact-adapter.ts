@@ -1,0 +1,111 @@
+// The engine's Adapter for what it keeps as it is: artifacts and grants. Every call goes to the request's unit of work;
+// nothing is written here.
+import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
+import { artifactId, lookups, openArtifact } from './artifacts.ts';
+import { engineClient } from './clients.ts';
+import { answered } from './errors.ts';
+import { leavesGrant } from './families/verdict.ts';
+import type { ArtifactFound } from './fast/reads.ts';
+import { payloadOf } from './grants.ts';
+import type { EndReason } from './revocation.ts';
+import { epoch } from './storage.ts';
+import { type UnitOfWork, currentUnit } from './unit-of-work.ts';
+import { recordKey } from './writes.ts';
+
+export class ArtifactAdapter implements Adapter {
+  readonly #model: string;
+
+  constructor(model: string) {
+    this.#model = model;
+  }
+
+  find(id: string): Promise<AdapterPayload | undefined> {
+    const unit = currentUnit();
+    const { fast } = unit.storage;
+    return unit.read(this.#model, id, async () => {
+      if (this.#model === 'Grant') {
+        const grant = await fast.grant(id);
+        return grant && payloadOf(grant);
+      }
+      const asked = unit.ahead.artifacts.get(recordKey(this.#model, id));
+      const { found } = await (asked ?? fast.artifact(artifactId(this.#model, id)));
+      return found && opened(unit, found);
+    });
+  }
+
+  findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    return this.#findByLookup(uid, (payload) => payload.uid === uid);
+  }
+
+  findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    return this.#findByLookup(userCode, (payload) => payload.userCode === userCode);
+  }
+
+  async #findByLookup(
+    value: string,
+    fits: (payload: AdapterPayload) => boolean,
+  ): Promise<AdapterPayload | undefined> {
+    const unit = currentUnit();
+    const { fast, keyring } = unit.storage;
+    const written = unit.written(this.#model, fits);
+    if (written) return written;
+    const session = unit.ahead.session && openArtifact(keyring, unit.ahead.session);
+    if (session && fits(session)) return session;
+    const kept = lookups(keyring, this.#model, value);
+    const found = await answered(() => fast.lookUp(this.#model, kept));
+    return found && openArtifact(keyring, found);
+  }
+
+  upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
+    const unit = currentUnit();
+    const seconds = expiresIn === undefined ? payload.exp : epoch(unit.storage.now()) + expiresIn;
+    if (seconds === undefined) throw new TypeError(`${this.#model} was saved without an expiry`);
+    const expiresAt = new Date(seconds * 1000);
+    const isUnattended = Provider.ctx?.oidc.route === 'token';
+    unit.save({ model: this.#model, id, payload, expiresAt, isUnattended });
+    return Promise.resolve();
+  }
+
+  async consume(id: string): Promise<void> {
+    const payload = await this.find(id);
+    currentUnit().consume(this.#model, id, payload?.grantId);
+  }
+
+  destroy(id: string): Promise<void> {
+    if (this.#model === 'Grant') return this.revokeByGrantId(id);
+    currentUnit().destroy(this.#model, id);
+    return Promise.resolve();
+  }
+
+  revokeByGrantId(grantId: string): Promise<void> {
+    const unit = currentUnit();
+    if (!leavesGrant(unit.family)) unit.revokeGrant(grantId, endReason());
+    return Promise.resolve();
+  }
+}
+
+/** The payload of an artifact; what belongs to it came along, and is asked for next. */
+function opened(unit: UnitOfWork, found: ArtifactFound): AdapterPayload {
+  const { keyring } = unit.storage;
+  const { artifact, grant, client, account, session } = found;
+  unit.ahead.session ??= session;
+  if (grant) unit.remember('Grant', grant.id, payloadOf(grant));
+  if (account) unit.ahead.accounts.set(account.id, account);
+  if (client && artifact.clientId !== null) {
+    const metadata = engineClient(keyring, client);
+    if (metadata) unit.remember('Client', artifact.clientId, metadata);
+  }
+  return openArtifact(keyring, artifact);
+}
+
+/** Why something ends, by what the request is. */
+export function endReason(): EndReason {
+  switch (Provider.ctx?.oidc.route) {
+    case 'token':
+      return 'reuse';
+    case 'revocation':
+      return 'revoked_by_client';
+    default:
+      return 'revoked_by_user';
+  }
+}

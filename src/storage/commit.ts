@@ -1,0 +1,238 @@
+// Committing what a request has to write: in one statement where that is ordinary, else in one transaction. Locks are
+// taken in one order - accounts, grants, artifacts, the refresh family - so that units cannot deadlock each other.
+import { type AdapterPayload, errors } from 'oidc-provider';
+import type { Prisma } from '../generated/client.ts';
+import { artifactId, findArtifact, saveArtifact } from './artifacts.ts';
+import { writeEvents } from './audit.ts';
+import { saveRegisteredClient } from './clients.ts';
+import { saveDeliveries, saveMail } from './deliveries.ts';
+import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
+import {
+  awaitTurn,
+  findFamily,
+  recordRefusal,
+  rotateFamily,
+  startFamily,
+  touchFamily,
+} from './families/row.ts';
+import { type FamilyUse, lifeEnd } from './families/verdict.ts';
+import { saveGrant } from './grants.ts';
+import { saveNotice } from './notices.ts';
+import { doOrdinary } from './ordinary.ts';
+import type { Occasion } from './origin.ts';
+import { endFamily, endFamilyAlone, revokeClient, revokeGrant } from './revocation.ts';
+import type { Storage } from './storage.ts';
+import { type ClientWrite, type Save, type Spending, type Writes, isEmpty } from './writes.ts';
+
+type Database = Prisma.TransactionClient;
+
+// What a person answers on a device of their own.
+const answeredOnce = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
+
+/**
+ * Writes all of it, or nothing.
+ *
+ * @throws {LostRace} when another request was first: then nothing was written but what follows from that
+ * @throws {StorageUnavailable} when the database cannot answer
+ */
+export async function commit(storage: Storage, writes: Writes, occasion: Occasion): Promise<void> {
+  if (isEmpty(writes)) return;
+  if (await answered(() => doOrdinary(storage, writes, occasion))) return;
+  try {
+    await inTransaction(storage, (database) => write(database, storage, writes, occasion));
+  } catch (error) {
+    if (error instanceof LostRace) await recordLoss(storage, error, writes.family, occasion);
+    throw error;
+  }
+}
+
+/** Runs a transaction. @throws what the work throws; {@link LostRace}, {@link StorageUnavailable} */
+export async function inTransaction<T>(
+  { prisma }: Pick<Storage, 'prisma'>,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  // What the work refuses is not the database's silence.
+  let refusal: { readonly reason: unknown } | undefined;
+  const run = (database: Database) =>
+    unlessUnavailable(() => work(database)).catch((reason: unknown) => {
+      refusal = { reason };
+      throw reason;
+    });
+  try {
+    return await answered(() => prisma.$transaction(run));
+  } catch (error) {
+    const reason = refusal ? refusal.reason : error;
+    throw isGone(reason) ? new LostRace('the grant was revoked meanwhile') : reason;
+  }
+}
+
+/** Every kind of write, each in its place in the order of locks. */
+export async function write(
+  database: Database,
+  { keyring }: Storage,
+  writes: Writes,
+  occasion: Occasion,
+): Promise<void> {
+  const { saves, spendings, removals, grantEnds, familyEnds, family, client, ...telling } = writes;
+  const { messages, mails, notices, events, ...forgotten } = telling;
+  assertNone(forgotten);
+  const { now } = occasion;
+  const ending = { ...occasion, keyring };
+
+  if (family?.kind === 'started' && family.maxFamilies !== undefined)
+    await awaitTurn(database, family.payload.accountId ?? '');
+  for (const { id, reason } of [...grantEnds].sort(byId))
+    await revokeGrant(database, id, { reason, ...ending });
+  if (client) await writeClient(database, keyring, client, occasion);
+  for (const save of [...saves].sort((a, b) => lockOrder(a) - lockOrder(b))) {
+    if (save.wasFound) await assertStillThere(database, keyring, save);
+    if (save.model === 'Grant') await saveGrant(database, save, occasion.origin);
+    else await saveArtifact(database, keyring, save, familyIdOf(family));
+  }
+  if (family?.kind === 'started') await startFamily(database, family, occasion);
+  for (const { model, id, wasFound } of removals) {
+    const { count } = await database.artifact.deleteMany({ where: { id: artifactId(model, id) } });
+    // A session takes another id when a person has signed in; one that was ended meanwhile must not come back.
+    const isReplaced = model === 'Session' && saves.some((save) => save.model === 'Session');
+    if (count === 0 && isReplaced && wasFound) throw sessionEnded();
+  }
+  for (const spending of spendings) await spend(database, spending, now);
+  for (const { id, reason, alone } of familyEnds)
+    await (alone ? endFamilyAlone : endFamily)(database, id, { reason, ...ending });
+  if (family?.kind === 'spent') await rotateFamily(database, family, occasion);
+  if (family?.kind === 'presented') await touchFamily(database, family, occasion);
+  if (family?.kind === 'refused') await recordRefusal(database, family, occasion);
+  await saveDeliveries(database, keyring, messages, now);
+  for (const mail of mails) await saveMail(database, keyring, mail, now);
+  for (const notice of notices) await saveNotice(database, keyring, notice);
+  await writeEvents(database, events, occasion);
+}
+
+// Every kind has been taken by its name: a new one does not compile here until it is written.
+function assertNone(forgotten: Record<string, never>): void {
+  const [kind] = Object.keys(forgotten);
+  if (kind !== undefined) throw new Error(`nothing writes ${kind}`);
+}
+
+/** What follows from a lost race: a code that was spent twice ends its grant, a refused refresh has a reason. */
+async function recordLoss(
+  { prisma, keyring }: Storage,
+  { spentGrantId }: LostRace,
+  family: FamilyUse | undefined,
+  occasion: Occasion,
+): Promise<void> {
+  if (spentGrantId !== undefined) {
+    await answered(() =>
+      prisma.$transaction((database) =>
+        revokeGrant(database, spentGrantId, { reason: 'reuse', ...occasion, keyring }),
+      ),
+    );
+  }
+  if (family?.kind !== 'presented' && family?.kind !== 'spent') return;
+  await answered(async () => {
+    const found = await findFamily(prisma, family.family.id);
+    if (!found) return;
+    // It lives on: whoever else has the token has used it, and its successor, while this request was on its way.
+    const reason = lifeEnd(found, occasion.now) ?? 'rotated_beyond_window';
+    await recordRefusal(prisma, { family: found, reason }, occasion);
+  });
+}
+
+async function writeClient(
+  database: Database,
+  keyring: Storage['keyring'],
+  client: ClientWrite,
+  occasion: Occasion,
+): Promise<void> {
+  if (client.kind !== 'removed') {
+    const { kind, metadata } = client;
+    await saveRegisteredClient(database, keyring, { isNew: kind === 'new', metadata });
+    return;
+  }
+  await revokeClient(database, client.id, { reason: 'client_removed', ...occasion });
+  await database.client.deleteMany({ where: { id: client.id } });
+}
+
+/** What this request has read and changes must not have ended meanwhile: writing it would bring it back. */
+async function assertStillThere(
+  database: Database,
+  keyring: Storage['keyring'],
+  save: Save,
+): Promise<void> {
+  if (save.model === 'Session') {
+    const id = artifactId(save.model, save.id);
+    const rows = await database.$queryRaw<unknown[]>`
+      SELECT 1 FROM artifact WHERE id = ${id} FOR NO KEY UPDATE`;
+    if (rows.length === 0) throw sessionEnded();
+  }
+  if (answeredOnce.has(save.model)) await assertUnanswered(database, keyring, save);
+  if (save.model === 'Grant') {
+    const rows = await database.$queryRaw<unknown[]>`
+      SELECT 1 FROM "grant" WHERE id = ${save.id} FOR NO KEY UPDATE`;
+    if (rows.length === 0) throw new LostRace('the grant was revoked meanwhile');
+  }
+}
+
+/**
+ * What waits for a person's answer is answered once, by somebody who is still signed in: of two answers at once the
+ * second finds the first, and a sign-out everywhere comes before or after.
+ */
+async function assertUnanswered(
+  database: Database,
+  keyring: Storage['keyring'],
+  save: Save,
+): Promise<void> {
+  const id = artifactId(save.model, save.id);
+  await database.$queryRaw`SELECT 1 FROM artifact WHERE id = ${id} FOR UPDATE`;
+  const current = await findArtifact(database, keyring, save.model, save.id);
+  if (!current || current['consumed'] !== undefined || isAnswered(current)) {
+    throw new errors.InvalidRequest('this was answered already, or it is too late');
+  }
+  const { accountId, authTime } = save.payload as { accountId?: string; authTime?: number };
+  if (accountId === undefined || authTime === undefined || !isAnswered(save.payload)) return;
+  const [account] = await database.$queryRaw<{ over: boolean }[]>`
+    SELECT locked_at IS NOT NULL OR coalesce(signed_out_at >= to_timestamp(${authTime}), false) AS over
+    FROM account WHERE id = ${accountId} FOR SHARE`;
+  if (account?.over !== false) throw sessionEnded();
+}
+
+// A person's answer: a grant or a refusal.
+function isAnswered({ grantId, error }: AdapterPayload): boolean {
+  return grantId !== undefined || error !== undefined;
+}
+
+async function spend(
+  database: Database,
+  { model, id, grantId }: Spending,
+  now: Date,
+): Promise<void> {
+  const { count } = await database.artifact.updateMany({
+    where: { id: artifactId(model, id), consumedAt: null },
+    data: { consumedAt: now },
+  });
+  // Of two requests that spend one code at once, the second finds it spent: RFC 6749 §4.1.2.
+  if (count > 0) return;
+  if (model === 'PushedAuthorizationRequest') {
+    throw new errors.InvalidRequestUri('request_uri was already used');
+  }
+  throw new LostRace(`${model} was already used`, grantId);
+}
+
+function sessionEnded(): errors.SessionNotFound {
+  return new errors.SessionNotFound('session ended meanwhile');
+}
+
+function familyIdOf(family: FamilyUse | undefined): string | undefined {
+  if (family?.kind === 'started') return family.token.familyId;
+  return family?.family.id;
+}
+
+// Grants, then what refers to one, then the rest.
+function lockOrder({ model, payload }: Save): number {
+  if (model === 'Grant') return 0;
+  return payload.grantId === undefined ? 2 : 1;
+}
+
+function byId(a: { id: string }, b: { id: string }): number {
+  return a.id < b.id ? -1 : 1;
+}

@@ -1,0 +1,75 @@
+// What a request has to write, as one value: the unit of work collects it, ordinary.ts looks whether one statement can
+// do it, commit.ts does it. A kind of write that is added here does not compile until commit.ts writes it.
+import type { AdapterPayload } from 'oidc-provider';
+import type { AuditEvent } from './audit.ts';
+import type { ClientMetadata } from './clients.ts';
+import type { Mail, Message } from './deliveries.ts';
+import type { FamilyUse } from './families/verdict.ts';
+import type { Notice } from './notices.ts';
+import type { EndReason } from './revocation.ts';
+
+/** A record of the engine's, new or changed. */
+export interface Save {
+  readonly model: string;
+  readonly id: string;
+  readonly payload: AdapterPayload;
+  /** The payload as it is kept. */
+  readonly json: string;
+  readonly expiresAt: Date;
+  /** Whether an application makes it by itself: then the request does not tell where the person is. */
+  readonly isUnattended?: boolean;
+  /** Whether the request has found it before: then it must still be there. */
+  readonly wasFound: boolean;
+}
+
+/** A record that is spent: of two that spend it at once, one has lost. */
+export interface Spending {
+  readonly model: string;
+  readonly id: string;
+  readonly grantId: string | undefined;
+}
+
+export interface Removal {
+  readonly model: string;
+  readonly id: string;
+  readonly wasFound: boolean;
+}
+
+export interface FamilyEnd {
+  readonly id: string;
+  readonly reason: EndReason;
+  /** Whether its grant stays, for other families that hang on it. */
+  readonly alone: boolean;
+}
+
+/** A client that registers itself, changes what it has registered (RFC 7591, RFC 7592), or removes itself. */
+export type ClientWrite =
+  | { readonly kind: 'new' | 'changed'; readonly metadata: ClientMetadata }
+  | { readonly kind: 'removed'; readonly id: string };
+
+export interface Writes {
+  readonly saves: readonly Save[];
+  readonly spendings: readonly Spending[];
+  readonly removals: readonly Removal[];
+  readonly grantEnds: readonly { readonly id: string; readonly reason: EndReason }[];
+  readonly familyEnds: readonly FamilyEnd[];
+  /** What is done with the one refresh-token family that the request is about. */
+  readonly family: FamilyUse | undefined;
+  readonly client: ClientWrite | undefined;
+  readonly messages: readonly Message[];
+  readonly mails: readonly Mail[];
+  readonly notices: readonly Notice[];
+  readonly events: readonly AuditEvent[];
+}
+
+/** Whether there is nothing to write. Also of some of the kinds: of those that a function does not take. */
+export function isEmpty(writes: Partial<Writes>): boolean {
+  for (const kind of Object.values(writes) as (object | undefined)[])
+    if (Array.isArray(kind) ? kind.length > 0 : kind !== undefined) return false;
+  return true;
+}
+
+/** By what a record is known within a request. */
+export function recordKey(model: string, id: string): string {
+  return `${model} ${id}`;
+}
