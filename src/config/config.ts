@@ -364,6 +364,8 @@ export interface Config {
   readonly production: boolean;
   readonly logLevel: string;
   readonly issuer: string;
+  /** The path of the issuer without a slash at its end; empty for none. */
+  readonly basePath: string;
   /** Undefined: the embedded PostgreSQL in `dataDir`. */
   readonly databaseUrl: string | undefined;
   /** Absolute path. */
@@ -513,6 +515,7 @@ export function readConfig(environment: Environment): Config {
     production,
     logLevel: value.LOG_LEVEL,
     issuer: address,
+    basePath: new URL(address).pathname.replace(/\/$/, ''),
     databaseUrl: value.DATABASE_URL,
     dataDir: resolve(value.SYMBOLON_DATA_DIR),
     secrets: value.SYMBOLON_SECRET,
