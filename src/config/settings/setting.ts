@@ -20,6 +20,7 @@ export interface Section {
   readonly [place: string]: Setting | Section;
 }
 
+/** Whether an entry is a setting, and not a section of them. */
 export function isSetting(entry: Setting | Section): entry is Setting {
   return entry['schema'] instanceof z.ZodType;
 }
@@ -31,9 +32,11 @@ export type ValuesOf<S> = {
     : ValuesOf<S[Place]>;
 };
 
+/** Decimal digits. The bounds are accepted. */
 export const integer = (min: number, max: number) =>
   z.string().regex(/^\d+$/).transform(Number).pipe(z.number().int().min(min).max(max));
 
+/** At most a hundred years. */
 export const seconds = (fallback: number, min = 1) => ({
   schema: integer(min, 3_155_760_000).default(fallback),
   wants: 'a number of seconds',
@@ -46,6 +49,7 @@ const boolean = z
 /** Off, unless it is set. */
 export const flag = { schema: boolean.default(false), wants: '`true` or `false`' };
 
+/** One of some names, which are told as they are. */
 export function oneOf<const Name extends string>(names: readonly Name[], fallback: NoInfer<Name>) {
   const quoted = names.map((name) => `\`${name}\``);
   return {
@@ -82,7 +86,7 @@ export function refuse(context: z.RefinementCtx, wants: string): void {
   context.addIssue({ code: 'custom', params: { wants } });
 }
 
-/** What a refused value should have been. */
+/** What a refused value should have been: the end of the sentence "it wants …". */
 export function wanted(setting: Setting, error: z.ZodError): string {
   const [issue] = error.issues;
   const wants: unknown = issue?.code === 'custom' ? issue.params?.['wants'] : undefined;
