@@ -60,8 +60,7 @@ export interface App {
 /** Puts the application together; nothing listens yet. */
 export async function createApp({ config, storage, log, stopping }: AppParts): Promise<App> {
   const { prisma, keyring } = storage;
-  const issuer = new URL(config.issuer);
-  const base = issuer.pathname.replace(/\/$/, '');
+  const base = config.basePath;
   const renderer = createRenderer(base, config.theme);
 
   const outgoing = createOutgoing({ config, storage, log });
@@ -104,7 +103,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       errorPage(renderer, ctx, code, description, error);
     }),
   );
-  koa.use(pinHost(issuer.host));
+  koa.use(pinHost(new URL(config.issuer).host));
   koa.use(renderer.assets);
   koa.use(authorizationServerMetadata());
   koa.use(oneUnitOfWork());

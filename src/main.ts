@@ -4,7 +4,7 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import { createServer as createTlsServer } from 'node:https';
 import { hasAccounts } from './accounts/accounts.ts';
 import { createApp } from './app.ts';
-import { type Config, ConfigError, loadConfig } from './config/config.ts';
+import { type Config, ConfigError, isDebugging, loadConfig } from './config/config.ts';
 import { type SweepParts, startSweeping } from './database/sweep.ts';
 import { createLog } from './operations/log.ts';
 import { setupLink } from './pages/setup.ts';
@@ -88,10 +88,10 @@ export async function serve(config: Config): Promise<Running> {
 
 /** What the sweep needs of this installation. */
 export function sweepParts(
-  { ttl }: Config,
+  { refreshToken }: Config,
   { prisma, now }: Omit<SweepParts, 'retention'>,
 ): SweepParts {
-  return { prisma, now, retention: ttl.refreshTokenRetention };
+  return { prisma, now, retention: refreshToken.retention };
 }
 
 /** One for everybody; with SYMBOLON_MTLS_PORT a second one that asks for certificates (RFC 8705 §5). */
@@ -172,7 +172,7 @@ export async function main(): Promise<void> {
 
 /** Tells a person why the command ended, without a stack for what they can mend themselves. */
 export function explainExit(error: unknown): void {
-  const known = error instanceof ConfigError || process.env['LOG_LEVEL'] !== 'debug';
+  const known = error instanceof ConfigError || !isDebugging();
   console.error(known && error instanceof Error ? error.message : error);
   process.exitCode = 1;
 }

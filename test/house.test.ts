@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { readConfig } from '../src/config/config.ts';
 import { type PageContext, createRenderer } from '../src/pages/render.ts';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
@@ -54,7 +55,7 @@ test('imports run downward', () => {
 
 test('no file reads the environment but config.ts', () => {
   const files = [...new Set(imports().map(({ from }) => from))].filter(
-    (file) => !['config/config.ts', 'database/postgres.ts', 'main.ts'].includes(file),
+    (file) => !['config/config.ts', 'database/postgres.ts'].includes(file),
   );
   for (const file of files)
     expect(readFileSync(join(src, file), 'utf8'), file).not.toContain('process.env');
@@ -73,7 +74,7 @@ describe('views', () => {
     },
     apply: () => hostile,
   });
-  const renderer = createRenderer('');
+  const renderer = createRenderer('', readConfig({}).theme);
   for (const file of readdirSync(views).filter(
     (name) => name.endsWith('.eta') && name !== 'layout.eta',
   )) {

@@ -1,17 +1,6 @@
-// How the pages look where an installation has its own: the name, the logo, the colours, the links at the foot. What
-// it chooses is held to WCAG 2.2: text has a contrast of 4.5:1 to what is behind it (1.4.3).
+// The logo and the colours of an installation's own. Colours are held to WCAG 2.2: text has a contrast of 4.5:1 to what
+// is behind it (1.4.3).
 import { readFileSync } from 'node:fs';
-
-export interface Theme {
-  /** What the provider calls itself. */
-  readonly name: string;
-  readonly logo: Logo | undefined;
-  /** `#rrggbb`; undefined: that of the style sheet. */
-  readonly accent: Readonly<Record<Scheme, string | undefined>>;
-  readonly links: Readonly<Record<'support' | 'privacy' | 'terms', string | undefined>>;
-  /** A folder whose templates, style sheet and messages replace those of the same name. Absolute path. */
-  readonly views: string | undefined;
-}
 
 export interface Logo {
   readonly type: 'svg' | 'png';
@@ -20,14 +9,8 @@ export interface Logo {
 
 export type Scheme = 'light' | 'dark';
 
-/** As it looks when nothing is set. */
-export const plainTheme: Theme = {
-  name: 'Symbolon',
-  logo: undefined,
-  accent: { light: undefined, dark: undefined },
-  links: { support: undefined, privacy: undefined, terms: undefined },
-  views: undefined,
-};
+/** `#rrggbb`; undefined: that of the style sheet. */
+type Accent = Readonly<Record<Scheme, string | undefined>>;
 
 /** What is behind text on each: the style sheet’s `--paper` and `--card`. */
 export const backgrounds = {
@@ -57,7 +40,7 @@ export function lighter(accent: string): string {
 }
 
 /** The custom properties that come after the style sheet. */
-export function themeStyle({ light, dark }: Theme['accent']): string {
+export function themeStyle({ light, dark }: Accent): string {
   return [
     light === undefined ? '' : `:root {${properties(light, 'light')}}\n`,
     dark === undefined

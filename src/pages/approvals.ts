@@ -44,7 +44,7 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
   const { prisma, keyring } = storage;
   const parts = { config, prisma };
   const sessions = createBrowserSession({ config, storage, engine });
-  const base = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/approve`;
+  const base = `${config.basePath}/approve`;
   const router = new Router({ prefix: '/approve' });
   const parse = ownForm(config);
 

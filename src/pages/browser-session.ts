@@ -66,7 +66,7 @@ interface Parts {
 
 export function createBrowserSession({ config, storage, engine }: Parts): BrowserSession {
   const { prisma } = storage;
-  const base = new URL(config.issuer).pathname.replace(/\/$/, '');
+  const base = config.basePath;
   // A session that was never saved has no expiry yet.
   const sessionOf = (ctx: Context, provider = engine.provider): Promise<Session> =>
     provider.Session.get(ctx);

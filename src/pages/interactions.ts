@@ -206,7 +206,7 @@ export function createInteractions({
   }
 
   function actions({ uid }: Interaction): { action: string; cancel: string; csrf: string } {
-    const action = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${uid}`;
+    const action = `${config.basePath}/interaction/${uid}`;
     return { action, cancel: `${action}/cancel`, csrf: formToken(keyring, `interaction ${uid}`) };
   }
 

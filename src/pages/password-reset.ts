@@ -15,7 +15,7 @@ import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserForm, formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
-import { basePath, createWaysBack } from './sign-in/ways-in.ts';
+import { createWaysBack } from './sign-in/ways-in.ts';
 
 export interface PasswordResetParts {
   readonly config: Config;
@@ -33,7 +33,7 @@ export function createPasswordReset({
   renderer,
 }: PasswordResetParts): Router {
   const { prisma, keyring, now } = storage;
-  const base = basePath(config.issuer);
+  const base = config.basePath;
   const form = createBrowserForm(keyring, `${base}/forgot`);
   const back = createWaysBack(config, engine);
   const limits = createMailLimits(storage);

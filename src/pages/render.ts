@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import type { Context, Next } from 'koa';
 import { type Language, type Languages, loadLanguages } from '../languages.ts';
-import { type Theme, plainTheme, themeStyle } from '../config/theme.ts';
+import type { Theme } from '../config/config.ts';
+import { themeStyle } from '../config/theme.ts';
 
 const views = fileURLToPath(new URL('../../views', import.meta.url));
 
@@ -66,7 +67,7 @@ export function preferLanguages(
  * @param base the issuer's path: '' or like '/op'
  * @throws {Error} when a template of the installation's own cannot be read
  */
-export function createRenderer(base: string, theme: Theme = plainTheme): Renderer {
+export function createRenderer(base: string, theme: Theme): Renderer {
   const eta = createEta(theme.views);
   const style = readAsset(theme.views, 'style', 'css', themeStyle(theme.accent));
   const script = readAsset(undefined, 'continue', 'js');

@@ -26,7 +26,7 @@ export function setupLink(config: Config, keyring: Keyring): string {
 export function createSetup({ config, storage, renderer, limits }: SetupParts): Router {
   const { prisma, keyring } = storage;
   const router = new Router({ prefix: '/setup' });
-  const action = `${new URL(config.issuer).pathname.replace(/\/$/, '')}/setup`;
+  const action = `${config.basePath}/setup`;
 
   router.get('/', async (ctx) => {
     if (await isOpen(ctx.query['token']))

@@ -25,7 +25,7 @@ import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserForm, formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
-import { basePath, createWaysBack } from './sign-in/ways-in.ts';
+import { createWaysBack } from './sign-in/ways-in.ts';
 
 export interface SignUpParts {
   readonly config: Config;
@@ -41,7 +41,7 @@ class LinkVoid extends Error {}
 
 export function createSignUp({ config, storage, engine, renderer, limits }: SignUpParts): Router {
   const { prisma, keyring, now } = storage;
-  const base = basePath(config.issuer);
+  const base = config.basePath;
   const form = createBrowserForm(keyring, `${base}/sign-up`);
   const back = createWaysBack(config, engine);
   const mailLimits = createMailLimits(storage);

@@ -13,7 +13,6 @@ import { createBrowserSession } from './browser-session.ts';
 import { formFields } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
-import { basePath } from './sign-in/ways-in.ts';
 
 export interface VerifyParts {
   readonly config: Config;
@@ -26,7 +25,7 @@ export function createVerify(parts: VerifyParts): Router {
   const { config, storage, renderer } = parts;
   const { prisma, now } = storage;
   const sessions = createBrowserSession(parts);
-  const base = basePath(config.issuer);
+  const base = config.basePath;
   const router = new Router({ prefix: '/verify' });
 
   router.get('/', async (ctx) => {

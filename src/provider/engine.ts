@@ -20,8 +20,7 @@ export function createEngine(
   signingKeys: readonly JWK[],
   observe: (provider: Provider) => void,
 ): Engine {
-  const { issuer, trustProxy } = parts.config;
-  const base = new URL(issuer).pathname.replace(/\/$/, '') || '/';
+  const { basePath, trustProxy } = parts.config;
   let { provider, mounted } = make(signingKeys);
   return {
     get provider() {
@@ -39,6 +38,6 @@ export function createEngine(
     const made = createProvider({ ...parts, signingKeys: keys });
     made.proxy = trustProxy;
     observe(made);
-    return { provider: made, mounted: mount(base, made) };
+    return { provider: made, mounted: mount(basePath || '/', made) };
   }
 }

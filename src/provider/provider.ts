@@ -343,8 +343,7 @@ export function configuration({
     },
     interactions: {
       policy: createInteractionPolicy(prisma),
-      url: (_ctx, interaction) =>
-        `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}`,
+      url: (_ctx, interaction) => `${config.basePath}/interaction/${interaction.uid}`,
     },
     loadExistingGrant,
     findAccount: findAccountWith(storage, claims),

@@ -79,8 +79,7 @@ const navigation = [
 export function createDesk(parts: DeskParts): Desk {
   const { config, storage, renderer } = parts;
   const { keyring } = storage;
-  const issuer = new URL(config.issuer).pathname.replace(/\/$/, '');
-  const base = `${issuer}/account`;
+  const base = `${config.basePath}/account`;
   const sessions = createBrowserSession(parts);
   const form = ownForm(config);
 
@@ -142,7 +141,7 @@ export function createDesk(parts: DeskParts): Desk {
         text: t(key),
         isHere: page === '' ? here === '' || here === '/' : here.startsWith(page),
       })),
-      signOut: `${issuer}/logout`,
+      signOut: `${config.basePath}/logout`,
       notice: noticeOf(ctx),
       csrf: formToken(keyring, subject(person)),
       account: person.account,

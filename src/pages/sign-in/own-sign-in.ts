@@ -27,7 +27,7 @@ export function createOwnSignIn(parts: Parts): Router {
   const { config, storage, renderer, signIn } = parts;
   const sessions = createBrowserSession(parts);
   const issuer = new URL(config.issuer);
-  const base = issuer.pathname.replace(/\/$/, '');
+  const base = config.basePath;
   const action = `${base}/sign-in`;
   const router = new Router({ prefix: '/sign-in' });
 

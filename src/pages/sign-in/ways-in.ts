@@ -19,17 +19,16 @@ export interface WaysBack {
 const COOKIE = 'symbolon_return';
 
 /** Links for a sign-in page. @param uid the interaction that the page belongs to */
-export function waysIn({ mail, signUp, issuer }: Config, uid?: string): WaysIn {
+export function waysIn({ mail, signUp, basePath: base }: Config, uid?: string): WaysIn {
   const query = uid === undefined ? '' : `?interaction=${uid}`;
-  const base = basePath(issuer);
   return {
     ...(mail.mode === 'off' ? {} : { forgot: `${base}/forgot${query}` }),
     ...(signUp === 'open' ? { signUp: `${base}/sign-up${query}` } : {}),
   };
 }
 
-export function createWaysBack(config: Pick<Config, 'issuer'>, engine: Engine): WaysBack {
-  const base = basePath(config.issuer);
+export function createWaysBack(config: Pick<Config, 'basePath'>, engine: Engine): WaysBack {
+  const base = config.basePath;
   return {
     remember(ctx) {
       const { interaction } = ctx.query;
@@ -44,8 +43,4 @@ export function createWaysBack(config: Pick<Config, 'issuer'>, engine: Engine): 
       return interaction && `${base}/interaction/${uid}`;
     },
   };
-}
-
-export function basePath(issuer: string): string {
-  return new URL(issuer).pathname.replace(/\/$/, '');
 }

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+// Settings that are read: what is accepted, what is refused and in which words.
 import { describe, expect, test } from 'vitest';
-import { configurationDocs } from '../scripts/configuration-docs.ts';
-import { ConfigError, readConfig, settings } from '../src/config/config.ts';
+import { ConfigError, readConfig } from '../../src/config/config.ts';
+import { rules } from '../../src/config/rules.ts';
+import { settingsOf } from '../../src/config/settings.ts';
 
 const SECRET = 'x'.repeat(32);
 const mistakes = (environment: Record<string, string>): readonly string[] => {
@@ -40,9 +41,10 @@ describe('a mistake is one line: the variable, what it got, what it wants', () =
     ['SYMBOLON_REFRESH_TOKEN_IDLE_TTL', '1.5'],
     ['SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW', '86401'],
     ['SYMBOLON_END_FAMILIES_ON', 'monday'],
-  ] as const)('%s=%s', (name, value) => {
+  ])('%s=%s', (name, value) => {
+    const setting = settingsOf().find(({ variable }) => variable === name);
     expect(mistakes({ [name]: value })).toEqual([
-      `${name}: got "${value}", wants ${settings[name].wants}`,
+      `${name}: got "${value}", wants ${setting?.wants ?? ''}`,
     ]);
   });
 
@@ -102,8 +104,56 @@ test('a certificate is believed from a trusted proxy only', () => {
   );
 });
 
-test('docs/configuration.md is what the declaration says', () => {
-  expect(readFileSync(new URL('../docs/configuration.md', import.meta.url), 'utf8')).toBe(
-    configurationDocs(),
-  );
+describe('what settings say of each other is told in one line', () => {
+  const production = { NODE_ENV: 'production', SYMBOLON_ISSUER: 'https://id.example.com' };
+  const told: [Record<string, string>, string][] = [
+    [
+      { NODE_ENV: 'production', SYMBOLON_ISSUER: 'http://id.example.com/' },
+      'SYMBOLON_ISSUER: got "http://id.example.com", wants an https URL (NODE_ENV is production, and tokens on plain http can be read by anyone on the way)',
+    ],
+    [
+      { DATABASE_URL: 'postgresql://localhost/x' },
+      'SYMBOLON_SECRET: got nothing, wants one or more secrets of at least 32 bytes each, separated by commas (`openssl rand -base64 32` makes one), since every process on DATABASE_URL must have the same',
+    ],
+    [
+      { SYMBOLON_TLS_CLIENT_CERT_HEADER: 'x-cert' },
+      'SYMBOLON_TRUST_PROXY: got "false", wants `true`, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
+    ],
+    [
+      { ...production, SYMBOLON_SIGN_UP: 'open' },
+      'SYMBOLON_SMTP_URL: got nothing, wants a URL like `smtp://user:password@mail.example.com:587` or `smtps://…:465`, since SYMBOLON_SIGN_UP is open and addresses are confirmed by mail',
+    ],
+    [
+      { SYMBOLON_TLS_KEY: 'key.pem' },
+      'SYMBOLON_TLS_CERT: got nothing, wants the path of a PEM file, since SYMBOLON_TLS_KEY is set',
+    ],
+    [
+      { SYMBOLON_TLS_CERT: 'cert.pem' },
+      'SYMBOLON_TLS_KEY: got nothing, wants the path of a PEM file, since SYMBOLON_TLS_CERT is set',
+    ],
+    [
+      { SYMBOLON_MTLS_PORT: '8443' },
+      'SYMBOLON_TLS_CERT: got nothing, wants the path of a PEM file, since SYMBOLON_MTLS_PORT is set',
+    ],
+  ];
+  test.each(told)('%j', (environment, mistake) => {
+    expect(mistakes(environment)).toEqual([mistake]);
+  });
+
+  test('every rule is here', () => {
+    expect(told).toHaveLength(rules.length);
+  });
+});
+
+test('a claims file that cannot be used is refused with the reason', () => {
+  expect(mistakes({ SYMBOLON_CLAIMS_FILE: 'nowhere.json' })).toEqual([
+    `SYMBOLON_CLAIMS_FILE: got "nowhere.json", wants a file as docs/clients.md describes it (ENOENT: no such file or directory, open 'nowhere.json')`,
+  ]);
+});
+
+test('the base path is the path of the issuer', () => {
+  const basePath = (issuer: string) => readConfig({ SYMBOLON_ISSUER: issuer }).basePath;
+  expect(basePath('https://id.example.com')).toBe('');
+  expect(basePath('https://id.example.com/')).toBe('');
+  expect(basePath('https://id.example.com/op/')).toBe('/op');
 });

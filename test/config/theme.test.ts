@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { parse } from 'node-html-parser';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readConfig } from '../src/config/config.ts';
-import { accents, backgrounds, complaintAbout, contrast, lighter } from '../src/config/theme.ts';
-import { type TestProvider, startProvider } from './support/provider.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { accents, backgrounds, complaintAbout, contrast, lighter } from '../../src/config/theme.ts';
+import { type TestProvider, startProvider } from '../support/provider.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'symbolon-look-'));
 const own = (name: string, content: string | Buffer) => {
@@ -79,7 +79,7 @@ describe('colours', () => {
   });
 
   test('are measured against those of the style sheet', () => {
-    const style = readFileSync(new URL('../views/style.css', import.meta.url), 'utf8');
+    const style = readFileSync(new URL('../../views/style.css', import.meta.url), 'utf8');
     const [light = '', dark = ''] = style.split('@media (prefers-color-scheme: dark)');
     for (const [scheme, text] of Object.entries({ light, dark })) {
       const { paper, card } = backgrounds[scheme as 'light'];

@@ -1,0 +1,59 @@
+// What two settings say of each other. A rule is asked once every value is right by itself.
+import { type Values, settings } from './settings.ts';
+
+interface Rule {
+  readonly when: (values: Values) => boolean;
+  /** The line that a person reads: the variable to mend, what it got, what it wants and why. */
+  readonly mistake: (values: Values) => string;
+}
+
+export const rules: readonly Rule[] = [
+  {
+    when: ({ nodeEnv, issuer }) =>
+      nodeEnv === 'production' && issuer !== undefined && !isSecure(issuer),
+    mistake: ({ issuer = '' }) =>
+      `SYMBOLON_ISSUER: got "${issuer}", wants an https URL (NODE_ENV is production, and tokens on plain http can be read by anyone on the way)`,
+  },
+  {
+    when: ({ databaseUrl, secrets }) => databaseUrl !== undefined && secrets === undefined,
+    mistake: () =>
+      `SYMBOLON_SECRET: got nothing, wants ${settings.secrets.wants}, since every process on DATABASE_URL must have the same`,
+  },
+  {
+    when: ({ tlsClient, trustProxy }) => tlsClient.certificate !== undefined && !trustProxy,
+    mistake: () =>
+      'SYMBOLON_TRUST_PROXY: got "false", wants `true`, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
+  },
+  {
+    when: ({ nodeEnv, signUp, mail }) =>
+      nodeEnv === 'production' && signUp === 'open' && mail.smtpUrl === undefined,
+    mistake: () =>
+      `SYMBOLON_SMTP_URL: got nothing, wants ${settings.mail.smtpUrl.wants}, since SYMBOLON_SIGN_UP is open and addresses are confirmed by mail`,
+  },
+  {
+    when: ({ tls }) => tls.cert === undefined && tls.key !== undefined,
+    mistake: () =>
+      'SYMBOLON_TLS_CERT: got nothing, wants the path of a PEM file, since SYMBOLON_TLS_KEY is set',
+  },
+  {
+    when: ({ tls }) => tls.key === undefined && tls.cert !== undefined,
+    mistake: () =>
+      'SYMBOLON_TLS_KEY: got nothing, wants the path of a PEM file, since SYMBOLON_TLS_CERT is set',
+  },
+  {
+    when: ({ tls }) => tls.mtlsPort !== undefined && tls.cert === undefined,
+    mistake: () =>
+      'SYMBOLON_TLS_CERT: got nothing, wants the path of a PEM file, since SYMBOLON_MTLS_PORT is set',
+  },
+];
+
+/** Whether nobody on the way can read what is sent to this address: it is https, or this machine. */
+function isSecure(address: string): boolean {
+  const { protocol, hostname } = new URL(address);
+  return (
+    protocol === 'https:' ||
+    hostname === 'localhost' ||
+    hostname === '[::1]' ||
+    /^127(?:\.\d+){3}$/.test(hostname)
+  );
+}

@@ -1,0 +1,32 @@
+// The settings of how people come to an account, and of the mail that they get.
+import { z } from 'zod';
+import { type Section, oneOf } from './setting.ts';
+
+export const people = {
+  mail: {
+    smtpUrl: {
+      variable: 'SYMBOLON_SMTP_URL',
+      schema: z.url({ protocol: /^smtps?$/ }).optional(),
+      wants: 'a URL like `smtp://user:password@mail.example.com:587` or `smtps://…:465`',
+      help: 'The SMTP server that takes mails to people. `smtp` turns to TLS where the server offers STARTTLS; `?requireTLS=true` insists on it. See [Mail](mail.md).',
+      fallback:
+        'in development mails are printed on standard output; in production there are none, and what needs them is off',
+      secret: true,
+    },
+    from: {
+      variable: 'SYMBOLON_MAIL_FROM',
+      schema: z
+        .string()
+        .regex(/^(?:[^<>@\p{C}]+<[^\s<>@,;]+@[^\s<>@,;]+>|[^\s<>@,;]+@[^\s<>@,;]+)$/u)
+        .optional(),
+      wants: 'an e-mail address, or `Name <address>`',
+      help: 'Who mails come from.',
+      fallback: '`no-reply@` and the host of the issuer',
+    },
+  },
+  signUp: {
+    variable: 'SYMBOLON_SIGN_UP',
+    ...oneOf(['closed', 'invitation', 'open'], 'closed'),
+    help: 'How people come to an account: added by administrators only, or also by invitation (`symbolon user invite`), or also by themselves at `/sign-up`. See [Accounts](accounts.md). (`SYMBOLON_REGISTRATION` is about clients.)',
+  },
+} satisfies Section;

@@ -1,0 +1,83 @@
+// The settings of the process itself: where it listens, who it is, where its data is.
+import { z } from 'zod';
+import { type Section, flag, integer, oneOf } from './setting.ts';
+
+const issuer = z
+  .url({ protocol: /^https?$/ })
+  .refine((value) => {
+    const url = URL.parse(value);
+    return (
+      url !== null &&
+      !url.search &&
+      !url.hash &&
+      !url.username &&
+      !value.endsWith('?') &&
+      !value.endsWith('#')
+    );
+  })
+  .transform((value) => value.replace(/\/+$/, ''));
+
+const secrets = z
+  .string()
+  .transform((value) => value.split(',').map((secret) => secret.trim()))
+  .pipe(z.array(z.string().refine((secret) => Buffer.byteLength(secret) >= 32)).min(1));
+
+export const server = {
+  port: {
+    variable: 'PORT',
+    schema: integer(0, 65_535).default(3000),
+    wants: 'a port number from 0 to 65535',
+    help: 'The port that the provider listens on.',
+  },
+  host: {
+    variable: 'HOST',
+    schema: z.string().min(1).default('localhost'),
+    wants: 'a host name or an IP address',
+    help: 'The address that the provider listens on; `0.0.0.0` or `::` for every interface.',
+  },
+  nodeEnv: {
+    variable: 'NODE_ENV',
+    ...oneOf(['development', 'production', 'test'], 'development'),
+    help: 'In `production`, an issuer on plain http is refused unless it is a loopback address.',
+  },
+  logLevel: {
+    variable: 'LOG_LEVEL',
+    ...oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'info'),
+    help: 'How much is logged, as JSON lines on standard output.',
+  },
+  databaseUrl: {
+    variable: 'DATABASE_URL',
+    schema: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+    wants: 'a URL like `postgresql://user:password@host:5432/database`',
+    help: 'The PostgreSQL server to use. Without it, Symbolon runs a PostgreSQL of its own in the data folder.',
+    fallback: 'an embedded PostgreSQL in the data folder',
+    secret: true,
+  },
+  issuer: {
+    variable: 'SYMBOLON_ISSUER',
+    schema: issuer.optional(),
+    wants: 'an http or https URL without query and fragment',
+    help: 'The issuer identifier: the URL at which relying parties and people reach the provider. It may have a path.',
+    fallback: '`http://localhost:<PORT>`',
+  },
+  dataDir: {
+    variable: 'SYMBOLON_DATA_DIR',
+    schema: z.string().min(1).default('.symbolon'),
+    wants: 'the path of a folder',
+    help: 'Where the embedded PostgreSQL and the secret made for it are kept. Unused with a `DATABASE_URL`.',
+  },
+  secrets: {
+    variable: 'SYMBOLON_SECRET',
+    schema: secrets.optional(),
+    wants:
+      'one or more secrets of at least 32 bytes each, separated by commas (`openssl rand -base64 32` makes one)',
+    help: 'What sealed data, cookies and refresh tokens are protected with. The first is used for new things, the others are still accepted. Required with a `DATABASE_URL`.',
+    fallback: 'made at the first start and kept in the data folder',
+    secret: true,
+  },
+  trustProxy: {
+    variable: 'SYMBOLON_TRUST_PROXY',
+    ...flag,
+    help: 'Whether `X-Forwarded-*` headers are believed. Only behind a proxy that sets them itself.',
+  },
+} satisfies Section;
