@@ -42,7 +42,7 @@ export async function invite(
       ...(name ? { data: { name } } : {}),
     });
     const values = { token: secret, life: seconds };
-    const mail = { to: email, locale: locale ?? null, template: 'invitation', values };
+    const mail = { to: email, locale: locale ?? null, template: 'invitation', values } as const;
     if (isMailed) await saveMail(database, keyring, mail, now, expiresAt);
     return secret;
   });
