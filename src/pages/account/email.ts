@@ -6,6 +6,7 @@ import { AccountError } from '../../accounts/accounts.ts';
 import { askForEmailChange, askForVerification } from '../../accounts/addresses.ts';
 import { type MailPurpose, createMailLimits } from '../../accounts/mail-limits.ts';
 import type { SignedIn } from '../browser-session.ts';
+import type { AccountViews } from '../views/account.ts';
 import type { Desk } from './desk.ts';
 
 export function createEmail(desk: Desk): Router {
@@ -53,7 +54,7 @@ export function createEmail(desk: Desk): Router {
     return (await limits.fromIp(ctx.ip)) && (await limits.toEmail(purpose, email));
   }
 
-  function changePage(ctx: Context, person: SignedIn, data: object): void {
+  function changePage(ctx: Context, person: SignedIn, data: AccountViews['email']): void {
     desk.page(ctx, person, 'email', data);
   }
 }
