@@ -4,8 +4,12 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { IntlMessageFormat } from 'intl-messageformat';
+import type en from '../views/locales/en.json';
 
 const locales = fileURLToPath(new URL('../views/locales', import.meta.url));
+
+/** The key of a message. English has them all; its file is imported for its type alone. */
+export type MessageKey = keyof typeof en;
 
 export type Values = Readonly<Record<string, string | number>>;
 
@@ -17,7 +21,7 @@ export interface Language {
   /** What the language calls itself. */
   readonly name: string;
   /** @throws {Error} when there is no such message */
-  readonly t: (key: string, values?: Values) => string;
+  readonly t: (key: MessageKey, values?: Values) => string;
   /** A day, and with `time` the time of the day, in UTC where no time zone is known. */
   readonly date: (date: Date, time?: boolean) => string;
   /** How long ago or how far ahead, in its largest fitting unit: "3 days ago". */
@@ -41,6 +45,14 @@ let spoken: Languages | undefined;
 /** English, for the command line and for programs. */
 export function english(): Language {
   return (spoken ??= loadLanguages()).choose(['en']);
+}
+
+let known: Texts | undefined;
+
+/** Whether it is the key of a message, where the compiler cannot tell: of what a cookie or a library says. */
+export function isMessageKey(key: unknown): key is MessageKey {
+  known ??= read(locales)['en'] ?? {};
+  return typeof key === 'string' && Object.hasOwn(known, key);
 }
 
 const units = [

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { readConfig } from '../src/config/config.ts';
 import { type PageContext, createRenderer } from '../src/pages/render.ts';
+import type { Views } from '../src/pages/views/views.ts';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
 const views = fileURLToPath(new URL('../views', import.meta.url));
@@ -35,7 +36,7 @@ function imports(): Import[] {
   );
   return files.flatMap((file) => {
     const text = readFileSync(join(src, file), 'utf8');
-    return [...text.matchAll(/from '(\.[^']+)'/g)].map(([, target = '']) => ({
+    return [...text.matchAll(/from '(\.[^']+\.ts)'/g)].map(([, target = '']) => ({
       from: file,
       to: relative(src, resolve(dirname(join(src, file)), target)),
     }));
@@ -90,7 +91,7 @@ describe('views', () => {
         {},
         { get: (_target, property) => (property === 'body' ? '' : data), ownKeys: () => [] },
       );
-      renderer.page(ctx, file.replace('.eta', ''), spread(file, it));
+      renderer.page(ctx, file.replace('.eta', '') as keyof Views, spread(file, it));
       expect(String(ctx.body)).not.toContain('<script>alert');
       expect(String(ctx.body)).not.toContain('"><script');
     });

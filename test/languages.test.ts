@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { IntlMessageFormat } from 'intl-messageformat';
+import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AccountError } from '../src/accounts/accounts.ts';
-import { loadLanguages } from '../src/languages.ts';
+import { AccountError, accountError, accountInput } from '../src/accounts/accounts.ts';
+import { type MessageKey, isMessageKey, loadLanguages } from '../src/languages.ts';
 import { Agent } from './support/agent.ts';
 import { type TestProvider, person, startProvider } from './support/provider.ts';
 import { type RelyingParty, authorizationRequest, discover } from './support/relying-party.ts';
+import { asCode } from './support/templates.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const textsOf = (tag: string) =>
@@ -19,11 +21,15 @@ const english = textsOf('en');
 const keys = Object.keys(english);
 
 /** Everything that asks for messages, as it is written. */
-const sources = ['src', 'views', 'demo'].flatMap((folder) =>
+const files = ['src', 'views', 'demo'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => /\.(ts|eta)$/.test(file) && !file.startsWith('generated'))
-    .map((file) => readFileSync(join(root, folder, file), 'utf8')),
+    .map((file) => ({
+      isTemplate: file.endsWith('.eta'),
+      text: readFileSync(join(root, folder, file), 'utf8'),
+    })),
 );
+const sources = files.map(({ text }) => text);
 
 type Elements = ReturnType<IntlMessageFormat['getAst']>;
 
@@ -39,6 +45,33 @@ function placeholders(text: string): string[] {
   return [
     ...new Set(names(new IntlMessageFormat(text, 'en', undefined, { ignoreTag: true }).getAst())),
   ].sort();
+}
+
+interface Said {
+  readonly key: string;
+  /** The names of the values that it is given. */
+  readonly given: readonly string[];
+}
+
+/** The messages that code asks for by their keys, with the values that it names. */
+function saidIn(code: string): Said[] {
+  const said: Said[] = [];
+  const visit = (node: ts.Node): void => {
+    ts.forEachChild(node, visit);
+    if (!ts.isCallExpression(node) || !/(^|\.)t$/.test(node.expression.getText())) return;
+    const [key, values] = node.arguments;
+    if (!key || (values && !ts.isObjectLiteralExpression(values))) return;
+    const given = values ? values.properties.map(({ name }) => name?.getText() ?? '') : [];
+    said.push(...literalsIn(key).map((one) => ({ key: one, given })));
+  };
+  visit(ts.createSourceFile('said.ts', code, ts.ScriptTarget.Latest, true));
+  return said;
+}
+
+function literalsIn(node: ts.Expression): string[] {
+  if (ts.isConditionalExpression(node))
+    return [...literalsIn(node.whenTrue), ...literalsIn(node.whenFalse)];
+  return ts.isStringLiteral(node) ? [node.text] : [];
 }
 
 test('there are six', () => {
@@ -57,7 +90,10 @@ describe.each(tags)('%s', (tag) => {
     for (const key of keys) {
       const names = placeholders(english[key] ?? '');
       expect(placeholders(texts[key] ?? ''), key).toEqual(names);
-      const said = language.t(key, Object.fromEntries(names.map((name) => [name, 7])));
+      const said = language.t(
+        key as MessageKey,
+        Object.fromEntries(names.map((name) => [name, 7])),
+      );
       expect(said.trim(), key).toBe(said);
       expect(said, key).not.toMatch(/^$|[{}<>]/);
     }
@@ -77,6 +113,17 @@ test('every message that is asked for is there', () => {
   expect([...new Set(asked)].filter((key) => !keys.includes(key))).toEqual([]);
 });
 
+test('every message that is asked for is given its values', () => {
+  const said = files.flatMap(({ isTemplate, text }) => saidIn(isTemplate ? asCode(text) : text));
+  expect(said.length).toBeGreaterThan(300);
+  const missing = said.flatMap(({ key, given }) =>
+    placeholders(english[key] ?? '')
+      .filter((name) => !given.includes(name))
+      .map((name) => `${key}: ${name}`),
+  );
+  expect(missing).toEqual([]);
+});
+
 test('every message is asked for, by its name or as one of a family', () => {
   const families = sources.flatMap((text) =>
     [...text.matchAll(/`([a-z-]+\.(?:[a-z-]+[.-])?)\$\{/g)].map(([, prefix = '']) => prefix),
@@ -92,9 +139,20 @@ test('every message is asked for, by its name or as one of a family', () => {
   expect(unused).toEqual([]);
 });
 
+test('a key is known by its message', () => {
+  expect(keys.every(isMessageKey)).toBe(true);
+  for (const other of ['sign-in.wrnog', 'toString', '', undefined, 7, ['sign-in.wrong']])
+    expect(isMessageKey(other)).toBe(false);
+});
+
 test('an account error is English for the command line', () => {
   const error = new AccountError('password', 'account.password-too-short', { min: 8 });
   expect(error.message).toBe('A password has at least 8 characters.');
+});
+
+test('an account error has a message of ours, whatever was sent', () => {
+  const { error } = accountInput.shape.name.safeParse(['Ada', 'Ada']);
+  expect(error && accountError('name', error).code).toBe('common.check-fields');
 });
 
 describe('a language', () => {
@@ -145,7 +203,7 @@ describe('files of the installation’s own', () => {
     expect(all.map(({ tag }) => tag)).toEqual(['ar', 'de', 'en', 'es', 'fr', 'it', 'ja']);
     const [de, it] = [choose(['de']), choose(['it-CH'])];
     expect([de.t('sign-in.submit'), de.t('field.password')]).toEqual(['Hinein', 'Passwort']);
-    expect(de.t('own.message')).toBe('Eigenes');
+    expect(de.t('own.message' as MessageKey)).toBe('Eigenes');
     expect([it.t('sign-in.submit'), it.t('sign-in.title'), it.t('field.password')]).toEqual([
       'Accedi',
       'Enter',

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
-import { type Values, english } from '../languages.ts';
+import { type MessageKey, type Values, english, isMessageKey } from '../languages.ts';
 import { isTaken } from '../storage/errors.ts';
 import { hashPassword, isWeaker, verifyPassword } from './hashing.ts';
 import {
@@ -21,8 +21,16 @@ export const accountInput = z.object({
     .string()
     .trim()
     .toLowerCase()
-    .pipe(z.email('account.email-invalid').max(254, 'account.email-too-long')),
-  name: z.string().trim().max(200, 'account.name-too-long').optional(),
+    .pipe(
+      z
+        .email('account.email-invalid' satisfies MessageKey)
+        .max(254, 'account.email-too-long' satisfies MessageKey),
+    ),
+  name: z
+    .string()
+    .trim()
+    .max(200, 'account.name-too-long' satisfies MessageKey)
+    .optional(),
   password: z.string(), // see password-rules.ts
 });
 
@@ -34,10 +42,10 @@ export type AccountInput = z.input<typeof accountInput>;
  */
 export class AccountError extends Error {
   readonly field: 'email' | 'name' | 'password' | 'account';
-  readonly code: string;
+  readonly code: MessageKey;
   readonly values: Values;
 
-  constructor(field: AccountError['field'], code: string, values: Values = {}) {
+  constructor(field: AccountError['field'], code: MessageKey, values: Values = {}) {
     super(english().t(code, values));
     this.name = 'AccountError';
     this.field = field;
@@ -51,7 +59,9 @@ export function accountError(field: AccountError['field'], { issues }: z.ZodErro
   const [issue] = issues;
   const { minimum: min, maximum: max } = (issue ?? {}) as { minimum?: number; maximum?: number };
   const values = { ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) };
-  return new AccountError(field, issue?.message ?? 'account.email-invalid', values);
+  // What no form of ours sends the library tells in words of its own.
+  const code = isMessageKey(issue?.message) ? issue.message : 'common.check-fields';
+  return new AccountError(field, code, values);
 }
 
 export interface AccountOptions {

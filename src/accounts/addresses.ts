@@ -21,7 +21,7 @@ export async function askForVerification(
   const now = clock();
   const link = { purpose: 'verification', accountId, email, now } as const;
   const token = await makeLink(database, keyring, link);
-  const mail = { to: email, locale, template: 'verification', values: { token } };
+  const mail = { to: email, locale, template: 'verification', values: { token } } as const;
   await saveMail(database, keyring, mail, now, linkExpiry('verification', now));
 }
 
@@ -43,7 +43,8 @@ export async function askForEmailChange(
   const now = clock();
   const link = { purpose: 'email_change', accountId, email, now } as const;
   const token = await makeLink(database, keyring, link);
-  const mail = { to: email, locale, template: 'email-change', values: { token, former } };
+  const values = { token, former };
+  const mail = { to: email, locale, template: 'email-change', values } as const;
   await saveMail(database, keyring, mail, now, linkExpiry('email_change', now));
 }
 

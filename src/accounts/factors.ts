@@ -2,7 +2,7 @@
 // (RFC 8176), and follows from what was verified here; its level is `acr`, and follows from `amr` alone.
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import { english } from '../languages.ts';
+import { type MessageKey, english } from '../languages.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { saveNotice } from '../storage/notices.ts';
 import type { Origin } from '../storage/origin.ts';
@@ -25,7 +25,7 @@ export interface Factors {
 
 /** What somebody may do about a factor went wrong. The code is the key of the message that says how to mend it. */
 export class FactorError extends Error {
-  readonly code: `factor.${string}` | 'sign-in.wrong';
+  readonly code: Extract<MessageKey, `factor.${string}`> | 'sign-in.wrong';
 
   constructor(code: FactorError['code'], options?: ErrorOptions) {
     super(english().t(code), options);

@@ -40,7 +40,7 @@ export async function invite(
   const link = { purpose: 'invitation', email, now, expiresAt } as const;
   const token = await makeLink(database, keyring, { ...link, ...(name ? { data: { name } } : {}) });
   const values = { token, life: seconds };
-  const mail = { to: email, locale: locale ?? null, template: 'invitation', values };
+  const mail = { to: email, locale: locale ?? null, template: 'invitation', values } as const;
   if (isMailed) await saveMail(database, keyring, mail, now, expiresAt);
   return { url: linkUrl(config.issuer, 'invitation', token), expiresAt, isMailed };
 }

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import { type Purpose, linkUrl } from '../accounts/links.ts';
-import type { Languages } from '../languages.ts';
-import type { Mail } from '../storage/deliveries.ts';
+import type { Language, Languages } from '../languages.ts';
+import type { MailOf } from '../storage/deliveries.ts';
+import type { MailTemplates } from '../storage/mail-templates.ts';
 import { deviceInWords } from './device.ts';
 
 const views = fileURLToPath(new URL('../../views/mail', import.meta.url));
@@ -29,9 +30,41 @@ type Block =
   | { readonly kind: 'facts'; readonly facts: readonly (readonly [string, string])[] }
   | { readonly kind: 'button'; readonly text: string; readonly url: string };
 
+/** What a template has besides its values: words, addresses, and what puts the letter together, part after part. */
+export interface MailFrame {
+  readonly t: Language['t'];
+  /** What the provider calls itself. */
+  readonly name: string;
+  /** What the mail's `userAgent` is, in words. */
+  readonly device: string;
+  /** @param at in milliseconds since the epoch */
+  readonly date: (at: number) => string;
+  readonly duration: Language['duration'];
+  /** @param path below the issuer's */
+  readonly url: (path: string) => string;
+  /** The address of the link that the mail's `token` is of. */
+  readonly link: (purpose: Purpose) => string;
+  readonly subject: (text: string) => void;
+  readonly text: (text: string) => void;
+  readonly quiet: (text: string) => void;
+  /** @param facts names and values; those that are '' are left out */
+  readonly facts: (facts: readonly (readonly [name: string, fact: string])[]) => void;
+  readonly button: (text: string, url: string) => void;
+}
+
+/** What `views/mail/layout.eta` makes HTML of. */
+export interface MailLayout {
+  readonly subject: string;
+  readonly blocks: readonly Block[];
+  readonly footer: string;
+  readonly name: string;
+  readonly lang: string;
+  readonly direction: Language['direction'];
+}
+
 const LONGEST_VALUE = 100; // characters
 
-export type Compose = (mail: Mail) => Letter;
+export type Compose = (mail: MailOf<keyof MailTemplates>) => Letter;
 
 export function createLetters(issuer: string, languages: Languages, look: MailLook): Compose {
   const { name } = look;
@@ -45,24 +78,26 @@ export function createLetters(issuer: string, languages: Languages, look: MailLo
     const { t, tag, direction } = language;
     const blocks: Block[] = [];
     let subject = '';
-    eta.render(template, {
-      ...Object.fromEntries(Object.entries(values).map(([key, value]) => [key, named(value)])),
+    const frame: MailFrame = {
       t,
       name,
-      device: deviceInWords(language, String(values['userAgent'] ?? '')),
-      date: (at: number) => language.date(new Date(at), true),
+      device: deviceInWords(language, 'userAgent' in values ? values.userAgent : undefined),
+      date: (at) => language.date(new Date(at), true),
       duration: language.duration,
-      url: (path: string) => issuer + path,
-      link: (purpose: Purpose) => linkUrl(issuer, purpose, String(values['token'])),
-      subject: (text: string) => (subject = oneLine(text)),
-      text: (text: string) => blocks.push({ kind: 'text', text }),
-      quiet: (text: string) => blocks.push({ kind: 'quiet', text }),
-      facts: (facts: [string, string][]) =>
+      url: (path) => issuer + path,
+      link: (purpose) => linkUrl(issuer, purpose, 'token' in values ? values.token : ''),
+      subject: (text) => (subject = oneLine(text)),
+      text: (text) => blocks.push({ kind: 'text', text }),
+      quiet: (text) => blocks.push({ kind: 'quiet', text }),
+      facts: (facts) =>
         blocks.push({ kind: 'facts', facts: facts.filter(([, fact]) => fact !== '') }),
-      button: (text: string, url: string) => blocks.push({ kind: 'button', text, url }),
-    });
+      button: (text, url) => blocks.push({ kind: 'button', text, url }),
+    };
+    const shown = Object.entries({ ...values }).map(([key, value]) => [key, named(value)] as const);
+    eta.render(template, { ...Object.fromEntries(shown), ...frame });
     const footer = t('mail.footer', { name, issuer });
-    const html = eta.render('layout', { subject, blocks, footer, name, lang: tag, direction });
+    const layout: MailLayout = { subject, blocks, footer, name, lang: tag, direction };
+    const html = eta.render('layout', layout);
     const text = [subject, ...blocks.map(plain), `-- \n${footer}`].join('\n\n');
     return { subject, html, text: `${text}\n` };
   };

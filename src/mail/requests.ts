@@ -4,21 +4,14 @@
 import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma } from '../generated/client.ts';
-import { type Delivery, type Mail, replaceMail, saveMail } from '../storage/deliveries.ts';
+import { type Delivery, type MailOf, replaceMail, saveMail } from '../storage/deliveries.ts';
+import type { MailTemplates, SignUp } from '../storage/mail-templates.ts';
 import type { Storage } from '../storage/storage.ts';
 
 export interface Asked {
   readonly email: string;
   /** The language in which it was asked for. */
   readonly locale: string;
-}
-
-/** Somebody who signs up: what the account will be made of, once the address is confirmed. */
-export interface SignUp {
-  readonly name: string;
-  readonly passwordHash: string;
-  /** SHA-256 of the cookie of the browser in which it was asked for, base64url. */
-  readonly browser: string;
 }
 
 type Database = Prisma.TransactionClient;
@@ -31,7 +24,7 @@ export function askForReset(
   now: Date,
 ): Promise<void> {
   const values = { asked: now.getTime() };
-  const mail = { to: email, locale, template: 'ask-reset', values };
+  const mail = { to: email, locale, template: 'ask-reset', values } as const;
   return saveMail(database, keyring, mail, now, linkExpiry('password_reset', now));
 }
 
@@ -47,6 +40,8 @@ export function askForSignUp(
   return saveMail(database, keyring, { to: email, locale, template: 'ask-sign-up', values }, now);
 }
 
+type Answer = MailOf<keyof MailTemplates>;
+
 /**
  * What is to be sent for a mail that was taken: a request becomes its answer, with its link, in one transaction, so
  * that a link that was used already is not made again by another attempt.
@@ -56,50 +51,53 @@ export function askForSignUp(
 export async function answerRequest(
   { prisma, keyring }: Pick<Storage, 'prisma' | 'keyring'>,
   delivery: Delivery<'mail'>,
-): Promise<Mail | undefined> {
-  const answer = answers[delivery.template];
-  if (!answer) return delivery;
+): Promise<Answer | undefined> {
+  if (delivery.template !== 'ask-reset' && delivery.template !== 'ask-sign-up') return delivery;
   return prisma.$transaction(async (database) => {
-    const mail = await answer(database, keyring, delivery);
+    const mail =
+      delivery.template === 'ask-reset'
+        ? await answerReset(database, keyring, delivery)
+        : await answerSignUp(database, keyring, delivery);
     if (mail) await replaceMail(database, keyring, delivery, mail);
     return mail;
   });
 }
 
-type Answer = (database: Database, keyring: Keyring, asked: Mail) => Promise<Mail | undefined>;
+async function answerReset(
+  database: Database,
+  keyring: Keyring,
+  { to: email, locale, values }: MailOf<'ask-reset'>,
+): Promise<Answer | undefined> {
+  const account = await database.account.findUnique({ where: { email } });
+  if (!account || account.lockedAt) return undefined;
+  const now = new Date(values.asked);
+  const newer = await database.link.findFirst({
+    where: { accountId: account.id, purpose: 'password_reset', createdAt: { gt: now } },
+  });
+  if (newer) return undefined;
+  const token = linkToken();
+  const link = { purpose: 'password_reset', accountId: account.id, email, now, token } as const;
+  await makeLink(database, keyring, link);
+  return {
+    to: email,
+    locale: account.locale ?? locale,
+    template: 'password-reset',
+    values: { token },
+  };
+}
 
-const answers: Readonly<Record<string, Answer>> = {
-  'ask-reset': async (database, keyring, { to: email, locale, values }) => {
-    const account = await database.account.findUnique({ where: { email } });
-    if (!account || account.lockedAt) return undefined;
-    const now = new Date(Number(values['asked']));
-    const newer = await database.link.findFirst({
-      where: { accountId: account.id, purpose: 'password_reset', createdAt: { gt: now } },
-    });
-    if (newer) return undefined;
-    const token = linkToken();
-    const link = { purpose: 'password_reset', accountId: account.id, email, now, token } as const;
-    await makeLink(database, keyring, link);
-    return {
-      to: email,
-      locale: account.locale ?? locale,
-      template: 'password-reset',
-      values: { token },
-    };
-  },
-  'ask-sign-up': async (
-    database,
-    keyring,
-    { to: email, locale, values },
-  ): Promise<Mail | undefined> => {
-    const account = await database.account.findUnique({ where: { email } });
-    if (account?.lockedAt) return undefined;
-    if (account)
-      return { to: email, locale: account.locale ?? locale, template: 'sign-up-taken', values: {} };
-    const { name, passwordHash, browser, asked } = values;
-    const data = { name, passwordHash, browser, locale };
-    const now = new Date(Number(asked));
-    const token = await makeLink(database, keyring, { purpose: 'sign_up', email, now, data });
-    return { to: email, locale, template: 'sign-up', values: { token } };
-  },
-};
+async function answerSignUp(
+  database: Database,
+  keyring: Keyring,
+  { to: email, locale, values }: MailOf<'ask-sign-up'>,
+): Promise<Answer | undefined> {
+  const account = await database.account.findUnique({ where: { email } });
+  if (account?.lockedAt) return undefined;
+  if (account)
+    return { to: email, locale: account.locale ?? locale, template: 'sign-up-taken', values: {} };
+  const { name, passwordHash, browser, asked } = values;
+  const data = { name, passwordHash, browser, locale };
+  const now = new Date(asked);
+  const token = await makeLink(database, keyring, { purpose: 'sign_up', email, now, data });
+  return { to: email, locale, template: 'sign-up', values: { token } };
+}

@@ -35,6 +35,12 @@ export function createBrowserForm(keyring: Keyring, path: string): BrowserForm {
   };
 }
 
+/** The secret of a link that was opened. @returns '' for none, which no link has */
+export function linkSecret(ctx: Context): string {
+  const { token } = ctx.query;
+  return typeof token === 'string' ? token : '';
+}
+
 /** The fields of a form whose secret is in it: the token of a link. */
 export function formFields(ctx: Context): Record<string, string> {
   const fields = Object.entries((ctx.request.body ?? {}) as Record<string, unknown>);

@@ -9,6 +9,8 @@ export interface ClientView {
   readonly tosUri?: string;
 }
 
+export function presentClient(client: Client): ClientView;
+export function presentClient(client: Client | undefined): ClientView | undefined;
 export function presentClient(client: Client | undefined): ClientView | undefined {
   if (!client) return undefined;
   const { clientId, clientName, logoUri, clientUri, policyUri, tosUri } = client;

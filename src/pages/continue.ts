@@ -14,7 +14,7 @@ export function ownContinuePage(renderer: Renderer, base: string) {
     if (action === undefined)
       throw new Error('the engine’s self-submitting form has another shape: adapt ownContinuePage');
     const inputs = body.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"\/>/g);
-    const fields = [...inputs].map(([, name = '', value = '']) => [name, unescape(value)]);
+    const fields = [...inputs].map(([, name = '', value = '']) => [name, unescape(value)] as const);
     ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
     renderer.page(ctx, 'continue', {
       action: unescape(action),

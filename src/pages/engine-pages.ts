@@ -1,5 +1,6 @@
 // The pages that the engine asks for: signing out, a device's code, errors.
-import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { Client, KoaContextWithOIDC } from 'oidc-provider';
+import type { MessageKey } from '../languages.ts';
 import type { EnginePages } from '../provider/provider.ts';
 import { presentClient } from './client-view.ts';
 import { errorPage } from './error-page.ts';
@@ -20,8 +21,10 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
 
     async logoutSource(ctx) {
       const account = await person(ctx);
+      const { action, xsrf = '' } = form(ctx, 'end_session_confirm');
       renderer.page(ctx, 'sign-out', {
-        ...form(ctx, 'end_session_confirm'),
+        action,
+        xsrf,
         client: presentClient(ctx.oidc.client),
         account,
       });
@@ -61,18 +64,20 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
     async userCodeConfirmSource(ctx, _form, client, deviceInfo, displayCode) {
       await person(ctx);
       const { ip, ua } = (deviceInfo ?? {}) as { ip?: string; ua?: string };
+      const { action, xsrf = '' } = form(ctx, 'code_verification');
       renderer.page(ctx, 'device-confirm', {
-        ...form(ctx, 'code_verification'),
+        action,
+        xsrf,
         userCode: displayCode,
         displayCode,
-        client: presentClient(client as KoaContextWithOIDC['oidc']['client']),
+        client: presentClient(client as Client),
         device: { ip, userAgent: ua },
       });
     },
 
     async successSource(ctx) {
       await person(ctx);
-      renderer.page(ctx, 'device-done', { client: presentClient(ctx.oidc.client) });
+      renderer.page(ctx, 'device-done', { client: presentClient(ctx.oidc.client as Client) });
     },
   };
 
@@ -90,13 +95,16 @@ export type AccountOf = (
   id: string,
 ) => Promise<{ name: string | null; email: string; locale: string | null } | undefined>;
 
-function form(ctx: KoaContextWithOIDC, route: string): { action: string; xsrf: unknown } {
+function form(
+  ctx: KoaContextWithOIDC,
+  route: string,
+): { action: string; xsrf?: string | undefined } {
   const state = ctx.oidc.session?.state as { secret?: string } | undefined;
   return { action: ctx.oidc.urlFor(route), xsrf: state?.secret };
 }
 
 /** The key of what is wrong with a code. */
-function mistake(error: Error | undefined): string | undefined {
+function mistake(error: Error | undefined): MessageKey | undefined {
   switch (error?.name) {
     case undefined:
       return undefined;

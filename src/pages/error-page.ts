@@ -1,13 +1,13 @@
 // Errors as people and programs see them: a page that says what to do, or JSON. One place for both.
 import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
+import type { MessageKey } from '../languages.ts';
 import type { Renderer } from './render.ts';
 
-/** Keys of messages. */
 interface Explanation {
-  readonly heading: string;
-  readonly message: string;
-  readonly advice: string;
+  readonly heading: MessageKey;
+  readonly message: MessageKey;
+  readonly advice: MessageKey;
 }
 
 /** A form that none of our pages has sent, or not to this person. */
@@ -41,7 +41,7 @@ export function errorPage(
 }
 
 // What the protocol says is wrong is English, and for whoever made the request.
-const forDevelopers = new Set(['error.request', 'error.client']);
+const forDevelopers = new Set<MessageKey>(['error.request', 'error.client']);
 
 function explain(code: string, error: unknown): Explanation {
   if (error instanceof errors.SessionNotFound)

@@ -12,10 +12,11 @@ import { askForReset } from '../mail/requests.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
-import { createBrowserForm, formFields } from './browser-form.ts';
+import { createBrowserForm, formFields, linkSecret } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
 import { createWaysBack } from './sign-in/ways-in.ts';
+import type { Views } from './views/views.ts';
 
 export interface PasswordResetParts {
   readonly config: Config;
@@ -66,14 +67,14 @@ export function createPasswordReset({
   });
 
   router.get('/reset', async (ctx) => {
-    const { token } = ctx.query;
+    const token = linkSecret(ctx);
     const link = await lookAtLink(prisma, ['password_reset'], token, now());
-    if (link) resetPage(ctx, { token, email: link.email });
+    if (link) resetPage(ctx, { token, email: link.email ?? '' });
     else linkVoid(ctx);
   });
 
   router.post('/reset', ownForm(config), async (ctx) => {
-    const { token, password = '' } = formFields(ctx);
+    const { token = '', password = '' } = formFields(ctx);
     const link = await lookAtLink(prisma, ['password_reset'], token, now());
     const { accountId, email } = link ?? {};
     if (!accountId || !email) {
@@ -113,7 +114,7 @@ export function createPasswordReset({
     renderer.page(ctx, 'forgot', { action: `${base}/forgot`, csrf: form.token(ctx), ...data });
   }
 
-  function resetPage(ctx: Context, data: object): void {
+  function resetPage(ctx: Context, data: Omit<Views['reset'], 'action'>): void {
     renderer.page(ctx, 'reset', { action: `${base}/reset`, ...data });
   }
 

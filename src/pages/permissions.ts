@@ -16,13 +16,8 @@ import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { mayAskFor } from '../provider/resources.ts';
 import { answered } from '../storage/errors.ts';
 import { scopesOf } from '../storage/resources.ts';
-import {
-  type Sentence,
-  claimInWords,
-  consentDurations,
-  presentDurations,
-  scopeInWords,
-} from './scopes-view.ts';
+import { claimInWords, consentDurations, presentDurations, scopeInWords } from './scopes-view.ts';
+import type { PermissionView, PermissionsView } from './views/partials.ts';
 
 /** The parameters of a request that say what it asks for. */
 export type Params = Readonly<Record<string, unknown>>;
@@ -45,13 +40,6 @@ export interface AskedResource {
 interface Parts {
   readonly config: Config;
   readonly prisma: PrismaClient;
-}
-
-/** Every permission is a field of the form; what is not optional has none. */
-interface Item extends Sentence {
-  readonly field: string;
-  readonly value: string;
-  readonly optional: boolean;
 }
 
 // What every request gets and nobody is asked for (OIDC Core §2).
@@ -100,9 +88,9 @@ export function presentRequested(
   { config }: Pick<Parts, 'config'>,
   language: Language,
   { client, scopes, claims, offline, resources }: Requested,
-) {
+): PermissionsView {
   const optional = (scope: string) => isOptional(client, scope);
-  const own: Item[] = [
+  const own: PermissionView[] = [
     ...scopes.flatMap((scope) => {
       const sentence = scopeInWords(language, scope, config.claims);
       return sentence
@@ -120,7 +108,7 @@ export function presentRequested(
     { name: undefined, items: own },
     ...resources.map(({ id, name, scopes: some }) => ({
       name,
-      items: some.map(({ scope, title }): Item => ({
+      items: some.map(({ scope, title }): PermissionView => ({
         title,
         field: 'resource_scope',
         value: `${id} ${scope}`,

@@ -9,6 +9,8 @@ import type { Context, Next } from 'koa';
 import { type Language, type Languages, loadLanguages } from '../languages.ts';
 import type { Theme } from '../config/config.ts';
 import { themeStyle } from '../config/theme.ts';
+import type { Frame } from './views/frame.ts';
+import type { Views } from './views/views.ts';
 
 const views = fileURLToPath(new URL('../../views', import.meta.url));
 
@@ -36,18 +38,13 @@ export interface Renderer {
   /** The language that whoever made the request is answered in. */
   readonly language: (ctx: Pick<PageContext, 'acceptsLanguages' | 'state'>) => Language;
   /** Answers a request with a page; its status is left as it is. */
-  readonly page: (ctx: PageContext, template: string, data: object) => void;
+  readonly page: <T extends keyof Views>(ctx: PageContext, template: T, data: Views[T]) => void;
   /** The one script, of the page that takes people on. */
   readonly script: Asset;
   /** The scripts of the pages that ask for a passkey, by their URL paths. */
   readonly passkeyScripts: readonly string[];
   /** Middleware that serves the style sheet and the script. */
   readonly assets: (ctx: Context, next: Next) => Promise<void>;
-}
-
-interface Person {
-  readonly name?: string | null;
-  readonly email: string;
 }
 
 /**
@@ -95,13 +92,10 @@ export function createRenderer(base: string, theme: Theme): Renderer {
       ctx.set('Cache-Control', 'no-store');
       ctx.set('Vary', 'Accept-Language');
       const { t, tag, direction } = language(ctx);
-      const person = ({ name, email }: Person) =>
-        name ? t('common.person', { name, email }) : email;
       ctx.set('Content-Language', tag);
-      ctx.body = eta.render(template, {
-        ...data,
+      const frame: Frame = {
         t,
-        person,
+        person: ({ name, email }) => (name ? t('common.person', { name, email }) : email),
         lang: tag,
         direction,
         name: theme.name,
@@ -109,7 +103,8 @@ export function createRenderer(base: string, theme: Theme): Renderer {
         footer: theme.links,
         base,
         style: base + style.path,
-      });
+      };
+      ctx.body = eta.render(template, { ...data, ...frame });
     },
     assets(ctx, next) {
       const asset = assets.get(ctx.path);

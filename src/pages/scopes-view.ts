@@ -1,5 +1,5 @@
 // Scopes, claims, details and lifetimes in a person's words.
-import { type ClaimsConfig, standardScopes } from '../config/claims.ts';
+import type { ClaimsConfig } from '../config/claims.ts';
 import type { Language } from '../languages.ts';
 
 export interface Sentence {
@@ -7,8 +7,16 @@ export interface Sentence {
   readonly detail?: string;
 }
 
-const ownScopes = standardScopes.filter((scope) => scope !== 'offline_access');
-const ownClaims = ['name', 'picture', 'address', 'phone_number', 'email', 'email_verified'];
+// What there are messages for: of standardScopes all but offline_access.
+const ownScopes = ['openid', 'profile', 'email', 'address', 'phone'] as const;
+const ownClaims = [
+  'name',
+  'picture',
+  'address',
+  'phone_number',
+  'email',
+  'email_verified',
+] as const;
 
 /** Nothing for offline access, which the consent page tells apart from the others, and for what there is not. */
 export function scopeInWords(
@@ -16,7 +24,7 @@ export function scopeInWords(
   scope: string,
   { scopes: others }: ClaimsConfig,
 ): Sentence | undefined {
-  if (!ownScopes.includes(scope)) {
+  if (!isOneOf(ownScopes, scope)) {
     const { title, detail } = others[scope] ?? {};
     return title === undefined ? undefined : { title, ...(detail === undefined ? {} : { detail }) };
   }
@@ -34,7 +42,11 @@ export function scopesInWords(
 }
 
 export function claimInWords({ t }: Language, claim: string): Sentence {
-  return { title: ownClaims.includes(claim) ? t(`claim.${claim}`) : t('claim.other', { claim }) };
+  return { title: isOneOf(ownClaims, claim) ? t(`claim.${claim}`) : t('claim.other', { claim }) };
+}
+
+function isOneOf<T extends string>(names: readonly T[], name: string): name is T {
+  return names.some((one) => one === name);
 }
 
 /** Rich authorization requests (RFC 9396), for a person who must see all of them. */

@@ -30,7 +30,7 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
 
   router.get('/', async (ctx) => {
     if (await isOpen(ctx.query['token']))
-      renderer.page(ctx, 'setup', { action, csrf: ctx.query['token'] });
+      renderer.page(ctx, 'setup', { action, csrf: setupToken(keyring) });
     else closed(ctx);
   });
 
@@ -66,7 +66,8 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
         summary: t('common.check-fields'),
         [error.field]: t(error.code, error.values),
       };
-      renderer.page(ctx, 'setup', { action, csrf: form['csrf'], email, displayName: name, errors });
+      const csrf = setupToken(keyring);
+      renderer.page(ctx, 'setup', { action, csrf, email, displayName: name, errors });
     }
   });
 

@@ -18,14 +18,17 @@ import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import type { Account, Link } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
-import { type SignUp, askForSignUp } from '../mail/requests.ts';
+import { askForSignUp } from '../mail/requests.ts';
 import type { Engine } from '../provider/engine.ts';
+import type { SignUp } from '../storage/mail-templates.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
-import { createBrowserForm, formFields } from './browser-form.ts';
+import { createBrowserForm, formFields, linkSecret } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
 import { createWaysBack } from './sign-in/ways-in.ts';
+import type { Views } from './views/views.ts';
+import type { FormErrors } from './views/ways-in.ts';
 
 export interface SignUpParts {
   readonly config: Config;
@@ -50,14 +53,14 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   if (config.signUp === 'closed') return router;
 
   router.get('/invitation', async (ctx) => {
-    const { token } = ctx.query;
+    const token = linkSecret(ctx);
     const link = await lookAtLink(prisma, ['invitation'], token, now());
     if (!link) linkVoid(ctx);
     else invitationPage(ctx, link, { token, displayName: nameIn(link) });
   });
 
   router.post('/invitation', parse, async (ctx) => {
-    const { token, name = '', password = '' } = formFields(ctx);
+    const { token = '', name = '', password = '' } = formFields(ctx);
     const link = await lookAtLink(prisma, ['invitation'], token, now());
     if (!link) {
       linkVoid(ctx);
@@ -119,14 +122,14 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   });
 
   router.get('/sign-up/confirm', async (ctx) => {
-    const { token } = ctx.query;
+    const token = linkSecret(ctx);
     const link = await lookAtLink(prisma, ['sign_up'], token, now());
     if (link) confirmPage(ctx, link, { token });
     else linkVoid(ctx, `${base}/sign-up`);
   });
 
   router.post('/sign-up/confirm', parse, async (ctx) => {
-    const { token, password = '' } = formFields(ctx);
+    const { token = '', password = '' } = formFields(ctx);
     const link = await lookAtLink(prisma, ['sign_up'], token, now());
     if (!link) {
       linkVoid(ctx, `${base}/sign-up`);
@@ -194,11 +197,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     renderer.page(ctx, 'sign-up-done', { email, next, account: `${base}/account` });
   }
 
-  function refuse(
-    ctx: Context,
-    error: unknown,
-    show: (errors: Record<string, string>) => void,
-  ): void {
+  function refuse(ctx: Context, error: unknown, show: (errors: FormErrors) => void): void {
     if (error instanceof LinkVoid) linkVoid(ctx);
     else if (error instanceof AccountError) {
       const { t } = renderer.language(ctx);
@@ -208,19 +207,27 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     } else throw error;
   }
 
-  function signUpPage(ctx: Context, data: object): void {
+  function signUpPage(ctx: Context, data: Omit<Views['sign-up'], 'action' | 'csrf'>): void {
     renderer.page(ctx, 'sign-up', { action: `${base}/sign-up`, csrf: form.token(ctx), ...data });
   }
 
-  function confirmPage(ctx: Context, link: Link, data: object): void {
+  function confirmPage(
+    ctx: Context,
+    link: Link,
+    data: Pick<Views['sign-up-confirm'], 'token' | 'mistake'>,
+  ): void {
     const action = `${base}/sign-up/confirm`;
     const asks = !isSameBrowser(ctx, link);
-    renderer.page(ctx, 'sign-up-confirm', { action, email: link.email, asks, ...data });
+    renderer.page(ctx, 'sign-up-confirm', { action, email: link.email ?? '', asks, ...data });
   }
 
-  function invitationPage(ctx: Context, link: Link, data: object): void {
+  function invitationPage(
+    ctx: Context,
+    link: Link,
+    data: Omit<Views['invitation'], 'action' | 'email'>,
+  ): void {
     const action = `${base}/invitation`;
-    renderer.page(ctx, 'invitation', { action, email: link.email, ...data });
+    renderer.page(ctx, 'invitation', { action, email: link.email ?? '', ...data });
   }
 
   function linkVoid(ctx: Context, again?: string): void {

@@ -10,7 +10,7 @@ import type { Engine } from '../provider/engine.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
-import { formFields } from './browser-form.ts';
+import { formFields, linkSecret } from './browser-form.ts';
 import { ownForm } from './form-requests.ts';
 import type { Renderer } from './render.ts';
 
@@ -29,14 +29,14 @@ export function createVerify(parts: VerifyParts): Router {
   const router = new Router({ prefix: '/verify' });
 
   router.get('/', async (ctx) => {
-    const { token } = ctx.query;
+    const token = linkSecret(ctx);
     const link = await lookAtLink(prisma, ['verification', 'email_change'], token, now());
     if (!link) {
       linkVoid(ctx);
       return;
     }
     const { email, purpose, accountId } = link;
-    const shown = { action: `${base}/verify`, token, email };
+    const shown = { action: `${base}/verify`, token, email: email ?? '' };
     if (purpose === 'verification') {
       renderer.page(ctx, 'verify', shown);
       return;

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { type Keyring, SealError } from '../keys/keyring.ts';
+import type { MailRequests, MailTemplates } from './mail-templates.ts';
 
 /** A POST request. */
 export interface Message {
@@ -12,15 +13,21 @@ export interface Message {
   readonly body: string;
 }
 
-/** What a mail is made from, by views/mail/<template>.eta, when it is sent. */
-export interface Mail {
-  /** One e-mail address. */
-  readonly to: string;
-  /** BCP 47; null: not known. */
-  readonly locale: string | null;
-  readonly template: string;
-  readonly values: Readonly<Record<string, string | number>>;
-}
+interface MailValues extends MailTemplates, MailRequests {}
+
+/** What a mail is made from when it is sent, of some of the templates. */
+export type MailOf<Template extends keyof MailValues> = {
+  [T in Template]: {
+    /** One e-mail address. */
+    readonly to: string;
+    /** BCP 47; null: not known. */
+    readonly locale: string | null;
+    readonly template: T;
+    readonly values: MailValues[T];
+  };
+}[Template];
+
+export type Mail = MailOf<keyof MailValues>;
 
 interface Contents {
   readonly http: Message;

@@ -3,19 +3,8 @@
 import type { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { saveMail } from './deliveries.ts';
+import type { NoticeKind } from './mail-templates.ts';
 import type { Occasion } from './origin.ts';
-
-export type NoticeKind =
-  | 'new_device' // a sign-in from a browser that had not signed in this account before
-  | 'password_changed'
-  | 'email_changed' // told to the former address
-  | 'passkey_added'
-  | 'passkey_removed'
-  | 'totp_added'
-  | 'totp_removed'
-  | 'recovery_codes_made'
-  | 'reuse' // a used-up refresh token was presented, and its family ended
-  | 'signed_out_everywhere';
 
 export interface Notice extends Occasion {
   readonly kind: NoticeKind;
@@ -45,6 +34,6 @@ export async function saveNotice(
     about: subject ?? '',
     account: account.email,
   };
-  const mail = { to: to ?? account.email, locale: account.locale, template: 'notice', values };
-  await saveMail(database, keyring, mail, now);
+  const { email, locale } = account;
+  await saveMail(database, keyring, { to: to ?? email, locale, template: 'notice', values }, now);
 }

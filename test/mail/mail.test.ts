@@ -8,7 +8,8 @@ import { loadLanguages } from '../../src/languages.ts';
 import { createLetters } from '../../src/mail/letter.ts';
 import { createMailer } from '../../src/mail/mailer.ts';
 import { createLog } from '../../src/operations/log.ts';
-import { type Mail, saveMail } from '../../src/storage/deliveries.ts';
+import { type Mail, type MailOf, saveMail } from '../../src/storage/deliveries.ts';
+import type { MailTemplates } from '../../src/storage/mail-templates.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
 import { type ProviderProcess, freePort, run, startProcess } from '../support/process.ts';
 import { type TestProvider, person, secret, startProvider } from '../support/provider.ts';
@@ -25,12 +26,8 @@ afterEach(async () => {
   await server.close();
 });
 
-const mail = (values: Mail['values'] = {}, template = 'test'): Mail => ({
-  to: person.email,
-  locale: null,
-  template,
-  values,
-});
+const mail = (values: object = {}, template: string = 'test') =>
+  ({ to: person.email, locale: null, template, values }) as MailOf<keyof MailTemplates>;
 const save = (one: Mail, expiresAt?: Date) => {
   const { prisma, keyring, now } = provider.storage;
   return saveMail(prisma, keyring, one, now(), expiresAt);
@@ -116,10 +113,8 @@ test('what others have named is no markup', () => {
       at: 0,
       life: 9,
     };
-    const { html } = letters({
-      ...mail({ ...values, ...more, token: hostile }),
-      template: file.replace('.eta', ''),
-    });
+    const all = { ...values, ...more, token: hostile };
+    const { html } = letters(mail(all, file.replace('.eta', '')));
     expect(html, file).not.toContain('<img');
     expect(html, file).not.toMatch(/href="[^"]*"'/);
   }

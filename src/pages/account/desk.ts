@@ -3,7 +3,7 @@
 import type { Context, Middleware } from 'koa';
 import { FactorError, factorsOf, hasSecondFactor, united } from '../../accounts/factors.ts';
 import type { Config } from '../../config/config.ts';
-import type { Language, Values } from '../../languages.ts';
+import type { Language, MessageKey, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
 import { answered } from '../../storage/errors.ts';
 import type { Ending } from '../../storage/revocation.ts';
@@ -19,6 +19,9 @@ import { ForeignForm } from '../error-page.ts';
 import { ownForm } from '../form-requests.ts';
 import { formToken, isFormToken } from '../form-token.ts';
 import { type Renderer, preferLanguages } from '../render.ts';
+import type { AccountFrame, AccountViews } from '../views/account.ts';
+import type { When } from '../views/partials.ts';
+import type { Views } from '../views/views.ts';
 import { leaveNotice, takeNotice } from './notice.ts';
 
 export interface DeskParts {
@@ -46,9 +49,14 @@ export interface Desk extends DeskParts {
   readonly show: (visit: Visit, isFresh?: boolean) => Middleware;
   /** A form. @param freshAt set: the page where a sign-in that is too old, or goes not far enough, is confirmed */
   readonly take: (change: Change, freshAt?: string, parse?: Middleware) => Middleware;
-  readonly page: (ctx: Context, person: SignedIn, page: string, data: object) => void;
+  readonly page: <N extends keyof AccountViews>(
+    ctx: Context,
+    person: SignedIn,
+    page: N,
+    data: AccountViews[N],
+  ) => void;
   /** Answers a form: back to a page, which says what was done. */
-  readonly done: (ctx: Context, page: string, key: string, values?: Values) => void;
+  readonly done: (ctx: Context, page: string, key: MessageKey, values?: Values) => void;
   /** The session in which somebody adds a factor has shown it: it is not asked for again at the next change. */
   readonly gain: (ctx: Context, person: SignedIn, amr: string[]) => Promise<void>;
   /** Does a change of factors; when it cannot be, a page says why. */
@@ -57,13 +65,6 @@ export interface Desk extends DeskParts {
   /** How the person ends something, now and from here. */
   readonly ending: () => Ending;
   readonly when: (ctx: Context, date: Date) => When;
-}
-
-/** A point of time in words, and for programs. */
-export interface When {
-  readonly iso: string;
-  readonly relative: string;
-  readonly absolute: string;
 }
 
 const FRESH = 15 * 60; // seconds
@@ -132,10 +133,15 @@ export function createDesk(parts: DeskParts): Desk {
     },
   };
 
-  function page(ctx: Context, person: SignedIn, name: string, data: object): void {
+  function page<N extends keyof AccountViews>(
+    ctx: Context,
+    person: SignedIn,
+    name: N,
+    data: AccountViews[N],
+  ): void {
     const { t } = renderer.language(ctx);
     const here = ctx.path.replace(/^\/account/, '');
-    renderer.page(ctx, `account-${name}`, {
+    const frame: AccountFrame = {
       nav: navigation.map(({ page, key }) => ({
         href: base + page,
         text: t(key),
@@ -146,8 +152,10 @@ export function createDesk(parts: DeskParts): Desk {
       csrf: formToken(keyring, subject(person)),
       account: person.account,
       accountBase: base,
-      ...data,
-    });
+    };
+    // The view is the frame and the data by definition, which the compiler does not see for a name that is open.
+    const view = { ...frame, ...data } as Views[`account-${N}`];
+    renderer.page(ctx, `account-${name}`, view);
   }
 
   function noticeOf(ctx: Context): string | undefined {

@@ -7,6 +7,7 @@ import { askForEmailChange, askForVerification } from '../../accounts/addresses.
 import { type MailPurpose, createMailLimits } from '../../accounts/mail-limits.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
+import type { AccountViews } from '../views/account.ts';
 import type { Desk } from './desk.ts';
 
 export function createEmail(desk: Desk): Router {
@@ -56,7 +57,7 @@ export function createEmail(desk: Desk): Router {
     return (await limits.fromIp(ctx.ip)) && (await limits.toEmail(purpose, email));
   }
 
-  function changePage(ctx: Context, person: SignedIn, data: object): void {
+  function changePage(ctx: Context, person: SignedIn, data: AccountViews['email']): void {
     desk.page(ctx, person, 'email', data);
   }
 }

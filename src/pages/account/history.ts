@@ -3,8 +3,10 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { AuditEvent as Row } from '../../generated/client.ts';
+import type { MessageKey } from '../../languages.ts';
 import type { EventType } from '../../storage/audit.ts';
 import type { RefusalReason } from '../../storage/families/verdict.ts';
+import type { EndReason } from '../../storage/revocation.ts';
 import { presentClient } from '../client-view.ts';
 import type { Desk } from './desk.ts';
 import { deviceInWords } from '../../mail/device.ts';
@@ -12,7 +14,7 @@ import { deviceInWords } from '../../mail/device.ts';
 const PAGE = 25;
 
 /** Whether a person is told of it. */
-export const told: Record<EventType, boolean> = {
+export const told = {
   sign_in: true,
   'sign_in.failed': true,
   'sign_in.limited': true,
@@ -48,7 +50,9 @@ export const told: Record<EventType, boolean> = {
   'key.rotated': false,
   'key.removed': false,
   'secret.resealed': false,
-};
+} as const satisfies Record<EventType, boolean>;
+
+type Told = { [T in EventType]: (typeof told)[T] extends true ? T : never }[EventType];
 
 const grave = new Set<string>(['sign_in.failed', 'sign_in.limited', 'second_factor.failed']);
 
@@ -105,13 +109,15 @@ export function createHistory(desk: Desk): Router {
   }
 }
 
-function keyOf({ type, clientId, ip, detail }: Row): string {
+/** @param row of a type that is told */
+function keyOf({ type: kept, clientId, ip, detail }: Row): MessageKey {
+  const type = kept as Told;
   if (type === 'sign_in' && clientId !== null) return 'event.sign_in.application';
   const { by } = detail as { by?: string };
   if (type === 'account.changed' && by === 'link') return 'event.email.confirmed';
   if (type === 'account.changed' && by === 'email_change') return 'event.email.changed';
   if (type !== 'family.ended') return `event.${type}`;
-  const { reason } = detail as { reason: string };
+  const { reason } = detail as { reason: EndReason };
   if (reason === 'reuse' && ip === null) return 'event.family.ended.reuse.nowhere';
   return `event.family.ended.${reason}`;
 }

@@ -9,6 +9,7 @@ import { factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
 import { listPasskeys } from '../../accounts/passkeys.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
+import type { AccountViews } from '../views/account.ts';
 import type { Desk } from './desk.ts';
 import { addsPasskeys } from './passkeys.ts';
 
@@ -76,7 +77,11 @@ export function createMethods(desk: Desk): Router {
 
   return router;
 
-  function passwordPage(ctx: Context, person: SignedIn, data: object): void {
+  function passwordPage(
+    ctx: Context,
+    person: SignedIn,
+    data: Pick<AccountViews['password'], 'mistakes'>,
+  ): void {
     desk.page(ctx, person, 'password', {
       endsFamilies: config.endFamiliesOn.includes('password_changed'),
       ...data,

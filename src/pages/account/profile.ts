@@ -5,6 +5,7 @@ import { accountError, accountInput } from '../../accounts/accounts.ts';
 import type { Context } from 'koa';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
+import type { AccountViews } from '../views/account.ts';
 import type { Desk } from './desk.ts';
 
 export function createProfile(desk: Desk): Router {
@@ -57,7 +58,11 @@ export function createProfile(desk: Desk): Router {
 
   return router;
 
-  function overview(ctx: Context, person: SignedIn, data: object): void {
+  function overview(
+    ctx: Context,
+    person: SignedIn,
+    data: Pick<AccountViews['profile'], 'typed' | 'mistakes'>,
+  ): void {
     const { account } = person;
     desk.page(ctx, person, 'profile', {
       picture: account.pictureId === null ? undefined : `${base}/picture?${account.pictureId}`,

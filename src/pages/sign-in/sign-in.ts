@@ -357,7 +357,6 @@ export function createSignIn(parts: SignInParts): SignIn {
       scripts: options ? renderer.passkeyScripts : [],
       code: methods.includes('totp') && !isRecovery,
       recovery: methods.includes('recovery_code') && isRecovery,
-      isOnly: methods.length === 1,
       recoveryLink: methods.includes('recovery_code') && !isRecovery ? withRecovery : undefined,
       codeLink: isAsked && methods.includes('totp') ? `${action}/factor${query}` : undefined,
       ...wrong,

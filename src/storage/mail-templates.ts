@@ -1,0 +1,63 @@
+// What mails are made from: each template (views/mail/<name>.eta) with the values that are kept until it is sent, and
+// the requests that become a mail only then (mail/requests.ts).
+
+export type NoticeKind =
+  | 'new_device' // a sign-in from a browser that had not signed in this account before
+  | 'password_changed'
+  | 'email_changed' // told to the former address
+  | 'passkey_added'
+  | 'passkey_removed'
+  | 'totp_added'
+  | 'totp_removed'
+  | 'recovery_codes_made'
+  | 'reuse' // a used-up refresh token was presented, and its family ended
+  | 'signed_out_everywhere';
+
+interface LinkValues {
+  /** The secret of the link that the mail brings. */
+  readonly token: string;
+}
+
+export interface MailTemplates {
+  /** `message` is what the application shows, too; '' for none. */
+  approval: { readonly client: string; readonly message: string };
+  /** `former` is the address before. */
+  'email-change': LinkValues & { readonly former: string };
+  /** `life` is the link's, in seconds. */
+  invitation: LinkValues & { readonly life: number };
+  notice: {
+    readonly kind: NoticeKind;
+    /** When, in milliseconds since the epoch. */
+    readonly at: number;
+    /** From where; '' where it is not known. */
+    readonly ip: string;
+    readonly userAgent: string;
+    /** An application's or a passkey's name; '' for none. */
+    readonly about: string;
+    /** The account's address. */
+    readonly account: string;
+  };
+  'password-reset': LinkValues;
+  'sign-up': LinkValues;
+  'sign-up-taken': Record<string, never>;
+  test: Record<string, never>;
+  verification: LinkValues;
+}
+
+/** Somebody who signs up: what the account will be made of, once the address is confirmed. */
+export interface SignUp {
+  readonly name: string;
+  readonly passwordHash: string;
+  /** SHA-256 of the cookie of the browser in which it was asked for, base64url. */
+  readonly browser: string;
+}
+
+interface Asked {
+  /** When, in milliseconds since the epoch. */
+  readonly asked: number;
+}
+
+export interface MailRequests {
+  'ask-reset': Asked;
+  'ask-sign-up': Asked & SignUp;
+}
