@@ -1,4 +1,5 @@
-// The house: imports run downward, and no view lets a value become markup.
+// The house: imports run downward and in no circle, files are short, a request writes in one way, and no view lets a
+// value become markup.
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,13 +31,19 @@ interface Import {
   readonly to: string;
 }
 
-function imports(): Import[] {
-  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
+function files(): string[] {
+  return readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
     (file) => file.endsWith('.ts') && !file.startsWith('generated'),
   );
-  return files.flatMap((file) => {
-    const text = readFileSync(join(src, file), 'utf8');
-    return [...text.matchAll(/from '(\.[^']+\.ts)'/g)].map(([, target = '']) => ({
+}
+
+function read(file: string): string {
+  return readFileSync(join(src, file), 'utf8');
+}
+
+function imports(): Import[] {
+  return files().flatMap((file) => {
+    return [...read(file).matchAll(/from '(\.[^']+\.ts)'/g)].map(([, target = '']) => ({
       from: file,
       to: relative(src, resolve(dirname(join(src, file)), target)),
     }));
@@ -54,12 +61,36 @@ test('imports run downward', () => {
   expect(wrong).toEqual([]);
 });
 
+test('no file imports itself by way of others, not even for a type', () => {
+  const next = Map.groupBy(imports(), ({ from }) => from);
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    if (way.includes(file)) circles.push([...way.slice(way.indexOf(file)), file].join(' → '));
+    if (way.includes(file) || done.has(file)) return;
+    for (const { to } of next.get(file) ?? []) visit(to, [...way, file]);
+    done.add(file);
+  };
+  for (const file of next.keys()) visit(file, []);
+  expect(circles).toEqual([]);
+});
+
+test('no file has more than 300 lines', () => {
+  const long = files().filter((file) => read(file).split('\n').length > 301);
+  expect(long).toEqual([]);
+});
+
+test('a request writes through its unit of work alone', () => {
+  const beside =
+    /(prisma|storage)\.\w+\.(create|update|upsert|delete)\w*\(|\$transaction|prisma\.\$execute/;
+  for (const file of files().filter((one) => /^(pages|provider)\//.test(one)))
+    expect(read(file), file).not.toMatch(beside);
+});
+
 test('no file reads the environment but config.ts', () => {
-  const files = [...new Set(imports().map(({ from }) => from))].filter(
-    (file) => !['config/config.ts', 'database/postgres.ts'].includes(file),
-  );
-  for (const file of files)
-    expect(readFileSync(join(src, file), 'utf8'), file).not.toContain('process.env');
+  for (const file of files())
+    if (!['config/config.ts', 'database/postgres.ts'].includes(file))
+      expect(read(file), file).not.toContain('process.env');
 });
 
 describe('views', () => {

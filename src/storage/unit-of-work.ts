@@ -5,6 +5,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AdapterPayload } from 'oidc-provider';
 import type { Prisma } from '../generated/client.ts';
 import type { AuditEvent } from './audit.ts';
+import { Collected, type Outcome } from './collected.ts';
 import { commit, inTransaction, write } from './commit.ts';
 import type { Mail, Message } from './deliveries.ts';
 import { StorageUnavailable, answered, unlessUnavailable } from './errors.ts';
@@ -14,18 +15,7 @@ import type { Occasion, Origin } from './origin.ts';
 import { type ReadAhead, nothingAhead } from './presented.ts';
 import type { EndReason } from './revocation.ts';
 import { type Storage, epoch } from './storage.ts';
-import {
-  type ClientWrite,
-  type FamilyEnd,
-  type Removal,
-  type Save,
-  type Spending,
-  type Writes,
-  recordKey,
-} from './writes.ts';
-
-// What only remembers where a person or a device is: kept even when the request is refused.
-const bookkeeping = new Set(['Session', 'Interaction', 'DeviceCode']);
+import { type ClientWrite, type FamilyEnd, type Save, type Writes, recordKey } from './writes.ts';
 
 const units = new AsyncLocalStorage<UnitOfWork>();
 
@@ -57,40 +47,6 @@ export function currentUnit(): UnitOfWork {
   const unit = units.getStore();
   if (!unit) throw new Error('storage was used outside a unit of work');
   return unit;
-}
-
-/**
- * How a request has ended. With a success all is written; with a refusal bookkeeping, what revokes, and what tells of
- * the refusal; of a request that throws only what tells of that.
- */
-export type Outcome = 'done' | 'refused' | 'failed';
-
-/** What a unit has collected. */
-class Collected {
-  readonly saves = new Map<string, Omit<Save, 'wasFound'>>();
-  readonly spendings = new Map<string, Spending>();
-  readonly removals = new Map<string, Omit<Removal, 'wasFound'>>();
-  readonly grantEnds = new Map<string, EndReason>();
-  readonly familyEnds = new Map<string, FamilyEnd>();
-  readonly messages: { message: Message; send: () => void }[] = [];
-  readonly mails: Mail[] = [];
-  readonly notices: Notice[] = [];
-  readonly events: { event: AuditEvent; evenIfRefused: boolean }[] = [];
-  family: FamilyUse | undefined;
-  client: ClientWrite | undefined;
-
-  /** The same, to go on with and to come back from. */
-  copy(): Collected {
-    const copies = Object.entries(this).map(([kind, value]: [string, unknown]) => [
-      kind,
-      value instanceof Map
-        ? new Map(value)
-        : Array.isArray(value)
-          ? [...(value as unknown[])]
-          : value,
-    ]);
-    return Object.assign(new Collected(), Object.fromEntries(copies) as Collected);
-  }
 }
 
 export class UnitOfWork {
@@ -269,40 +225,13 @@ export class UnitOfWork {
     return this.#collected;
   }
 
-  /** Nothing but the events that tell of a refusal. */
-  #refusals(): Collected {
-    const refusals = new Collected();
-    refusals.events.push(...this.#collected.events);
-    return refusals;
+  #writes(outcome: Outcome): Writes {
+    return this.#collected.writes(outcome, this.#found);
   }
 
   /** What was delivered is sent now rather than soon. */
   #send(): void {
     for (const { send } of this.#collected.messages) send();
-  }
-
-  #writes(outcome: Outcome): Writes {
-    const { family, client, ...all } = outcome === 'failed' ? this.#refusals() : this.#collected;
-    const refused = outcome !== 'done';
-    const wasFound = (record: { model: string; id: string }) =>
-      this.#found.has(recordKey(record.model, record.id));
-    return {
-      saves: [...all.saves.values()]
-        .filter(({ model }) => !refused || bookkeeping.has(model))
-        .map((save) => ({ ...save, wasFound: wasFound(save) })),
-      spendings: refused ? [] : [...all.spendings.values()],
-      removals: [...all.removals.values()].map((one) => ({ ...one, wasFound: wasFound(one) })),
-      grantEnds: [...all.grantEnds].map(([id, reason]) => ({ id, reason })),
-      familyEnds: [...all.familyEnds.values()],
-      family: (family?.kind === 'refused') === refused ? family : undefined,
-      client: refused ? undefined : client,
-      messages: refused ? [] : all.messages.map(({ message }) => message),
-      mails: refused ? [] : all.mails,
-      notices: refused ? [] : all.notices,
-      events: all.events
-        .filter(({ evenIfRefused }) => !refused || evenIfRefused)
-        .map(({ event }) => event),
-    };
   }
 }
 

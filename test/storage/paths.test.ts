@@ -109,7 +109,7 @@ async function visit(side: Side, clientId: string): Promise<Visit> {
   const registered = clients.find(({ client_id: id }) => id === clientId);
   const party = await discover(provider.issuer, registered);
   party.configuration[client.customFetch] = (url, init) =>
-    fetch(url, { ...init, headers: { ...init.headers, ...from } } as RequestInit);
+    fetch(url, { ...init, headers: { ...init.headers, ...from } });
   const DPoP =
     clientId === 'bound'
       ? client.getDPoPHandle(party.configuration, await client.randomDPoPKeyPair())
@@ -241,6 +241,12 @@ const cases: readonly Case[] = [
     again: 1,
     rotations: 1,
     expected: { rotate: 2, exchange: 1, authorize: 1 },
+  },
+  {
+    name: 'families that are only started',
+    parameters: { scope: offline },
+    again: 1,
+    expected: { rotate: 0, exchange: 1, authorize: 1 },
   },
   {
     name: 'no family: tokens that end with their session',

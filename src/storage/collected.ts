@@ -1,0 +1,83 @@
+// What a unit of work has collected so far, and what of it is written, by how the request has ended.
+import type { AuditEvent } from './audit.ts';
+import type { Mail, Message } from './deliveries.ts';
+import type { FamilyUse } from './families/verdict.ts';
+import type { Notice } from './notices.ts';
+import type { EndReason } from './revocation.ts';
+import {
+  type ClientWrite,
+  type FamilyEnd,
+  type Removal,
+  type Save,
+  type Spending,
+  type Writes,
+  recordKey,
+} from './writes.ts';
+
+// What only remembers where a person or a device is: kept even when the request is refused.
+const bookkeeping = new Set(['Session', 'Interaction', 'DeviceCode']);
+
+/**
+ * How a request has ended. With a success all is written; with a refusal bookkeeping, what revokes, and what tells of
+ * the refusal; of a request that throws only what tells of that.
+ */
+export type Outcome = 'done' | 'refused' | 'failed';
+
+export class Collected {
+  readonly saves = new Map<string, Omit<Save, 'wasFound'>>();
+  readonly spendings = new Map<string, Spending>();
+  readonly removals = new Map<string, Omit<Removal, 'wasFound'>>();
+  readonly grantEnds = new Map<string, EndReason>();
+  readonly familyEnds = new Map<string, FamilyEnd>();
+  readonly messages: { message: Message; send: () => void }[] = [];
+  readonly mails: Mail[] = [];
+  readonly notices: Notice[] = [];
+  readonly events: { event: AuditEvent; evenIfRefused: boolean }[] = [];
+  family: FamilyUse | undefined;
+  client: ClientWrite | undefined;
+
+  /** The same, to go on with and to come back from. */
+  copy(): Collected {
+    const copies = Object.entries(this).map(([kind, value]: [string, unknown]) => [
+      kind,
+      value instanceof Map
+        ? new Map(value)
+        : Array.isArray(value)
+          ? [...(value as unknown[])]
+          : value,
+    ]);
+    return Object.assign(new Collected(), Object.fromEntries(copies) as Collected);
+  }
+
+  /** @param found by their keys, the records that the request has found before */
+  writes(outcome: Outcome, found: ReadonlySet<string>): Writes {
+    const { family, client, ...all } = outcome === 'failed' ? this.#refusals() : this;
+    const refused = outcome !== 'done';
+    const wasFound = ({ model, id }: { model: string; id: string }) =>
+      found.has(recordKey(model, id));
+    return {
+      saves: [...all.saves.values()]
+        .filter(({ model }) => !refused || bookkeeping.has(model))
+        .map((save) => ({ ...save, wasFound: wasFound(save) })),
+      spendings: refused ? [] : [...all.spendings.values()],
+      removals: [...all.removals.values()].map((one) => ({ ...one, wasFound: wasFound(one) })),
+      grantEnds: [...all.grantEnds].map(([id, reason]) => ({ id, reason })),
+      familyEnds: [...all.familyEnds.values()],
+      family: (family?.kind === 'refused') === refused ? family : undefined,
+      client: refused ? undefined : client,
+      messages: refused ? [] : all.messages.map(({ message }) => message),
+      mails: refused ? [] : all.mails,
+      notices: refused ? [] : all.notices,
+      events: all.events
+        .filter(({ evenIfRefused }) => !refused || evenIfRefused)
+        .map(({ event }) => event),
+    };
+  }
+
+  /** Nothing but the events that tell of a refusal. */
+  #refusals(): Collected {
+    const refusals = new Collected();
+    refusals.events.push(...this.events);
+    return refusals;
+  }
+}
