@@ -4,10 +4,8 @@ import type { Command } from 'commander';
 import { type Provider, errors } from 'oidc-provider';
 import { createApp } from '../app.ts';
 import { createLog } from '../operations/log.ts';
-import { cibaGrant } from '../provider/ciba.ts';
-import { jwtBearer } from '../provider/extra-grants.ts';
+import { cibaGrant, deviceCode, jwtBearer, tokenExchange } from '../provider/grant-types.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
-import { tokenExchange } from '../provider/token-exchange.ts';
 import {
   type ClientMetadata,
   findClient,
@@ -30,9 +28,8 @@ import {
   withStorage,
 } from './run.ts';
 
-const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const grantNames: Record<string, string> = {
-  device_code: DEVICE,
+  device_code: deviceCode,
   ciba: cibaGrant,
   token_exchange: tokenExchange,
   jwt_bearer: jwtBearer,

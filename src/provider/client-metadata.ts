@@ -1,7 +1,7 @@
 // Client metadata of Symbolon's own: what each member may be, and what a client may not register.
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { z } from 'zod';
-import { cibaGrant } from './ciba.ts';
+import { cibaGrant } from './grant-types.ts';
 import type { Registrant } from './registration.ts';
 
 const seconds = z.number().int().min(1).max(3_155_760_000);
