@@ -13,12 +13,11 @@ import { isClientSecret } from '../storage/clients.ts';
 import { latestGrant } from '../storage/grants.ts';
 import { answered } from '../storage/errors.ts';
 import { isFirstUse } from '../storage/replay.ts';
-import type { Origin } from '../storage/origin.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { accessTokenClaims, findAccountWith, pairwiseSubject } from './account.ts';
 import { levels } from '../accounts/factors.ts';
-import { signInClaims, tellLevels } from './assurance.ts';
+import { answeredLevel, signInClaims } from './assurance.ts';
 import { authorizationDetails } from './authorization-details.ts';
 import { ciba } from './ciba.ts';
 import { claimsPolicy } from './claims.ts';
@@ -29,23 +28,19 @@ import {
   isFapi2,
   validateClientMetadata,
 } from './client-metadata.ts';
-import { type Grant, allowFirstParty, isFirstParty } from './consent.ts';
+import { type Grant, allowFirstParty, grantMembers, isFirstParty } from './consent.ts';
 import { completeDiscovery } from './discovery.ts';
+import { installSeams } from './engine-seams/replaced.ts';
 import { registerExtraGrants } from './extra-grants.ts';
-import { assumeConsentPrompt, createInteractionPolicy } from './interaction-policy.ts';
+import { createInteractionPolicy } from './interaction-policy.ts';
 import { mutualTls } from './mutual-tls.ts';
 import type { Outgoing } from './outgoing.ts';
-import { refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
-import { endsWithSession, refreshPolicy } from './refresh-policy.ts';
+import { introspected, refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
+import { endsWithSession, needsConsentPrompt, refreshPolicy } from './refresh-policy.ts';
 import { registrantOf, registration } from './registration.ts';
 import { resourceIndicators } from './resources.ts';
 import { signingKey } from './signing.ts';
 import { registerTokenExchange } from './token-exchange.ts';
-
-interface Session {
-  exp?: number;
-  persist: (this: Session) => Promise<string>;
-}
 
 type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
 
@@ -92,40 +87,21 @@ export function createProvider(parts: ProviderParts): Provider {
 
 /** What is changed on the engine's classes, and added to its answers. @returns the same provider */
 export function adapt(provider: Provider, parts: ProviderParts): Provider {
-  Object.assign(provider.RefreshToken.prototype, { generateTokenId: nextRefreshToken });
-  provider.ReplayDetection.unique = isFirstUse;
-  provider.Client.prototype.compareClientSecret = function compareClientSecret(presented: string) {
-    return isClientSecret(this.clientSecret, presented);
-  };
-  // The engine wants to keep a changed session although it never was kept: a form without its page's cookie.
-  const { persist } = provider.Session.prototype as Session;
-  provider.Session.prototype.persist = function keep(this: Session) {
-    return this.exp === undefined ? Promise.resolve('') : persist.call(this);
-  };
-  assumeConsentPrompt(provider);
-  tellLevels(provider);
+  const { config, storage } = parts;
+  installSeams(provider, {
+    nextRefreshToken,
+    introspected,
+    isFirstUse,
+    isClientSecret,
+    grantMembers,
+    origin: () => currentUnit().origin,
+    now: () => epoch(storage.now()),
+    assumesConsent: (client) => client !== undefined && !needsConsentPrompt(client),
+    acr: answeredLevel,
+  });
   registerExtraGrants(provider, parts);
-  const claims = claimsPolicy(parts.config);
-  registerTokenExchange(provider, {
-    ...parts,
-    findAccount: findAccountWith(parts.storage, claims),
-  });
-  // Until when a person allowed it, and whether anybody was asked at all, is part of what is granted.
-  const { IN_PAYLOAD } = provider.Grant as unknown as { IN_PAYLOAD: string[] };
-  Object.defineProperty(provider.Grant, 'IN_PAYLOAD', {
-    value: [...IN_PAYLOAD, 'consentExpiresAt', 'unasked'],
-  });
-
-  rememberBrowser(provider, parts.storage);
-
-  // RFC 7662 §2.2: introspection tells what else is known, here how often the token was renewed, and of
-  // what sign-in it comes (RFC 9470 §6.2).
-  Object.defineProperty(provider.RefreshToken.prototype, 'extra', {
-    get(this: { rotations?: number; acr?: string; authTime?: number }) {
-      const { rotations = 0, acr, authTime } = this;
-      return { rotations, acr, auth_time: authTime };
-    },
-  });
+  const findAccount = findAccountWith(storage, claimsPolicy(config));
+  registerTokenExchange(provider, { ...parts, findAccount });
 
   // A refusal that is told by a redirect has a status of success.
   const refuse = () => {
@@ -134,7 +110,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   provider.on('authorization.error', refuse);
   refuseWithReason(provider);
   provider.use(tellRefreshTokenExpiry);
-  provider.use(completeDiscovery(parts.config));
+  provider.use(completeDiscovery(config));
   provider.on('server_error', refuse);
   return provider;
 }
@@ -425,31 +401,6 @@ export function configuration({
     await grant.save();
     return grant;
   }
-}
-
-/** A session knows the browser that has signed in, and when it was last here: its person can tell it from others. */
-function rememberBrowser(provider: Provider, { now }: Storage): void {
-  const { IN_PAYLOAD } = provider.Session as unknown as { IN_PAYLOAD: string[] };
-  Object.defineProperty(provider.Session, 'IN_PAYLOAD', {
-    value: [...IN_PAYLOAD, 'signedIn', 'seenAt'],
-  });
-  interface Remembering {
-    signedIn?: Origin;
-    seenAt?: number;
-  }
-  const prototype = provider.Session.prototype as unknown as {
-    loginAccount: (this: Remembering, details: object) => void;
-    save: (this: Remembering, ttl: number) => Promise<string>;
-  };
-  const { loginAccount, save } = prototype;
-  prototype.loginAccount = function signIn(details) {
-    loginAccount.call(this, details);
-    this.signedIn = currentUnit().origin;
-  };
-  prototype.save = function see(ttl) {
-    this.seenAt = epoch(now());
-    return save.call(this, ttl);
-  };
 }
 
 // OIDC Core §8.1: the host of the sector identifier, or of the one redirect URI.
