@@ -1,8 +1,8 @@
 // The pages that the engine asks for: signing out, a device's code, errors.
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
+import type { EnginePages } from '../provider/configuration.ts';
 import { formSecret, userCodeErrors } from '../provider/engine-seams/words.ts';
-import type { EnginePages } from '../provider/provider.ts';
 import { presentClient } from './client-view.ts';
 import { errorPage } from './error-page.ts';
 import { type Renderer, preferLanguages } from './render.ts';

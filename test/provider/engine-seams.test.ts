@@ -11,6 +11,7 @@ import {
   interactionPolicy,
 } from 'oidc-provider';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type ProviderParts, configuration } from '../../src/provider/configuration.ts';
 import { replaced } from '../../src/provider/engine-seams/replaced.ts';
 import { used } from '../../src/provider/engine-seams/used.ts';
 import {
@@ -21,7 +22,7 @@ import {
   selfSubmittingForm,
   userCodeErrors,
 } from '../../src/provider/engine-seams/words.ts';
-import { type ProviderParts, adapt, configuration } from '../../src/provider/provider.ts';
+import { adapt } from '../../src/provider/provider.ts';
 import { Agent } from '../support/agent.ts';
 import { type TestProvider, publicClient, startProvider, webClient } from '../support/provider.ts';
 import { authorizationRequest, discover } from '../support/relying-party.ts';

@@ -10,25 +10,25 @@ export const used: readonly Used[] = [
   {
     name: 'Client.needsSecret',
     kind: 'method',
-    by: 'commands/client.ts',
+    by: 'createOfflineProvider in provider/offline-provider.ts',
     why: 'whether the command line makes a client’s secret',
   },
   {
     name: 'Client.validate',
     kind: 'method',
-    by: 'commands/client.ts',
+    by: 'createOfflineProvider in provider/offline-provider.ts',
     why: 'the command line refuses what the engine would refuse at every request',
   },
   {
     name: 'Client.prototype.metadata',
     kind: 'method',
-    by: 'commands/client.ts',
+    by: 'createOfflineProvider in provider/offline-provider.ts',
     why: 'what is not in it, the engine does not know',
   },
   {
     name: 'Client.prototype.sectorIdentifier',
     kind: 'getter',
-    by: 'sectorOf in provider/provider.ts',
+    by: 'sectorOf in provider/configuration.ts',
     why: 'what pairwise subjects are made for (OIDC Core §8.1)',
   },
   {
