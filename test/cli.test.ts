@@ -6,10 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../src/database/open.ts';
 import type { PrismaClient } from '../src/generated/client.ts';
 import { Keyring, sha256 } from '../src/keys/keyring.ts';
+import { maintainKeys } from '../src/keys/signing-keys.ts';
 import { artifactContext } from '../src/storage/artifacts.ts';
 import { type TestDatabase, createDatabase } from './support/database.ts';
 import { type ProviderProcess, freePort, run, startProcess } from './support/process.ts';
 import { secret } from './support/provider.ts';
+import { schedule } from './support/signing-keys.ts';
 import { newFamily, post, refreshAt } from './support/token-endpoint.ts';
 
 let database: TestDatabase;
@@ -260,6 +262,35 @@ describe('client', () => {
     expect(await json('client show file')).toMatchObject({
       redirect_uris: ['https://a.example/cb'],
     });
+  });
+
+  test('neither makes keys nor rotates them', { timeout: 120_000 }, async () => {
+    const own = await createDatabase();
+    const settings = { ...environment, DATABASE_URL: own.url, SYMBOLON_REGISTRATION: 'token' };
+    const tables = connect(own.url);
+    const file = await metadata({ client_name: 'Renamed' });
+    const register = async (id: string) => {
+      for (const args of [
+        `add ${id} --redirect-uri https://a.example/cb`,
+        `update ${id} --metadata ${file}`,
+        'invite',
+      ]) {
+        const { code, stderr } = await run(['src/cli.ts', 'client', ...args.split(' ')], settings);
+        expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
+      }
+    };
+    await register('first');
+    expect(await tables.signingKey.findMany()).toEqual([]);
+    expect(await tables.installationSecret.findMany()).toEqual([]);
+
+    const longAgo = new Date(Date.now() - 2 * schedule.rotateEvery);
+    await maintainKeys(tables, new Keyring([secret]), longAgo, schedule);
+    const due = await tables.signingKey.findMany({ orderBy: { kid: 'asc' } });
+    expect(due).not.toEqual([]);
+    await register('second');
+    expect(await tables.signingKey.findMany({ orderBy: { kid: 'asc' } })).toEqual(due);
+    await tables.$disconnect();
+    await own.drop();
   });
 });
 

@@ -1,13 +1,10 @@
 // symbolon client: registering relying parties. Metadata is the specification's (OpenID Connect Dynamic Client
 // Registration 1.0 §2) and is validated by the engine before anything is written.
 import type { Command } from 'commander';
-import { type Provider, errors } from 'oidc-provider';
-import { createApp } from '../app.ts';
-import { createLog } from '../operations/log.ts';
-import { cibaGrant } from '../provider/ciba.ts';
-import { jwtBearer } from '../provider/extra-grants.ts';
+import { errors } from 'oidc-provider';
+import { cibaGrant, deviceCode, jwtBearer, tokenExchange } from '../provider/grant-types.ts';
+import { type OfflineProvider, createOfflineProvider } from '../provider/offline-provider.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
-import { tokenExchange } from '../provider/token-exchange.ts';
 import {
   type ClientMetadata,
   findClient,
@@ -30,9 +27,8 @@ import {
   withStorage,
 } from './run.ts';
 
-const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
 const grantNames: Record<string, string> = {
-  device_code: DEVICE,
+  device_code: deviceCode,
   ciba: cibaGrant,
   token_exchange: tokenExchange,
   jwt_bearer: jwtBearer,
@@ -78,11 +74,8 @@ export function addClientCommands(symbolon: Command): void {
       const given = await givenMetadata(id, options);
       const secret = options.secretStdin ? await secretFromStdin('client secret') : undefined;
       await withStorage(async ({ config, storage }) => {
-        const { provider } = (await createApp({ config, storage, log: createLog('silent') }))
-          .engine;
-        const needsSecret = (
-          provider.Client as unknown as { needsSecret(metadata: object): boolean }
-        ).needsSecret(given);
+        const provider = createOfflineProvider({ config, storage });
+        const needsSecret = provider.needsSecret(given);
         if (secret !== undefined && !needsSecret)
           throw new CommandError(
             `client_secret: ${String(given['token_endpoint_auth_method'])} does not use one`,
@@ -181,9 +174,7 @@ export function addClientCommands(symbolon: Command): void {
             'token_endpoint_auth_method: cannot be changed, since the secret is kept as this method needs it. Remove the client and add it again.',
           );
         }
-        const { provider } = (await createApp({ config, storage, log: createLog('silent') }))
-          .engine;
-        await validate(provider, {
+        await validate(createOfflineProvider({ config, storage }), {
           ...metadata,
           client_id: id,
           ...(secret ? { client_secret: secret } : {}),
@@ -210,11 +201,10 @@ export function addClientCommands(symbolon: Command): void {
           throw new CommandError('--expires-in: wants a number of seconds');
         if (config.registration === 'off')
           throw new CommandError('SYMBOLON_REGISTRATION is off: set it to "token" first.');
-        const { provider } = (await createApp({ config, storage, log: createLog('silent') }))
-          .engine;
+        const provider = createOfflineProvider({ config, storage });
         let token = '';
         await runUnit(storage, commandLine, async () => {
-          token = await new provider.InitialAccessToken({ expiresIn: seconds }).save();
+          token = await provider.invite(seconds);
           currentUnit().audit({ type: 'client.invited', detail: { seconds } });
         });
         print(
@@ -275,17 +265,9 @@ function refuseFixed(metadata: Record<string, unknown>): void {
   }
 }
 
-async function validate(provider: Provider, metadata: ClientMetadata): Promise<void> {
-  const { Client } = provider as unknown as {
-    Client: {
-      new (metadata: object): { metadata(): object };
-      validate(metadata: object): Promise<void>;
-    };
-  };
+async function validate(provider: OfflineProvider, metadata: ClientMetadata): Promise<void> {
   try {
-    await Client.validate(metadata);
-    const known = new Client(metadata).metadata();
-    const unknown = Object.keys(metadata).filter((name) => !(name in known));
+    const unknown = await provider.validate(metadata);
     if (unknown.length > 0)
       throw new CommandError(`${unknown.join(', ')}: not known as client metadata.`);
   } catch (error) {

@@ -1,7 +1,8 @@
 // The pages that the engine asks for: signing out, a device's code, errors.
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
-import type { EnginePages } from '../provider/provider.ts';
+import type { EnginePages } from '../provider/configuration.ts';
+import { formSecret, userCodeErrors } from '../provider/engine-seams/words.ts';
 import { presentClient } from './client-view.ts';
 import { errorPage } from './error-page.ts';
 import { type Renderer, preferLanguages } from './render.ts';
@@ -37,7 +38,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
 
     async userCodeInputSource(ctx, _form, _out, error) {
       await person(ctx);
-      if (error?.name === 'AbortedError') {
+      if (error?.name === userCodeErrors.aborted) {
         renderer.page(ctx, 'device-aborted', {});
         return;
       }
@@ -48,7 +49,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
         ctx.status = 303;
         return;
       }
-      ctx.state['userCodeUnknown'] = error?.name === 'NotFoundError';
+      ctx.state['userCodeUnknown'] = error?.name === userCodeErrors.unknown;
       const typed =
         (error as { userCode?: string } | undefined)?.userCode ??
         (ctx.state['userCode'] as string | undefined);
@@ -99,8 +100,7 @@ function form(
   ctx: KoaContextWithOIDC,
   route: string,
 ): { action: string; xsrf?: string | undefined } {
-  const state = ctx.oidc.session?.state as { secret?: string } | undefined;
-  return { action: ctx.oidc.urlFor(route), xsrf: state?.secret };
+  return { action: ctx.oidc.urlFor(route), xsrf: formSecret(ctx.oidc.session) };
 }
 
 /** The key of what is wrong with a code. */
@@ -108,13 +108,13 @@ function mistake(error: Error | undefined): MessageKey | undefined {
   switch (error?.name) {
     case undefined:
       return undefined;
-    case 'NoCodeError':
+    case userCodeErrors.missing:
       return 'device.code-missing';
-    case 'NotFoundError':
+    case userCodeErrors.unknown:
       return 'device.code-unknown';
-    case 'ExpiredError':
+    case userCodeErrors.expired:
       return 'device.code-expired';
-    case 'AlreadyUsedError':
+    case userCodeErrors.used:
       return 'device.code-used';
     default:
       return 'device.try-again';

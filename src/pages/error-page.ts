@@ -2,6 +2,7 @@
 import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
+import { lostInteraction } from '../provider/engine-seams/words.ts';
 import type { Renderer } from './render.ts';
 
 interface Explanation {
@@ -95,14 +96,15 @@ function explain(code: string, error: unknown): Explanation {
 }
 
 function lostSignIn(reason: string): Explanation {
-  if (reason.includes('cookie not found')) {
+  if (reason.includes(lostInteraction.noCookie)) {
     return {
       heading: 'error.cookie-heading',
       message: 'error.cookie',
       advice: 'error.cookie-advice',
     };
   }
-  if (reason.includes('mismatch') || reason.includes('principal changed')) {
+  const { otherCookie, otherPerson } = lostInteraction;
+  if (reason.includes(otherCookie) || reason.includes(otherPerson)) {
     return {
       heading: 'error.overtaken-heading',
       message: 'error.overtaken',

@@ -2,7 +2,7 @@
 // is asked for only picks among the levels that were reached. Asked for are:
 // - an essential acr claim (OIDC Core §5.5.1.1), and the client's own `minimum_acr`: the request is not answered below
 // - `acr_values` and a voluntary acr claim (RFC 9470 §4): the person is asked for what they have, and then it goes on
-import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
+import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import {
   type Level,
   acrFor,
@@ -91,19 +91,6 @@ export const acrChecks = [
     },
   },
 ] as const;
-
-/** Tells `acr` by what the session's `amr` is, wherever the engine asks for it. */
-export function tellLevels(provider: Provider): void {
-  const prototype = provider.OIDCContext.prototype as object;
-  if (!Object.getOwnPropertyDescriptor(prototype, 'acr')?.get)
-    throw new Error('the engine has no OIDCContext.prototype.acr: adapt tellLevels');
-  Object.defineProperty(prototype, 'acr', {
-    configurable: true,
-    get(this: KoaContextWithOIDC['oidc']) {
-      return answeredLevel(this.params ?? {}, this.session?.amr);
-    },
-  });
-}
 
 /** What is known of the sign-in that a token comes from. */
 export interface SignInTold {

@@ -7,8 +7,6 @@ import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 
-export const cibaGrant = 'urn:openid:params:grant-type:ciba';
-
 const WAITING = 5; // requests of one client for one person at a time
 
 type Ciba = NonNullable<NonNullable<Configuration['features']>['ciba']>;

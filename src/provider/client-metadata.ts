@@ -1,7 +1,8 @@
 // Client metadata of Symbolon's own: what each member may be, and what a client may not register.
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { z } from 'zod';
-import { cibaGrant } from './ciba.ts';
+import { fapi2Algorithms, isFapi2 } from './fapi2.ts';
+import { cibaGrant } from './grant-types.ts';
 import type { Registrant } from './registration.ts';
 
 const seconds = z.number().int().min(1).max(3_155_760_000);
@@ -228,8 +229,6 @@ interface StandardMetadata {
   refresh_token_rotation?: string;
 }
 
-const fapi2Algorithms = ['PS256', 'ES256', 'EdDSA'];
-
 // FAPI 2.0 Security Profile §5.3.2 and §5.4: what is a choice is chosen, what is wrong is refused.
 function applyFapi2(metadata: StandardMetadata): void {
   const refuse = (what: string) => {
@@ -264,22 +263,6 @@ function applyFapi2(metadata: StandardMetadata): void {
     if (alg !== undefined && !fapi2Algorithms.includes(alg))
       refuse(`${name} must be ${fapi2Algorithms.join(', ')}`);
   }
-}
-
-/** Whether FAPI 2.0 holds for a client. */
-export function isFapi2(client: object | undefined): boolean {
-  return (client as OwnMetadata | undefined)?.security_profile === 'fapi2';
-}
-
-/** FAPI 2.0 §5.4: the algorithms with which such a client may sign. @throws with what `refuse` makes */
-export function assertFapi2Algorithm(
-  client: object,
-  header: object | undefined,
-  refuse: (message: string) => Error,
-): void {
-  const { alg = '' } = (header ?? {}) as { alg?: string };
-  if (isFapi2(client) && !fapi2Algorithms.includes(alg))
-    throw refuse(`${alg} may not be used with FAPI 2.0`);
 }
 
 // The engine's Client has the method under its own name, plain metadata under the specification's.

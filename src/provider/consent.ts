@@ -11,6 +11,9 @@ export interface Permissions {
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
+/** What a grant keeps besides: until when it was allowed, and that nobody was asked at all. */
+export const grantMembers = ['consentExpiresAt', 'unasked'];
+
 interface ConsentMetadata {
   readonly first_party?: boolean;
   readonly required_scopes?: string;

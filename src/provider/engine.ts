@@ -3,7 +3,8 @@
 import type { Middleware } from 'koa';
 import type { JWK, Provider } from 'oidc-provider';
 import mount from 'koa-mount';
-import { type ProviderParts, createProvider } from './provider.ts';
+import type { ProviderParts } from './configuration.ts';
+import { createProvider } from './provider.ts';
 
 export interface Engine {
   /** The one that serves now: ask for it with every request. */

@@ -13,9 +13,7 @@ import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { type OwnMetadata, authenticates } from './client-metadata.ts';
-
-export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
-export const password = 'password';
+import { jwtBearer, password } from './grant-types.ts';
 
 const ASSERTION_LIFE = 300; // seconds that an assertion may be valid, and be accepted, at most
 

@@ -1,10 +1,10 @@
 // When a person is asked something: to choose an account, to sign in, to consent. The engine's policy, with
 // two changes: an account is offered for choice, and offline access asks for consent by itself.
-import { type KoaContextWithOIDC, type Provider, interactionPolicy } from 'oidc-provider';
+import { interactionPolicy } from 'oidc-provider';
 import type { PrismaClient } from '../generated/client.ts';
 import { findPerson } from './account.ts';
 import { acrChecks } from './assurance.ts';
-import { needsConsentPrompt } from './refresh-policy.ts';
+import { policyChecks } from './engine-seams/words.ts';
 
 const { Check, Prompt, base } = interactionPolicy;
 
@@ -32,7 +32,8 @@ export function createInteractionPolicy(prisma: PrismaClient) {
     0,
   );
   const login = policy.get('login');
-  for (const reason of ['essential_acr', 'essential_acrs']) login?.checks.remove(reason);
+  for (const reason of [policyChecks.essentialAcr, policyChecks.essentialAcrs])
+    login?.checks.remove(reason);
   for (const one of acrChecks)
     login?.checks.add(
       new Check(one.reason, one.description, 'login_required', (ctx) => one.check(ctx, prisma)),
@@ -52,12 +53,13 @@ export function createInteractionPolicy(prisma: PrismaClient) {
       },
     ),
   );
-  // The engine asks the context whether consent was prompted for; see assumeConsentPrompt. Here only the request counts.
+  // The engine asks the context whether consent was prompted for, which may be assumed (engine-seams/replaced.ts). Here
+  // only the request counts.
   const consent = policy.get('consent');
-  consent?.checks.remove('consent_prompt');
+  consent?.checks.remove(policyChecks.consentPrompt);
   consent?.checks.add(
     new Check(
-      'consent_prompt',
+      policyChecks.consentPrompt,
       'consent prompt was not resolved',
       'consent_required',
       ({ oidc }) => {
@@ -68,37 +70,4 @@ export function createInteractionPolicy(prisma: PrismaClient) {
     0,
   );
   return policy;
-}
-
-/**
- * Keeps `offline_access` in requests without `prompt=consent`. OIDC Core §11 wants the person's consent, not the
- * parameter; the engine drops the scope unless the context's `prompts` have `consent`. So they say they do, for
- * clients that are not registered as strict, and what was not granted yet is asked for by the consent policy.
- */
-export function assumeConsentPrompt(provider: Provider): void {
-  class Prompts extends Set<string> {
-    readonly #assumed: boolean;
-
-    constructor(requested: Iterable<string>, assumed: boolean) {
-      super(requested);
-      this.#assumed = assumed;
-    }
-
-    override has(prompt: string): boolean {
-      return super.has(prompt) || (prompt === 'consent' && this.#assumed);
-    }
-  }
-
-  const prototype = provider.OIDCContext.prototype as object;
-  const engine = Object.getOwnPropertyDescriptor(prototype, 'prompts');
-  if (!engine?.get) {
-    throw new Error('the engine has no OIDCContext.prototype.prompts: adapt assumeConsentPrompt');
-  }
-  Object.defineProperty(prototype, 'prompts', {
-    configurable: true,
-    get(this: KoaContextWithOIDC['oidc']) {
-      const assumed = this.client !== undefined && !needsConsentPrompt(this.client);
-      return new Prompts(engine.get?.call(this) as Set<string>, assumed);
-    },
-  });
 }

@@ -1,9 +1,12 @@
-// What is added to the engine's answers about refresh tokens: how long one lives, and why one was refused.
+// What is added to the engine's answers about refresh tokens: how long one lives, what introspection tells of it, and
+// why one was refused.
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { refusePresented } from '../storage/families/adapter.ts';
 import { type RefusalReason, expiresAt } from '../storage/families/verdict.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
+import type { SignInTold } from './assurance.ts';
+import { refreshRefusals } from './engine-seams/words.ts';
 import { tellsExpiry } from './refresh-policy.ts';
 
 /** Adds `refresh_token_expires_in`, in seconds, for clients that ask for it in their metadata. */
@@ -21,13 +24,22 @@ export async function tellRefreshTokenExpiry(ctx: Context, next: Next): Promise<
   answer.refresh_token_expires_in = Math.floor(left / 1000);
 }
 
-// The engine's own reasons (the private detail of its errors) for refusing a living token.
+/**
+ * RFC 7662 §2.2: introspection tells what else is known, here how often the token was renewed, and of what sign-in it
+ * comes (RFC 9470 §6.2).
+ */
+export function introspected(token: object): object {
+  const { rotations = 0, acr, authTime } = token as SignInTold & { rotations?: number };
+  return { rotations, acr, auth_time: authTime };
+}
+
+// The engine's own reasons for refusing a living token.
 const reasons: Record<string, RefusalReason> = {
-  'failed jkt verification': 'binding_mismatch',
-  'failed x5t#S256 verification': 'binding_mismatch',
-  'mutual TLS client certificate not provided': 'binding_mismatch',
-  'DPoP proof JWT Replay detected': 'binding_mismatch',
-  'refresh token invalid (referenced account not found)': 'account_locked',
+  [refreshRefusals.otherKey]: 'binding_mismatch',
+  [refreshRefusals.otherCertificate]: 'binding_mismatch',
+  [refreshRefusals.noCertificate]: 'binding_mismatch',
+  [refreshRefusals.replayedProof]: 'binding_mismatch',
+  [refreshRefusals.noAccount]: 'account_locked',
 };
 
 /** Notes why a refresh is refused: for the audit in the unit of work, for the log on the request. */

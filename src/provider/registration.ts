@@ -3,9 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { newClientSecret } from '../storage/clients.ts';
-import { cibaGrant } from './ciba.ts';
-import { jwtBearer, password } from './extra-grants.ts';
-import { tokenExchange } from './token-exchange.ts';
+import { cibaGrant, jwtBearer, password, tokenExchange } from './grant-types.ts';
 
 type Features = NonNullable<Configuration['features']>;
 

@@ -3,9 +3,9 @@ import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provid
 import type { SigningAlgorithm } from '../keys/signing-keys.ts';
 import { answered } from '../storage/errors.ts';
 import { scopesOf } from '../storage/resources.ts';
-import { isFapi2 } from './client-metadata.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
+import { isFapi2 } from './fapi2.ts';
 
 type Client = NonNullable<KoaContextWithOIDC['oidc']['client']>;
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;

@@ -10,9 +10,8 @@ import { currentUnit } from '../storage/unit-of-work.ts';
 import { isLevel, suffices } from '../accounts/factors.ts';
 import type { SignInTold } from './assurance.ts';
 import type { OwnMetadata } from './client-metadata.ts';
+import { tokenExchange } from './grant-types.ts';
 import { resourceServers } from './resources.ts';
-
-export const tokenExchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 const JWT = 'urn:ietf:params:oauth:token-type:jwt';

@@ -1,0 +1,71 @@
+// What clients may be: how they authenticate, what they may register, what they get by default, and whose scripts may
+// ask.
+import type { Configuration } from 'oidc-provider';
+import type { Config } from '../config/config.ts';
+import { authOf, clientMetadata, validateClientMetadata } from './client-metadata.ts';
+import { fapi2Assertions, isFapi2 } from './fapi2.ts';
+import type { RefreshPolicy } from './refresh-policy.ts';
+import { registrantOf } from './registration.ts';
+
+type Clients = Pick<
+  Configuration,
+  | 'clientAuthMethods'
+  | 'assertJwtClientAuthClaimsAndHeader'
+  | 'clientDefaults'
+  | 'extraClientMetadata'
+  | 'responseTypes'
+  | 'pkce'
+  | 'clientBasedCORS'
+>;
+
+export function clients(config: Config, policy: RefreshPolicy): Clients {
+  const rules = {
+    registrantOf: registrantOf(config),
+    defaults: (metadata: object) => policy.inEffect(authOf(metadata)),
+  };
+  return {
+    clientAuthMethods: [
+      ...(config.tlsClient || config.tls?.mtlsPort !== undefined
+        ? (['tls_client_auth', 'self_signed_tls_client_auth'] as const)
+        : []),
+      'client_secret_basic',
+      'client_secret_post',
+      'client_secret_jwt',
+      'private_key_jwt',
+      'none',
+    ],
+    assertJwtClientAuthClaimsAndHeader: fapi2Assertions(config.issuer),
+    clientDefaults: {
+      grant_types: ['authorization_code'],
+      response_types: ['code'],
+      id_token_signed_response_alg: 'RS256',
+      token_endpoint_auth_method: 'client_secret_basic',
+    },
+    extraClientMetadata: {
+      properties: Object.keys(clientMetadata),
+      validator: (ctx, name, value, metadata) => {
+        validateClientMetadata(rules, ctx, name, value, metadata);
+      },
+    },
+    // What a client may register; by default it gets `code` alone. The others are for old applications: tokens in the
+    // front channel leak (RFC 9700 §2.1.2), and none of them gives a refresh token without a code.
+    responseTypes: [
+      'code',
+      'code id_token',
+      'code token',
+      'code id_token token',
+      'id_token',
+      'id_token token',
+    ],
+    pkce: {
+      required: (_ctx, client) =>
+        config.requirePkce || client.clientAuthMethod === 'none' || isFapi2(client),
+    },
+    // Scripts of the origins that a browser-based client is registered with, and no others.
+    clientBasedCORS: (ctx, origin, client) =>
+      (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') &&
+      (client.redirectUris ?? []).some(
+        (uri) => origin !== 'null' && URL.parse(uri)?.origin === origin,
+      ),
+  };
+}

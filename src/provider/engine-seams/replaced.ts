@@ -1,0 +1,211 @@
+// What Symbolon replaces on the engine's classes, and how. What takes a member's place is decided elsewhere and handed in;
+// nothing of the engine is replaced in any other file.
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { type Seam, assertKnown, memberOf } from './seam.ts';
+import { used } from './used.ts';
+
+/** What takes the place of the engine's own. */
+export interface Decisions {
+  /** The value of the refresh token that is about to be saved. */
+  readonly nextRefreshToken: () => string;
+  /** What introspection tells of a refresh token besides what the engine does. */
+  readonly introspected: (token: object) => object;
+  /** Whether a `jti` of this issuer comes for the first time. `exp` in seconds since the epoch */
+  readonly isFirstUse: (iss: string, jti: string, exp: number) => Promise<boolean>;
+  readonly isClientSecret: (stored: string | undefined, presented: string) => boolean;
+  /** Members that a grant keeps besides the engine's. */
+  readonly grantMembers: readonly string[];
+  /** Where the request comes from, for the session that it signs in. */
+  readonly origin: () => object;
+  /** Seconds since the epoch. */
+  readonly now: () => number;
+  /** Whether this client's requests are taken as if they had `prompt=consent`. */
+  readonly assumesConsent: (client: object | undefined) => boolean;
+  /** The `acr` of the answer. @param params of the request @param amr of the session */
+  readonly acr: (
+    params: Readonly<Record<string, unknown>>,
+    amr: readonly string[] | undefined,
+  ) => string | undefined;
+}
+
+type Install = (provider: Provider, decisions: Decisions) => void;
+
+interface Replaced extends Seam {
+  readonly by: Install;
+}
+
+export const replaced: readonly Replaced[] = [
+  {
+    name: 'RefreshToken.prototype.generateTokenId',
+    kind: 'method',
+    by: deriveSuccessors,
+    why: 'a token that is spent is followed by the successor that is derived from it',
+  },
+  {
+    name: 'RefreshToken.prototype.extra',
+    kind: 'free',
+    by: tellAtIntrospection,
+    why: 'introspection adds it to its answer: how often the token was renewed, and its sign-in',
+  },
+  {
+    name: 'ReplayDetection.unique',
+    kind: 'method',
+    by: detectReplay,
+    why: 'a `jti` is inserted at once; the engine finds first and saves later, which lets two through',
+  },
+  {
+    name: 'Client.prototype.compareClientSecret',
+    kind: 'method',
+    by: compareHashes,
+    why: 'client secrets are kept as hashes',
+  },
+  {
+    name: 'Grant.IN_PAYLOAD',
+    kind: 'getter',
+    by: keepWithGrant,
+    why: 'a grant keeps until when it was allowed, and whether anybody was asked',
+  },
+  {
+    name: 'Session.IN_PAYLOAD',
+    kind: 'getter',
+    by: rememberBrowser,
+    why: 'a session keeps where it was signed in from, and when it was last seen',
+  },
+  {
+    name: 'Session.prototype.loginAccount',
+    kind: 'method',
+    by: rememberBrowser,
+    why: 'notes where the sign-in comes from',
+  },
+  {
+    name: 'Session.prototype.save',
+    kind: 'method',
+    by: rememberBrowser,
+    why: 'notes when the session was seen',
+  },
+  {
+    name: 'Session.prototype.persist',
+    kind: 'method',
+    by: keepOnlyWhatWasKept,
+    why: 'a session that never was kept needs no keeping: a form came without its page’s cookie',
+  },
+  {
+    name: 'OIDCContext.prototype.prompts',
+    kind: 'getter',
+    by: assumeConsentPrompt,
+    why: 'keeps `offline_access` in requests without `prompt=consent`',
+  },
+  {
+    name: 'OIDCContext.prototype.acr',
+    kind: 'getter',
+    by: answerLevel,
+    why: '`acr` follows from the session’s `amr`, and is never kept',
+  },
+];
+
+/**
+ * Puts the decisions into a provider's classes, before it serves.
+ *
+ * @throws {Error} which names the member that the engine has no more, and what to adapt
+ */
+export function installSeams(provider: Provider, decisions: Decisions): void {
+  for (const { by, ...seam } of replaced)
+    assertKnown(provider, seam, `${by.name} in provider/engine-seams/replaced.ts`);
+  for (const { by, ...seam } of used) assertKnown(provider, seam, by);
+  for (const install of new Set(replaced.map(({ by }) => by))) install(provider, decisions);
+}
+
+function deriveSuccessors(provider: Provider, { nextRefreshToken }: Decisions): void {
+  Object.assign(provider.RefreshToken.prototype, { generateTokenId: nextRefreshToken });
+}
+
+function tellAtIntrospection(provider: Provider, { introspected }: Decisions): void {
+  Object.defineProperty(provider.RefreshToken.prototype, 'extra', {
+    get(this: object) {
+      return introspected(this);
+    },
+  });
+}
+
+function detectReplay(provider: Provider, { isFirstUse }: Decisions): void {
+  provider.ReplayDetection.unique = isFirstUse;
+}
+
+function compareHashes(provider: Provider, { isClientSecret }: Decisions): void {
+  provider.Client.prototype.compareClientSecret = function compare(presented: string) {
+    return isClientSecret(this.clientSecret, presented);
+  };
+}
+
+function keepWithGrant({ Grant }: Provider, { grantMembers }: Decisions): void {
+  extendPayload(Grant, grantMembers);
+}
+
+function rememberBrowser({ Session }: Provider, { origin, now }: Decisions): void {
+  extendPayload(Session, ['signedIn', 'seenAt']);
+  const prototype = Session.prototype as unknown as {
+    loginAccount: (this: object, details: object) => void;
+    save: (this: object, ttl: number) => Promise<string>;
+  };
+  const { loginAccount, save } = prototype;
+  prototype.loginAccount = function signIn(details) {
+    loginAccount.call(this, details);
+    Object.assign(this, { signedIn: origin() });
+  };
+  prototype.save = function see(ttl) {
+    Object.assign(this, { seenAt: now() });
+    return save.call(this, ttl);
+  };
+}
+
+// Before its first instance: the engine asks a class for its members once.
+function extendPayload(model: object, members: readonly string[]): void {
+  const { IN_PAYLOAD } = model as { IN_PAYLOAD: string[] };
+  Object.defineProperty(model, 'IN_PAYLOAD', { value: [...IN_PAYLOAD, ...members] });
+}
+
+function keepOnlyWhatWasKept({ Session }: Provider): void {
+  const prototype = Session.prototype as {
+    exp?: number;
+    persist: (this: { exp?: number }) => Promise<string>;
+  };
+  const { persist } = prototype;
+  prototype.persist = function keep() {
+    return this.exp === undefined ? Promise.resolve('') : persist.call(this);
+  };
+}
+
+/**
+ * Keeps `offline_access` in requests without `prompt=consent`. OIDC Core §11 wants the person's consent, not the
+ * parameter; the engine drops the scope unless the context's `prompts` have `consent`. So they say they do, and what
+ * was not granted yet is asked for by the consent policy.
+ */
+function assumeConsentPrompt(provider: Provider, { assumesConsent }: Decisions): void {
+  const requested = memberOf(provider, 'OIDCContext.prototype.prompts');
+  Object.defineProperty(provider.OIDCContext.prototype, 'prompts', {
+    get(this: KoaContextWithOIDC['oidc']) {
+      return new Prompts(requested?.get?.call(this) as Set<string>, assumesConsent(this.client));
+    },
+  });
+}
+
+class Prompts extends Set<string> {
+  readonly #assumed: boolean;
+
+  constructor(requested: Iterable<string>, assumed: boolean) {
+    super(requested);
+    this.#assumed = assumed;
+  }
+
+  override has(prompt: string): boolean {
+    return super.has(prompt) || (prompt === 'consent' && this.#assumed);
+  }
+}
+
+function answerLevel({ OIDCContext }: Provider, { acr }: Decisions): void {
+  Object.defineProperty(OIDCContext.prototype, 'acr', {
+    get(this: KoaContextWithOIDC['oidc']) {
+      return acr(this.params ?? {}, this.session?.amr);
+    },
+  });
+}

@@ -1,0 +1,64 @@
+// What is used of the engine's classes although the engine does not promise it.
+import type { Seam } from './seam.ts';
+
+interface Used extends Seam {
+  /** What relies on it, to be adapted when it has changed. */
+  readonly by: string;
+}
+
+export const used: readonly Used[] = [
+  {
+    name: 'Client.needsSecret',
+    kind: 'method',
+    by: 'createOfflineProvider in provider/offline-provider.ts',
+    why: 'whether the command line makes a client’s secret',
+  },
+  {
+    name: 'Client.validate',
+    kind: 'method',
+    by: 'createOfflineProvider in provider/offline-provider.ts',
+    why: 'the command line refuses what the engine would refuse at every request',
+  },
+  {
+    name: 'Client.prototype.metadata',
+    kind: 'method',
+    by: 'createOfflineProvider in provider/offline-provider.ts',
+    why: 'what is not in it, the engine does not know',
+  },
+  {
+    name: 'Client.prototype.sectorIdentifier',
+    kind: 'getter',
+    by: 'sectorOf in provider/configuration.ts',
+    why: 'what pairwise subjects are made for (OIDC Core §8.1)',
+  },
+  {
+    name: 'Client.prototype.backchannelLogout',
+    kind: 'method',
+    by: 'endSession in provider/sign-out.ts',
+    why: 'ending a session of another browser tells the applications',
+  },
+  {
+    name: 'Session.get',
+    kind: 'method',
+    by: 'createBrowserSession in pages/browser-session.ts',
+    why: 'who is signed in, for pages of our own',
+  },
+  {
+    name: 'Session.prototype.resetIdentifier',
+    kind: 'method',
+    by: 'createBrowserSession in pages/browser-session.ts',
+    why: 'signing in at a page of our own gives the session another id',
+  },
+  {
+    name: 'Provider.prototype.createContext',
+    kind: 'method',
+    by: 'createBrowserSession in pages/browser-session.ts',
+    why: 'the session’s cookie, signed as the engine does it',
+  },
+  {
+    name: 'Provider.prototype.cookieName',
+    kind: 'method',
+    by: 'createBrowserSession in pages/browser-session.ts',
+    why: 'the name of that cookie',
+  },
+];

@@ -1,0 +1,103 @@
+// The engine's own words that are matched, each written once: it tells these things in no other way. A test compares
+// them with the installed engine.
+
+/** Why a living refresh token was refused: the errors' `error_detail`. */
+export const refreshRefusals = {
+  otherKey: 'failed jkt verification',
+  otherCertificate: 'failed x5t#S256 verification',
+  noCertificate: 'mutual TLS client certificate not provided',
+  replayedProof: 'DPoP proof JWT Replay detected',
+  noAccount: 'refresh token invalid (referenced account not found)',
+} as const;
+
+/** What the description of a `SessionNotFound` contains. */
+export const lostInteraction = {
+  noCookie: 'cookie not found',
+  otherCookie: 'mismatch',
+  otherPerson: 'principal changed',
+} as const;
+
+/** The names of the errors with which `userCodeInputSource` is called again. */
+export const userCodeErrors = {
+  aborted: 'AbortedError',
+  missing: 'NoCodeError',
+  unknown: 'NotFoundError',
+  expired: 'ExpiredError',
+  used: 'AlreadyUsedError',
+} as const;
+
+/** The reasons of checks in the engine's interaction policy that others take the place of. */
+export const policyChecks = {
+  essentialAcr: 'essential_acr',
+  essentialAcrs: 'essential_acrs',
+  consentPrompt: 'consent_prompt',
+} as const;
+
+/** The secret by which the engine knows the forms of its pages again: their field `xsrf`. */
+export function formSecret(
+  session: { state?: object | undefined } | undefined,
+): string | undefined {
+  const { secret } = (session?.state ?? {}) as { secret?: string };
+  return secret;
+}
+
+export interface SelfSubmittingForm {
+  readonly action: string;
+  /** Names and values. */
+  readonly fields: readonly (readonly [string, string])[];
+}
+
+/**
+ * The form of a page of the engine's that submits itself by an inline script; such a page can be told by its title.
+ *
+ * @returns nothing for any other answer
+ * @throws {Error} when the form cannot be read
+ */
+export function selfSubmittingForm(body: unknown): SelfSubmittingForm | undefined {
+  if (typeof body !== 'string' || !body.includes('<title>Submitting Callback</title>'))
+    return undefined;
+  const action = /<form method="post" action="([^"]*)">/.exec(body)?.[1];
+  if (action === undefined)
+    throw new Error(
+      'the engine’s self-submitting form has another shape: adapt selfSubmittingForm in provider/engine-seams/words.ts',
+    );
+  const inputs = body.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"\/>/g);
+  return {
+    action: unescape(action),
+    fields: [...inputs].map(([, name = '', value = '']) => [name, unescape(value)] as const),
+  };
+}
+
+// The engine escapes these five (its helpers/html_safe.js).
+const entities: Record<string, string> = {
+  '&amp;': '&',
+  '&lt;': '<',
+  '&gt;': '>',
+  '&quot;': '"',
+  '&#39;': "'",
+};
+
+function unescape(text: string): string {
+  return text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => entities[entity] ?? entity);
+}
+
+/** What is matched, for docs/architecture.md; the last two are where no import leads here. */
+export const matched = [
+  { name: 'refreshRefusals', why: 'why a refresh was refused, for the audit' },
+  { name: 'lostInteraction', why: 'whether the cookie is missing or another window was faster' },
+  { name: 'userCodeErrors', why: 'what is wrong with the code of a device' },
+  { name: 'policyChecks', why: 'checks of the interaction policy that are replaced' },
+  { name: 'formSecret', why: 'the forms of our pages are known again by the engine' },
+  {
+    name: 'selfSubmittingForm',
+    why: 'its form is put on a page of ours: none runs an inline script',
+  },
+  {
+    name: 'toJSON of a client',
+    why: 'clients are told apart by a hash of their JSON, which `storage/clients.ts` makes once',
+  },
+  {
+    name: 'ctx.oidc',
+    why: 'a getter, which lives long: `operations/http.ts` empties the context of an answered request',
+  },
+] as const;

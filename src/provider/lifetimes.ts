@@ -1,0 +1,39 @@
+// How long what the engine makes lives, in seconds.
+import type { Configuration } from 'oidc-provider';
+import type { Config } from '../config/config.ts';
+import { type Storage, epoch } from '../storage/storage.ts';
+import type { RefreshPolicy } from './refresh-policy.ts';
+
+const INTERACTION = 3600;
+const CODE = 60; // RFC 6749 §4.1.2: at most ten minutes; FAPI 2.0: at most 60 seconds
+const DEVICE_CODE = 600;
+const PUSHED_REQUEST = 60;
+const AS_LONG_AS_IT_IS_THERE = 3_155_760_000; // a hundred years
+
+/** The engine's `ttl`. */
+export function lifetimes(
+  { ttl }: Pick<Config, 'ttl'>,
+  { now }: Pick<Storage, 'now'>,
+  policy: RefreshPolicy,
+): NonNullable<Configuration['ttl']> {
+  return {
+    AccessToken: (_ctx, { resourceServer }) => resourceServer?.accessTokenTTL ?? ttl.accessToken,
+    AuthorizationCode: CODE,
+    ClientCredentials: (_ctx, { resourceServer }) =>
+      resourceServer?.accessTokenTTL ?? ttl.accessToken,
+    DeviceCode: DEVICE_CODE,
+    BackchannelAuthenticationRequest: ({ oidc }) =>
+      Math.min(DEVICE_CODE, Number(oidc.params?.['requested_expiry'] ?? DEVICE_CODE)),
+    // Whatever hangs on a grant is shorter; starting a refresh-token family extends it.
+    Grant: Math.max(ttl.session, ttl.refreshTokenAbsolute),
+    IdToken: ttl.idToken,
+    Interaction: INTERACTION,
+    PushedAuthorizationRequest: PUSHED_REQUEST,
+    // As long as the client is there (RFC 7592 §3), and the invitation that was made for it.
+    RegistrationAccessToken: AS_LONG_AS_IT_IS_THERE,
+    RefreshToken: (_ctx, token, client) =>
+      policy.remaining(client, token.iiat ?? epoch(now()), epoch(now())),
+    // What belongs to nobody yet is not remembered for long.
+    Session: (_ctx, session) => (session.accountId === undefined ? INTERACTION : ttl.session),
+  };
+}

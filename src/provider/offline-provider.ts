@@ -1,0 +1,79 @@
+// A provider that serves nobody: the command line asks it what the engine thinks of a client's metadata. It makes no
+// signing keys and writes nothing of its own accord, so that a command changes what it is for and nothing else.
+import { generateKeyPairSync } from 'node:crypto';
+import type { JWK, Provider } from 'oidc-provider';
+import type { Config } from '../config/config.ts';
+import { createLog } from '../operations/log.ts';
+import type { ClientMetadata } from '../storage/clients.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { EnginePages } from './configuration.ts';
+import { createOutgoing } from './outgoing.ts';
+import { createProvider } from './provider.ts';
+
+export interface OfflineProvider {
+  /** Whether a client with this metadata has a secret. */
+  needsSecret(metadata: object): boolean;
+  /**
+   * Looks at a client's metadata as it is done whenever the client is used.
+   *
+   * @returns the members that are not known
+   * @throws {errors.OIDCProviderError} with what is wrong
+   */
+  validate(metadata: ClientMetadata): Promise<string[]>;
+  /** Makes an initial access token (RFC 7591 §3), within the unit of work. @param expiresIn seconds */
+  invite(expiresIn: number): Promise<string>;
+}
+
+export function createOfflineProvider({
+  config,
+  storage,
+}: {
+  readonly config: Config;
+  readonly storage: Storage;
+}): OfflineProvider {
+  const provider = createProvider({
+    config,
+    storage,
+    signingKeys: throwawayKeys(),
+    pairwiseSecret: Buffer.alloc(32), // no subject is made
+    pages: noPages,
+    outgoing: createOutgoing({ config, storage, log: createLog('silent') }),
+  });
+  const Client = clientOf(provider);
+  return {
+    needsSecret: (metadata) => Client.needsSecret(metadata),
+    async validate(metadata) {
+      await Client.validate(metadata);
+      const known = new Client(metadata).metadata();
+      return Object.keys(metadata).filter((name) => !(name in known));
+    },
+    invite: (expiresIn) => new provider.InitialAccessToken({ expiresIn }).save(),
+  };
+}
+
+function clientOf({ Client }: Provider) {
+  return Client as unknown as {
+    new (metadata: object): { metadata(): object };
+    needsSecret(metadata: object): boolean;
+    validate(metadata: object): Promise<void>;
+  };
+}
+
+// With an RSA key, one for ES256 and one for EdDSA, clients may ask for every algorithm that a provider has.
+function throwawayKeys(): JWK[] {
+  return [
+    generateKeyPairSync('rsa', { modulusLength: 2048 }),
+    generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    generateKeyPairSync('ed25519'),
+  ].map(({ privateKey }) => ({ ...privateKey.export({ format: 'jwk' }), use: 'sig' }));
+}
+
+const shown = () => Promise.reject(new Error('a provider that serves nobody was asked for a page'));
+const noPages: EnginePages = {
+  renderError: shown,
+  logoutSource: shown,
+  postLogoutSuccessSource: shown,
+  userCodeInputSource: shown,
+  userCodeConfirmSource: shown,
+  successSource: shown,
+};

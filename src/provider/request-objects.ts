@@ -1,0 +1,31 @@
+// Request objects (RFC 9101): what they must have besides a signature.
+import { type Configuration, errors } from 'oidc-provider';
+import { type Storage, epoch } from '../storage/storage.ts';
+import { assertFapi2Algorithm, isFapi2 } from './fapi2.ts';
+
+type RequestObjects = NonNullable<NonNullable<Configuration['features']>['requestObjects']>;
+
+const LONGEST = 3600; // seconds that one is valid at most
+
+/** FAPI 2.0 Message Signing §5.3.1.1; CIBA §7.1.1. */
+export function requestObjects({ now }: Pick<Storage, 'now'>): RequestObjects {
+  return {
+    enabled: true,
+    assertJwtClaimsAndHeader(ctx, { exp, nbf, iat, jti, aud }, header, client) {
+      const refuse = (message: string) => new errors.InvalidRequestObject(message);
+      if (ctx.oidc.route === 'backchannel_authentication') {
+        if ([exp, nbf, iat, jti, aud].includes(undefined))
+          throw refuse('Request Object must have aud, exp, iat, nbf and jti');
+      }
+      // What was pushed has been looked at when it was.
+      const isPushed = 'PushedAuthorizationRequest' in ctx.oidc.entities;
+      if (!isFapi2(client) || isPushed) return Promise.resolve();
+      assertFapi2Algorithm(client, header, refuse);
+      if (typeof exp !== 'number' || typeof nbf !== 'number' || aud === undefined)
+        throw refuse('Request Object must have aud, exp and nbf');
+      if (exp <= nbf || exp - nbf > LONGEST || epoch(now()) - nbf > LONGEST)
+        throw refuse('Request Object must be valid for an hour at most, from nbf on');
+      return Promise.resolve();
+    },
+  };
+}
