@@ -1,5 +1,6 @@
 // Replay detection for DPoP proofs and client assertions: inserted at once, and a conflict is the replay
 // (RFC 9449 §11.1, RFC 7523 §3). Finding first and saving later would let two at once through.
+import type { Prisma } from '../generated/client.ts';
 import { artifactId } from './artifacts.ts';
 import { answered } from './errors.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -8,10 +9,15 @@ import { currentUnit } from './unit-of-work.ts';
  * Remembers a `jti` of an issuer until it expires. The engine's `ReplayDetection.unique`.
  *
  * @param exp seconds since the epoch
+ * @param database the transaction that it is remembered with; not set: it is remembered whatever becomes of the request
  * @returns whether it had not been seen before
  */
-export async function isFirstUse(iss: string, jti: string, exp: number): Promise<boolean> {
-  const { prisma } = currentUnit().storage;
+export async function isFirstUse(
+  iss: string,
+  jti: string,
+  exp: number,
+  database: Prisma.TransactionClient = currentUnit().storage.prisma,
+): Promise<boolean> {
   const id = artifactId('ReplayDetection', JSON.stringify([iss, jti]));
   const data = {
     id,
@@ -20,7 +26,7 @@ export async function isFirstUse(iss: string, jti: string, exp: number): Promise
     expiresAt: new Date(exp * 1000),
   };
   const { count } = await answered(() =>
-    prisma.artifact.createMany({ data: [data], skipDuplicates: true }),
+    database.artifact.createMany({ data: [data], skipDuplicates: true }),
   );
   return count === 1;
 }

@@ -17,15 +17,16 @@ export function createRecovery(desk: Desk): Router {
     '/',
     desk.take(async (ctx, person, { form }) => {
       const sent = `${person.account.id} ${typeof form === 'string' ? form : ''}`;
-      if (!(await isFirstUse('recovery codes', sent, epoch(storage.now()) + REMEMBERED))) {
-        desk.done(ctx, '/methods', 'recovery.made-already');
-        return;
-      }
+      const until = epoch(storage.now()) + REMEMBERED;
       const unit = currentUnit();
-      const codes = await unit.change((database) =>
-        makeRecoveryCodes(database, { storage, origin: unit.origin }, person.account.id),
-      );
-      desk.page(ctx, person, 'recovery', { codes });
+      const codes = await unit.change(async (database) => {
+        // Remembered with the codes: a form that was sent in vain is good still.
+        if (!(await isFirstUse('recovery codes', sent, until, database))) return undefined;
+        const parts = { storage, origin: unit.origin };
+        return makeRecoveryCodes(database, parts, person.account.id);
+      });
+      if (codes) desk.page(ctx, person, 'recovery', { codes });
+      else desk.done(ctx, '/methods', 'recovery.made-already');
     }, '/methods'),
   );
 
