@@ -15,8 +15,8 @@ export function createRecovery(desk: Desk): Router {
 
   router.post(
     '/',
-    desk.take(async (ctx, person, { form }) => {
-      const sent = `${person.account.id} ${typeof form === 'string' ? form : ''}`;
+    desk.take(async (ctx, person, form) => {
+      const sent = `${person.account.id} ${form.text('form')}`;
       if (!(await isFirstUse('recovery codes', sent, epoch(storage.now()) + REMEMBERED))) {
         desk.done(ctx, '/methods', 'recovery.made-already');
         return;
