@@ -10,6 +10,7 @@ import type { Config } from '../config/config.ts';
 export const FACTOR_LIFE = 600;
 
 export interface Cookie {
+  /** @returns undefined also for one that is empty, which is never set */
   readonly get: (ctx: Context) => string | undefined;
   /** @param value of characters that a cookie may have, for example Base64url */
   readonly set: (ctx: Context, value: string) => void;
@@ -78,7 +79,10 @@ export function setSessionCookie(
 }
 
 function cookie(name: string, { path, sameSite, maxAge, signed = false }: Attributes): Cookie {
-  const get: Cookie['get'] = (ctx) => ctx.cookies.get(name, { signed });
+  const get = (ctx: Context) => {
+    const value = ctx.cookies.get(name, { signed });
+    return value === '' ? undefined : value;
+  };
   const send = (ctx: Context, value: string | null) => {
     ctx.cookies.set(name, value, {
       ...{ httpOnly: true, secure: ctx.secure, path, sameSite, signed },

@@ -39,7 +39,7 @@ export function unprocessableFields(
   ctx: Context,
   error: unknown,
 ): FormErrors {
+  if (!(error instanceof AccountError)) throw error;
   const mistake = unprocessable(renderer, ctx, error);
-  const summary = renderer.language(ctx).t('common.check-fields');
-  return error instanceof AccountError ? { summary, [error.field]: mistake } : { summary: mistake };
+  return { summary: renderer.language(ctx).t('common.check-fields'), [error.field]: mistake };
 }

@@ -15,6 +15,7 @@ import {
   type SignedIn,
   createBrowserSession,
 } from '../browser-session.ts';
+import { createCookies } from '../cookies.ts';
 import {
   type Form,
   type ReadForm,
@@ -90,6 +91,7 @@ export function createDesk(parts: DeskParts): Desk {
   const base = `${config.basePath}/account`;
   const sessions = createBrowserSession(parts);
   const readForm = createFormReader(config);
+  const { notice } = createCookies(config);
 
   return {
     ...parts,
@@ -112,7 +114,7 @@ export function createDesk(parts: DeskParts): Desk {
       },
     page,
     done(ctx, page, key, values) {
-      leaveNotice(ctx, base, key, values);
+      leaveNotice(ctx, notice, key, values);
       seeOther(ctx, base + page);
     },
     gain: (ctx, person, shown) => sessions.raise(ctx, person, united(person.amr, shown)),
@@ -121,7 +123,7 @@ export function createDesk(parts: DeskParts): Desk {
         await change();
       } catch (error) {
         if (!(error instanceof FactorError)) throw error;
-        leaveNotice(ctx, base, error.code);
+        leaveNotice(ctx, notice, error.code);
         seeOther(ctx, base + page);
       }
     },
@@ -166,8 +168,8 @@ export function createDesk(parts: DeskParts): Desk {
   }
 
   function noticeOf(ctx: Context): string | undefined {
-    const notice = takeNotice(ctx, base);
-    return notice && renderer.language(ctx).t(notice.key, notice.values);
+    const taken = takeNotice(ctx, notice);
+    return taken && renderer.language(ctx).t(taken.key, taken.values);
   }
 
   async function find(ctx: Context, demand: Demand): Promise<SignedIn | undefined> {
