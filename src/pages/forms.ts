@@ -26,7 +26,7 @@ export type ReadForm = (ctx: Context) => Promise<Form>;
 
 type Field = readonly [name: string, value: string | File];
 
-// What is longer is refused with 413, as is anything else that cannot be read with a status of its own.
+// It answers by itself what cannot be read: a form that is longer with 413, one that cannot be inflated with 400.
 const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb' });
 
 /**

@@ -91,7 +91,7 @@ export function createDesk(parts: DeskParts): Desk {
   const base = `${config.basePath}/account`;
   const sessions = createBrowserSession(parts);
   const readForm = createFormReader(config);
-  const { notice } = createCookies(config);
+  const { notice: noticeCookie } = createCookies(config);
 
   return {
     ...parts,
@@ -114,7 +114,7 @@ export function createDesk(parts: DeskParts): Desk {
       },
     page,
     done(ctx, page, key, values) {
-      leaveNotice(ctx, notice, key, values);
+      leaveNotice(ctx, noticeCookie, key, values);
       seeOther(ctx, base + page);
     },
     gain: (ctx, person, shown) => sessions.raise(ctx, person, united(person.amr, shown)),
@@ -123,7 +123,7 @@ export function createDesk(parts: DeskParts): Desk {
         await change();
       } catch (error) {
         if (!(error instanceof FactorError)) throw error;
-        leaveNotice(ctx, notice, error.code);
+        leaveNotice(ctx, noticeCookie, error.code);
         seeOther(ctx, base + page);
       }
     },
@@ -168,8 +168,8 @@ export function createDesk(parts: DeskParts): Desk {
   }
 
   function noticeOf(ctx: Context): string | undefined {
-    const taken = takeNotice(ctx, notice);
-    return taken && renderer.language(ctx).t(taken.key, taken.values);
+    const notice = takeNotice(ctx, noticeCookie);
+    return notice && renderer.language(ctx).t(notice.key, notice.values);
   }
 
   async function find(ctx: Context, demand: Demand): Promise<SignedIn | undefined> {

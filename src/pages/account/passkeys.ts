@@ -11,7 +11,7 @@ import {
 } from '../../accounts/passkeys.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
-import { pagePolicy } from '../render.ts';
+import { allowScripts } from '../render.ts';
 import type { Desk } from './desk.ts';
 import { assertWayIn } from './last-factor.ts';
 
@@ -92,7 +92,7 @@ export async function addsPasskeys(
   person: SignedIn,
 ): Promise<{ options: string; scripts: readonly string[] }> {
   const options = await registrationOptions({ storage, config }, person.account, bindingOf(person));
-  ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
+  allowScripts(ctx);
   return { options: JSON.stringify(options), scripts: renderer.passkeyScripts };
 }
 
