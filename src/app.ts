@@ -20,7 +20,7 @@ import { createAccountPages } from './pages/account/account.ts';
 import { createApprovals } from './pages/approvals.ts';
 import { createEnginePages } from './pages/engine-pages.ts';
 import { errorPage } from './pages/error-page.ts';
-import { requestsByForm } from './pages/form-requests.ts';
+import { forwardRequests } from './pages/forwarded-requests.ts';
 import { createInteractions } from './pages/interactions.ts';
 import { ownContinuePage } from './pages/continue.ts';
 import { createKnownBrowser } from './pages/sign-in/known-browser.ts';
@@ -116,7 +116,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
     const app = new Koa();
     const knownBrowser = createKnownBrowser(keyring, base);
     const signIn = createSignIn({ config, storage, renderer, limits, knownBrowser });
-    app.use(requestsByForm(base).routes());
+    app.use(forwardRequests(base).routes());
     const home = new Router();
     home.get('/', async (ctx) => {
       const discovery = `${config.issuer}/.well-known/openid-configuration`;

@@ -7,7 +7,8 @@ import type { Storage } from '../storage/storage.ts';
 import { networkOf } from './limits.ts';
 import type { Purpose } from './links.ts';
 
-const DURATION = 3600; // seconds
+/** Seconds after which whoever has asked for too many may ask again. */
+export const MAIL_LIMIT_DURATION = 3600;
 const PER_IP = 30;
 const PER_EMAIL = 3;
 
@@ -31,7 +32,7 @@ export function createMailLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyr
       clearExpiredByTimeout: false, // the sweep does
       keyPrefix,
       points,
-      duration: DURATION,
+      duration: MAIL_LIMIT_DURATION,
     });
   const ips = limiter('mail-ip', PER_IP);
   const emails = limiter('mail-to', PER_EMAIL);

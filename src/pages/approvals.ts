@@ -13,11 +13,10 @@ import { type Storage, epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { type Demand, type SignedIn, createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
-import { ForeignForm } from './error-page.ts';
-import { formOf, ownForm } from './form-requests.ts';
-import { formToken, isFormToken } from './form-token.ts';
+import { type Form, assertFormToken, createFormReader, formToken } from './forms.ts';
 import { applyAnswer, presentRequested, requested } from './permissions.ts';
 import { type Renderer, preferLanguages } from './render.ts';
+import { seeOther } from './responses.ts';
 
 export interface ApprovalParts {
   readonly config: Config;
@@ -46,24 +45,24 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
   const sessions = createBrowserSession({ config, storage, engine });
   const base = `${config.basePath}/approve`;
   const router = new Router({ prefix: '/approve' });
-  const parse = ownForm(config);
+  const readForm = createFormReader(config);
 
   router.get('/', async (ctx) => {
     const person = await signedIn(ctx);
     if (person) await requestsPage(ctx, person);
   });
 
-  router.post('/:id', parse, async (ctx) => {
+  router.post('/:id', async (ctx) => {
+    const form = await readForm(ctx);
     const person = await signedIn(ctx);
     if (!person) return;
     const { id } = ctx['params'] as { id: string };
-    const form = formOf(ctx);
-    const isAllowed = form.get('answer') === 'allow';
-    if (!isFormToken(keyring, subject(person, id), form.get('csrf'))) throw notFromHere();
+    const isAllowed = form.text('answer') === 'allow';
+    assertFormToken(keyring, subject(person, id), form);
     const { provider } = engine; // one and the same: the request and the grant are of its classes
     const waits = (await waiting(person, provider)).find(({ request }) => idOf(request.jti) === id);
     if (!waits) {
-      back(ctx); // answered already, or too late: the page tells what still waits
+      seeOther(ctx, base); // answered already, or too late: the page tells what still waits
       return;
     }
     const { request, client } = waits;
@@ -89,7 +88,7 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
   async function allow(
     { account, authTime, amr }: SignedIn,
     { request, client }: Waiting,
-    form: URLSearchParams,
+    form: Form,
     provider: Provider,
   ) {
     const { clientId } = client;
@@ -149,11 +148,6 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     );
     return answerable.flat();
   }
-
-  function back(ctx: Context): void {
-    ctx.redirect(base);
-    ctx.status = 303;
-  }
 }
 
 function demandOf({ request, client }: Waiting, { authTime }: SignedIn): Demand {
@@ -170,10 +164,6 @@ function demandOf({ request, client }: Waiting, { authTime }: SignedIn): Demand 
 
 function askedBy({ params, scope, claims }: Request): Record<string, unknown> {
   return { ...params, scope, claims };
-}
-
-function notFromHere(): Error {
-  return new ForeignForm('the form token is missing or wrong');
 }
 
 function subject({ account, authTime }: SignedIn, id: string): string {

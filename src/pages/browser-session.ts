@@ -14,6 +14,8 @@ import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
+import { setSessionCookie } from './cookies.ts';
+import { seeOther } from './responses.ts';
 
 export interface SignedIn {
   readonly account: Account;
@@ -96,8 +98,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
       ...(level === undefined ? {} : { level }),
       ...(since === undefined ? {} : { since: String(since) }),
     });
-    ctx.redirect(`${base}/sign-in?${query.toString()}`);
-    ctx.status = 303;
+    seeOther(ctx, `${base}/sign-in?${query.toString()}`);
     return undefined;
   }
 
@@ -152,12 +153,6 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
 
   async function save(ctx: Context, provider: Provider, session: Session): Promise<void> {
     await session.save(config.ttl.session);
-    const { cookies } = provider.createContext(ctx.req, ctx.res);
-    cookies.secure = ctx.secure;
-    cookies.set(provider.cookieName('session'), session.jti, {
-      httpOnly: true,
-      sameSite: 'lax',
-      expires: new Date((session.exp ?? 0) * 1000),
-    });
+    setSessionCookie(ctx, provider, session);
   }
 }

@@ -3,7 +3,7 @@
 // no page ever runs an inline script.
 import type { Context, Next } from 'koa';
 import { selfSubmittingForm } from '../provider/engine-seams/words.ts';
-import { type Renderer, pagePolicy } from './render.ts';
+import { type Renderer, allowScripts } from './render.ts';
 
 /** Replaces the engine's self-submitting page. */
 export function ownContinuePage(renderer: Renderer, base: string) {
@@ -11,7 +11,7 @@ export function ownContinuePage(renderer: Renderer, base: string) {
     await next();
     const form = selfSubmittingForm(ctx.body);
     if (!form) return;
-    ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
+    allowScripts(ctx);
     renderer.page(ctx, 'continue', { ...form, script: base + renderer.script.path });
   };
 }

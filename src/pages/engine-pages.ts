@@ -6,6 +6,7 @@ import { formSecret, userCodeErrors } from '../provider/engine-seams/words.ts';
 import { presentClient } from './client-view.ts';
 import { errorPage } from './error-page.ts';
 import { type Renderer, preferLanguages } from './render.ts';
+import { seeOther } from './responses.ts';
 
 export function createEnginePages(renderer: Renderer, accountOf: AccountOf): EnginePages {
   return {
@@ -45,8 +46,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
       const { action, xsrf } = form(ctx, 'code_verification');
       if (xsrf === undefined) {
         // A form without the cookie of its page: the page is shown anew.
-        ctx.redirect(action);
-        ctx.status = 303;
+        seeOther(ctx, action);
         return;
       }
       ctx.state['userCodeUnknown'] = error?.name === userCodeErrors.unknown;

@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
 import { lostInteraction } from '../provider/engine-seams/words.ts';
+import { ForeignForm } from './forms.ts';
 import type { Renderer } from './render.ts';
 
 interface Explanation {
@@ -11,13 +12,7 @@ interface Explanation {
   readonly advice: MessageKey;
 }
 
-/** A form that none of our pages has sent, or not to this person. */
-export class ForeignForm extends errors.InvalidRequest {}
-
-/** Whether whoever asks wants to read a page. */
-export function wantsPage(ctx: Context): boolean {
-  return ctx.accepts('json', 'html') === 'html';
-}
+export { ForeignForm };
 
 /** The page for an error of the engine or of Symbolon. The status is already set. */
 export function errorPage(

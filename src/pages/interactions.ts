@@ -18,11 +18,11 @@ import { type Storage, epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
-import { ForeignForm } from './error-page.ts';
-import { formOf, ownForm } from './form-requests.ts';
-import { formToken, isFormToken } from './form-token.ts';
+import { ownForm } from './form-requests.ts';
+import { type Form, assertFormToken, createFormReader, formToken } from './forms.ts';
 import { applyAnswer, presentRequested, requested } from './permissions.ts';
 import { type Renderer, preferLanguages } from './render.ts';
+import { seeOther } from './responses.ts';
 import { presentDetails } from './scopes-view.ts';
 import type { Place, SignIn } from './sign-in/sign-in.ts';
 
@@ -56,7 +56,7 @@ export function createInteractions({
   const { prisma, keyring } = storage;
   const parts = { config, prisma };
   const router = new Router({ prefix: '/interaction/:uid' });
-  const parse = ownForm(config);
+  const readForm = createFormReader(config);
 
   router.get('/', async (ctx) => {
     const step = await current(ctx);
@@ -91,16 +91,16 @@ export function createInteractions({
     }
   });
 
-  signIn.routes(router, parse, async (ctx) => placeOf(ctx, await current(ctx)));
+  signIn.routes(router, ownForm(config), async (ctx) => placeOf(ctx, await current(ctx)));
 
-  router.post('/account', parse, async (ctx) => {
+  router.post('/account', async (ctx) => {
     const step = await submitted(ctx);
-    if (step.form.get('account') !== 'current')
-      redirect(ctx, `${actions(step.interaction).action}?account=other`);
+    if (step.form.text('account') !== 'current')
+      seeOther(ctx, `${actions(step.interaction).action}?account=other`);
     else await finish(ctx, step, { select_account: {} });
   });
 
-  router.post('/consent', parse, async (ctx) => {
+  router.post('/consent', async (ctx) => {
     const step = await submitted(ctx);
     const { provider, interaction, client, form } = step;
     const { params, session, result } = interaction;
@@ -123,7 +123,7 @@ export function createInteractions({
     await finish(ctx, step, { consent: { grantId: await grant.save() } });
   });
 
-  router.post('/cancel', parse, async (ctx) => {
+  router.post('/cancel', async (ctx) => {
     const step = await submitted(ctx);
     const error = isStepUp(step.interaction.prompt)
       ? {
@@ -185,11 +185,10 @@ export function createInteractions({
     };
   }
 
-  async function submitted(ctx: Context): Promise<Step & { form: URLSearchParams }> {
+  async function submitted(ctx: Context): Promise<Step & { form: Form }> {
+    const form = await readForm(ctx);
     const step = await current(ctx);
-    const form = formOf(ctx);
-    if (!isFormToken(keyring, `interaction ${step.interaction.uid}`, form.get('csrf')))
-      throw new ForeignForm('the form token is missing or wrong');
+    assertFormToken(keyring, `interaction ${step.interaction.uid}`, form);
     return { ...step, form };
   }
 
@@ -202,7 +201,7 @@ export function createInteractions({
     const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, {
       mergeWithLastSubmission: merge,
     });
-    redirect(ctx, returnTo);
+    seeOther(ctx, returnTo);
   }
 
   function actions({ uid }: Interaction): { action: string; cancel: string; csrf: string } {
@@ -217,11 +216,6 @@ export function createInteractions({
     const select = { email: true, name: true, locale: true };
     return (await prisma.account.findUnique({ where: { id }, select })) ?? undefined;
   }
-}
-
-function redirect(ctx: Context, url: string): void {
-  ctx.redirect(url);
-  ctx.status = 303;
 }
 
 function text(value: unknown): string {

@@ -6,15 +6,17 @@ import type { Context } from 'koa';
 import { AccountError, accountInput } from '../accounts/accounts.ts';
 import { acceptedPassword, changePassword } from '../accounts/changes.ts';
 import { linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
-import { createMailLimits } from '../accounts/mail-limits.ts';
+import { MAIL_LIMIT_DURATION, createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import { askForReset } from '../mail/requests.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
-import { createBrowserForm, formFields, linkSecret } from './browser-form.ts';
-import { ownForm } from './form-requests.ts';
+import { createBrowserForm } from './browser-form.ts';
+import { createFormReader } from './forms.ts';
+import { LinkVoid, answerVoidLinks, linkSecret } from './links.ts';
 import type { Renderer } from './render.ts';
+import { tooMany, unprocessable } from './responses.ts';
 import { createWaysBack } from './sign-in/ways-in.ts';
 import type { Views } from './views/views.ts';
 
@@ -25,8 +27,6 @@ export interface PasswordResetParts {
   readonly renderer: Renderer;
 }
 
-class LinkVoid extends Error {}
-
 export function createPasswordReset({
   config,
   storage,
@@ -35,74 +35,72 @@ export function createPasswordReset({
 }: PasswordResetParts): Router {
   const { prisma, keyring, now } = storage;
   const base = config.basePath;
-  const form = createBrowserForm(keyring, `${base}/forgot`);
+  const forgot = `${base}/forgot`;
+  const forgotForm = createBrowserForm(config, keyring, '/forgot');
+  const readForm = createFormReader(config);
   const back = createWaysBack(config, engine);
   const limits = createMailLimits(storage);
   const router = new Router();
+  router.use(answerVoidLinks(renderer));
 
   router.get('/forgot', (ctx) => {
     back.remember(ctx);
     forgotPage(ctx, {});
   });
 
-  router.post('/forgot', ownForm(config), async (ctx) => {
-    const { email: typed = '' } = form.fields(ctx);
-    const { t, tag: locale } = renderer.language(ctx);
+  router.post('/forgot', async (ctx) => {
+    const typed = (await forgotForm.read(ctx)).text('email');
+    const { tag: locale, duration } = renderer.language(ctx);
     const parsed = accountInput.shape.email.safeParse(typed);
     if (!parsed.success) {
-      ctx.status = 422;
-      forgotPage(ctx, { email: typed, mistake: t('account.email-invalid') });
+      const error = new AccountError('email', 'account.email-invalid');
+      forgotPage(ctx, { email: typed, mistake: unprocessable(renderer, ctx, error) });
       return;
     }
     if (!(await limits.fromIp(ctx.ip))) {
-      tooMany(ctx);
+      tooMany(ctx, MAIL_LIMIT_DURATION);
+      renderer.page(ctx, 'limit', {});
       return;
     }
     // The same is done for every address: whether it has an account is looked up when the mail is made.
     const { data: email } = parsed;
     if (await limits.toEmail('password_reset', email))
       await askForReset(prisma, keyring, { email, locale }, now());
-    const duration = renderer.language(ctx).duration(linkLife.password_reset);
-    renderer.page(ctx, 'forgot-sent', { email, duration });
+    renderer.page(ctx, 'forgot-sent', { email, duration: duration(linkLife.password_reset) });
   });
 
   router.get('/reset', async (ctx) => {
     const token = linkSecret(ctx);
     const link = await lookAtLink(prisma, ['password_reset'], token, now());
-    if (link) resetPage(ctx, { token, email: link.email ?? '' });
-    else linkVoid(ctx);
+    if (!link) throw new LinkVoid({ again: forgot });
+    resetPage(ctx, { token, email: link.email ?? '' });
   });
 
-  router.post('/reset', ownForm(config), async (ctx) => {
-    const { token = '', password = '' } = formFields(ctx);
+  router.post('/reset', async (ctx) => {
+    const form = await readForm(ctx);
+    const token = form.text('token');
     const link = await lookAtLink(prisma, ['password_reset'], token, now());
     const { accountId, email } = link ?? {};
-    if (!accountId || !email) {
-      linkVoid(ctx);
-      return;
-    }
+    if (!accountId || !email) throw new LinkVoid({ again: forgot });
     const unit = currentUnit();
     const parts = { storage, config, origin: unit.origin };
     try {
-      const hash = await acceptedPassword(storage, accountId, password);
+      const hash = await acceptedPassword(storage, accountId, form.text('password'));
       await unit.change(async (database) => {
-        if (!(await spendLink(database, ['password_reset'], token, now()))) throw new LinkVoid();
+        if (!(await spendLink(database, ['password_reset'], token, now())))
+          throw new LinkVoid({ again: forgot });
         // Whoever has the link reads what is sent to the address.
         const where = { id: accountId, email };
         const { count } = await database.account.updateMany({
           where,
           data: { emailVerified: true },
         });
-        if (count === 0) throw new LinkVoid(); // the address is not the account's any more
+        // The address may be the account's no more.
+        if (count === 0) throw new LinkVoid({ again: forgot });
         await changePassword(database, parts, accountId, hash, 'reset');
       });
     } catch (error) {
-      if (error instanceof LinkVoid) linkVoid(ctx);
-      else if (error instanceof AccountError) {
-        ctx.status = 422;
-        const mistake = renderer.language(ctx).t(error.code, error.values);
-        resetPage(ctx, { token, email, mistake });
-      } else throw error;
+      resetPage(ctx, { token, email, mistake: unprocessable(renderer, ctx, error) });
       return;
     }
     renderer.page(ctx, 'reset-done', { next: await back.find(ctx), account: `${base}/account` });
@@ -111,21 +109,10 @@ export function createPasswordReset({
   return router;
 
   function forgotPage(ctx: Context, data: { email?: string; mistake?: string }): void {
-    renderer.page(ctx, 'forgot', { action: `${base}/forgot`, csrf: form.token(ctx), ...data });
+    renderer.page(ctx, 'forgot', { action: forgot, csrf: forgotForm.token(ctx), ...data });
   }
 
   function resetPage(ctx: Context, data: Omit<Views['reset'], 'action'>): void {
     renderer.page(ctx, 'reset', { action: `${base}/reset`, ...data });
-  }
-
-  function linkVoid(ctx: Context): void {
-    ctx.status = 410;
-    renderer.page(ctx, 'link-void', { again: `${base}/forgot` });
-  }
-
-  function tooMany(ctx: Context): void {
-    ctx.status = 429;
-    ctx.set('Retry-After', '3600');
-    renderer.page(ctx, 'limit', {});
   }
 }

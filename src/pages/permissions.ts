@@ -16,6 +16,7 @@ import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { mayAskFor } from '../provider/resources.ts';
 import { answered } from '../storage/errors.ts';
 import { scopesOf } from '../storage/resources.ts';
+import type { Form } from './forms.ts';
 import { claimInWords, consentDurations, presentDurations, scopeInWords } from './scopes-view.ts';
 import type { PermissionView, PermissionsView } from './views/partials.ts';
 
@@ -139,10 +140,10 @@ export function presentRequested(
 export function applyAnswer(
   grant: Grant,
   { client, scopes, claims, offline, resources }: Requested,
-  form: URLSearchParams,
+  form: Form,
   now: number,
 ): { scope: string; until?: number } {
-  const has = (field: string, value: string) => form.getAll(field).includes(value);
+  const has = (field: string, value: string) => form.all(field).includes(value);
   const ticked = (field: string, value: string, scope: string) =>
     !isOptional(client, scope) || has(field, value);
   const asked = [...scopes, ...(offline ? ['offline_access'] : [])];
@@ -163,13 +164,13 @@ export function applyAnswer(
   const scope = [...allowed.scopes, ...Object.values(allowed.resources).flat()].join(' ');
   if (!allowed.scopes.includes('offline_access')) return { scope };
   // Only who allowed offline access has said for how long.
-  const until = allowedUntil(form.get('duration'), now);
+  const until = allowedUntil(form.text('duration'), now);
   Object.assign(grant, { consentExpiresAt: until });
   return until === undefined ? { scope } : { scope, until };
 }
 
 // Only what the page offers; anything else allows without an end, as the page's first choice does.
-function allowedUntil(duration: string | null, now: number): number | undefined {
+function allowedUntil(duration: string, now: number): number | undefined {
   const chosen = consentDurations.find((seconds) => seconds !== '' && seconds === duration);
   return chosen === undefined ? undefined : now + Number(chosen);
 }

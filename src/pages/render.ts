@@ -18,6 +18,11 @@ const views = fileURLToPath(new URL('../../views', import.meta.url));
 export const pagePolicy =
   "default-src 'none'; style-src 'self'; img-src 'self' https: data:; base-uri 'none'; frame-ancestors 'none'";
 
+/** Lets the scripts run that the page brings: files of ours. */
+export function allowScripts(ctx: Pick<Context, 'set'>): void {
+  ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
+}
+
 /** A file that pages refer to, under a URL path that changes with its content. */
 interface Asset {
   readonly path: string;

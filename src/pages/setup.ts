@@ -8,8 +8,9 @@ import type { Config } from '../config/config.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
-import { ownForm } from './form-requests.ts';
+import { createFormReader } from './forms.ts';
 import type { Renderer } from './render.ts';
+import { unprocessableFields } from './responses.ts';
 
 export interface SetupParts {
   readonly config: Config;
@@ -27,6 +28,7 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
   const { prisma, keyring } = storage;
   const router = new Router({ prefix: '/setup' });
   const action = `${config.basePath}/setup`;
+  const readForm = createFormReader(config);
 
   router.get('/', async (ctx) => {
     if (await isOpen(ctx.query['token']))
@@ -34,18 +36,17 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
     else closed(ctx);
   });
 
-  router.post('/', ownForm(config), async (ctx) => {
-    const form = (ctx.request.body ?? {}) as Record<string, unknown>;
+  router.post('/', async (ctx) => {
+    const form = await readForm(ctx);
     const wasRight = await limits.count({ what: 'setup', from: { ip: ctx.ip } });
-    if (!(await isOpen(form['csrf']))) {
+    if (!(await isOpen(form.text('csrf')))) {
       closed(ctx);
       return;
     }
     await wasRight();
-    const field = (name: string) => (typeof form[name] === 'string' ? form[name] : '');
-    const [email, name, password] = [field('email'), field('name'), field('password')];
+    const [email, name] = [form.text('email'), form.text('name')];
     try {
-      const wanted = await checkAccount({ email, name, password });
+      const wanted = await checkAccount({ email, name, password: form.text('password') });
       const unit = currentUnit();
       const account = await unit.change(async (database) => {
         const made = await createAccount(database, wanted, { admin: true, first: true });
@@ -55,17 +56,11 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
       });
       renderer.page(ctx, 'setup-done', { email: account.email, issuer: config.issuer });
     } catch (error) {
-      if (!(error instanceof AccountError)) throw error;
-      if (error.field === 'account') {
+      if (error instanceof AccountError && error.field === 'account') {
         closed(ctx);
         return;
       }
-      ctx.status = 422;
-      const { t } = renderer.language(ctx);
-      const errors = {
-        summary: t('common.check-fields'),
-        [error.field]: t(error.code, error.values),
-      };
+      const errors = unprocessableFields(renderer, ctx, error);
       const csrf = setupToken(keyring);
       renderer.page(ctx, 'setup', { action, csrf, email, displayName: name, errors });
     }

@@ -2,7 +2,7 @@
 // exists once the link in the mail was opened and confirmed; until then nothing tells whether an address has one.
 // Whoever opens the link in another browser than the one that asked must know the password that was chosen there: else
 // somebody could sign up with the address of another, who would confirm an account with a stranger's password.
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import {
@@ -14,7 +14,7 @@ import {
 import { verifyPassword } from '../accounts/hashing.ts';
 import { type Limits, TooManyAttempts } from '../accounts/limits.ts';
 import { type Purpose, linkData, linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
-import { createMailLimits } from '../accounts/mail-limits.ts';
+import { MAIL_LIMIT_DURATION, createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import type { Account, Link } from '../generated/client.ts';
 import { sha256 } from '../keys/keyring.ts';
@@ -23,12 +23,14 @@ import type { Engine } from '../provider/engine.ts';
 import type { SignUp } from '../storage/mail-templates.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
-import { createBrowserForm, formFields, linkSecret } from './browser-form.ts';
-import { ownForm } from './form-requests.ts';
+import { createBrowserForm } from './browser-form.ts';
+import { createCookies } from './cookies.ts';
+import { createFormReader } from './forms.ts';
+import { LinkVoid, answerVoidLinks, linkSecret } from './links.ts';
 import type { Renderer } from './render.ts';
+import { tooMany, unprocessableFields } from './responses.ts';
 import { createWaysBack } from './sign-in/ways-in.ts';
 import type { Views } from './views/views.ts';
-import type { FormErrors } from './views/ways-in.ts';
 
 export interface SignUpParts {
   readonly config: Config;
@@ -38,42 +40,38 @@ export interface SignUpParts {
   readonly limits: Limits;
 }
 
-const COOKIE = 'symbolon_sign_up';
-
-class LinkVoid extends Error {}
+type LinkPurpose = Extract<Purpose, 'invitation' | 'sign_up'>;
 
 export function createSignUp({ config, storage, engine, renderer, limits }: SignUpParts): Router {
   const { prisma, keyring, now } = storage;
   const base = config.basePath;
-  const form = createBrowserForm(keyring, `${base}/sign-up`);
+  const action = `${base}/sign-up`;
+  const cookies = createCookies(config);
+  const signUpForm = createBrowserForm(config, keyring, '/sign-up');
   const back = createWaysBack(config, engine);
   const mailLimits = createMailLimits(storage);
-  const parse = ownForm(config);
+  const readForm = createFormReader(config);
   const router = new Router();
+  router.use(answerVoidLinks(renderer));
   if (config.signUp === 'closed') return router;
 
   router.get('/invitation', async (ctx) => {
     const token = linkSecret(ctx);
-    const link = await lookAtLink(prisma, ['invitation'], token, now());
-    if (!link) linkVoid(ctx);
-    else invitationPage(ctx, link, { token, displayName: nameIn(link) });
+    const link = await open('invitation', token);
+    invitationPage(ctx, link, { token, displayName: nameIn(link) });
   });
 
-  router.post('/invitation', parse, async (ctx) => {
-    const { token = '', name = '', password = '' } = formFields(ctx);
-    const link = await lookAtLink(prisma, ['invitation'], token, now());
-    if (!link) {
-      linkVoid(ctx);
-      return;
-    }
+  router.post('/invitation', async (ctx) => {
+    const form = await readForm(ctx);
+    const [token, name] = [form.text('token'), form.text('name')];
+    const link = await open('invitation', token);
     try {
-      const input = { email: link.email ?? '', name, password };
+      const input = { email: link.email ?? '', name, password: form.text('password') };
       const account = await make(ctx, await checkAccount(input), 'invitation', token);
       await done(ctx, account);
     } catch (error) {
-      refuse(ctx, error, (errors) => {
-        invitationPage(ctx, link, { token, displayName: name, errors });
-      });
+      const errors = unprocessableFields(renderer, ctx, error);
+      invitationPage(ctx, link, { token, displayName: name, errors });
     }
   });
 
@@ -84,30 +82,24 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     signUpPage(ctx, {});
   });
 
-  router.post('/sign-up', parse, async (ctx) => {
-    const { email = '', name = '', password = '' } = form.fields(ctx);
+  router.post('/sign-up', async (ctx) => {
+    const form = await signUpForm.read(ctx);
+    const [email, name] = [form.text('email'), form.text('name')];
     if (!(await mailLimits.fromIp(ctx.ip))) {
-      ctx.status = 429;
-      ctx.set('Retry-After', '3600');
+      tooMany(ctx, MAIL_LIMIT_DURATION);
       renderer.page(ctx, 'limit', {});
       return;
     }
     let account: NewAccount;
     try {
       // The password is hashed for every address; whether it has an account is looked up when the mail is made.
-      account = await checkAccount({ email, name, password });
+      account = await checkAccount({ email, name, password: form.text('password') });
     } catch (error) {
-      refuse(ctx, error, (errors) => {
-        signUpPage(ctx, { email, displayName: name, errors });
-      });
+      const errors = unprocessableFields(renderer, ctx, error);
+      signUpPage(ctx, { email, displayName: name, errors });
       return;
     }
-    const browser = ctx.cookies.get(COOKIE) ?? randomBytes(32).toString('base64url');
-    ctx.cookies.set(COOKIE, browser, {
-      path: `${base}/sign-up`,
-      sameSite: 'lax', // the link is opened from a mail
-      maxAge: linkLife.sign_up * 1000,
-    });
+    const browser = cookies.signUp.ensure(ctx);
     if (await mailLimits.toEmail('sign_up', account.email)) {
       const { tag: locale } = renderer.language(ctx);
       const { passwordHash } = account;
@@ -123,27 +115,20 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
 
   router.get('/sign-up/confirm', async (ctx) => {
     const token = linkSecret(ctx);
-    const link = await lookAtLink(prisma, ['sign_up'], token, now());
-    if (link) confirmPage(ctx, link, { token });
-    else linkVoid(ctx, `${base}/sign-up`);
+    const link = await open('sign_up', token);
+    confirmPage(ctx, link, { token });
   });
 
-  router.post('/sign-up/confirm', parse, async (ctx) => {
-    const { token = '', password = '' } = formFields(ctx);
-    const link = await lookAtLink(prisma, ['sign_up'], token, now());
-    if (!link) {
-      linkVoid(ctx, `${base}/sign-up`);
-      return;
-    }
+  router.post('/sign-up/confirm', async (ctx) => {
+    const form = await readForm(ctx);
+    const token = form.text('token');
+    const link = await open('sign_up', token);
     const { t } = renderer.language(ctx);
-    const again = (status: number, mistake: string) => {
-      ctx.status = status;
-      confirmPage(ctx, link, { token, mistake });
-    };
     const { name, passwordHash } = wishIn(link);
     try {
-      if (!isSameBrowser(ctx, link) && !(await isPassword(ctx, link, password))) {
-        again(422, t('sign-up.confirm-wrong'));
+      if (!isSameBrowser(ctx, link) && !(await isPassword(ctx, link, form.text('password')))) {
+        ctx.status = 422;
+        confirmPage(ctx, link, { token, mistake: t('sign-up.confirm-wrong') });
         return;
       }
       const wanted = { email: link.email ?? '', name: name || null, passwordHash };
@@ -152,17 +137,29 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     } catch (error) {
       if (error instanceof TooManyAttempts) {
         const { retryAfter: seconds } = error;
-        ctx.set('Retry-After', String(seconds));
-        again(429, t('sign-in.wait', { seconds }));
+        tooMany(ctx, seconds);
+        confirmPage(ctx, link, { token, mistake: t('sign-in.wait', { seconds }) });
         return;
       }
       // Somebody else has the address by now: an administrator has added the account, for one.
-      if (!(error instanceof LinkVoid || error instanceof AccountError)) throw error;
-      linkVoid(ctx, `${base}/sign-up`);
+      if (error instanceof AccountError) throw voidLink('sign_up');
+      throw error;
     }
   });
 
   return router;
+
+  /** @throws {LinkVoid} */
+  async function open(purpose: LinkPurpose, token: string): Promise<Link> {
+    const link = await lookAtLink(prisma, [purpose], token, now());
+    if (!link) throw voidLink(purpose);
+    return link;
+  }
+
+  /** Nobody but an administrator can send another invitation. */
+  function voidLink(purpose: LinkPurpose): LinkVoid {
+    return new LinkVoid(purpose === 'sign_up' ? { again: action } : {});
+  }
 
   /** Whether it is what was chosen in the other browser. @throws {TooManyAttempts} when it comes too early */
   async function isPassword(ctx: Context, link: Link, password: string): Promise<boolean> {
@@ -177,13 +174,13 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   function make(
     ctx: Context,
     account: NewAccount,
-    purpose: Extract<Purpose, 'invitation' | 'sign_up'>,
+    purpose: LinkPurpose,
     token: unknown,
   ): Promise<Account> {
     const unit = currentUnit();
     const { tag: locale } = renderer.language(ctx);
     return unit.change(async (database) => {
-      if (!(await spendLink(database, [purpose], token, now()))) throw new LinkVoid();
+      if (!(await spendLink(database, [purpose], token, now()))) throw voidLink(purpose);
       const options = { admin: false, emailVerified: true, locale }; // the link was sent there
       const made = await createAccount(database, account, options);
       const by = purpose === 'sign_up' ? 'sign-up' : 'invitation';
@@ -197,18 +194,8 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     renderer.page(ctx, 'sign-up-done', { email, next, account: `${base}/account` });
   }
 
-  function refuse(ctx: Context, error: unknown, show: (errors: FormErrors) => void): void {
-    if (error instanceof LinkVoid) linkVoid(ctx);
-    else if (error instanceof AccountError) {
-      const { t } = renderer.language(ctx);
-      ctx.status = 422;
-      const summary = t('common.check-fields');
-      show({ summary, [error.field]: t(error.code, error.values) });
-    } else throw error;
-  }
-
   function signUpPage(ctx: Context, data: Omit<Views['sign-up'], 'action' | 'csrf'>): void {
-    renderer.page(ctx, 'sign-up', { action: `${base}/sign-up`, csrf: form.token(ctx), ...data });
+    renderer.page(ctx, 'sign-up', { action, csrf: signUpForm.token(ctx), ...data });
   }
 
   function confirmPage(
@@ -230,11 +217,6 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     renderer.page(ctx, 'invitation', { action, email: link.email ?? '', ...data });
   }
 
-  function linkVoid(ctx: Context, again?: string): void {
-    ctx.status = 410;
-    renderer.page(ctx, 'link-void', { again });
-  }
-
   function wishIn(link: Link): SignUp {
     return linkData(keyring, link) as SignUp;
   }
@@ -244,7 +226,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   }
 
   function isSameBrowser(ctx: Context, link: Link): boolean {
-    const given = Buffer.from(digest(ctx.cookies.get(COOKIE) ?? ''));
+    const given = Buffer.from(digest(cookies.signUp.get(ctx) ?? ''));
     const expected = Buffer.from(wishIn(link).browser);
     return given.length === expected.length && timingSafeEqual(given, expected);
   }

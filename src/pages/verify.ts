@@ -1,7 +1,6 @@
 // /verify: where links lead that confirm an address, the account's own or one that is to become it. Opening one changes
 // nothing; the page's button does, and for another address only where the account's own person is signed in.
 import Router from '@koa/router';
-import type { Context } from 'koa';
 import { AccountError } from '../accounts/accounts.ts';
 import { confirmAddress } from '../accounts/addresses.ts';
 import { lookAtLink } from '../accounts/links.ts';
@@ -10,8 +9,8 @@ import type { Engine } from '../provider/engine.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
-import { formFields, linkSecret } from './browser-form.ts';
-import { ownForm } from './form-requests.ts';
+import { createFormReader } from './forms.ts';
+import { LinkVoid, answerVoidLinks, linkSecret } from './links.ts';
 import type { Renderer } from './render.ts';
 
 export interface VerifyParts {
@@ -26,15 +25,14 @@ export function createVerify(parts: VerifyParts): Router {
   const { prisma, now } = storage;
   const sessions = createBrowserSession(parts);
   const base = config.basePath;
+  const readForm = createFormReader(config);
   const router = new Router({ prefix: '/verify' });
+  router.use(answerVoidLinks(renderer));
 
   router.get('/', async (ctx) => {
     const token = linkSecret(ctx);
     const link = await lookAtLink(prisma, ['verification', 'email_change'], token, now());
-    if (!link) {
-      linkVoid(ctx);
-      return;
-    }
+    if (!link) throw new LinkVoid();
     const { email, purpose, accountId } = link;
     const shown = { action: `${base}/verify`, token, email: email ?? '' };
     if (purpose === 'verification') {
@@ -43,34 +41,26 @@ export function createVerify(parts: VerifyParts): Router {
     }
     const person = await sessions.require(ctx);
     if (!person) return;
-    if (person.account.id === accountId)
-      renderer.page(ctx, 'verify', { ...shown, former: person.account.email });
-    else linkVoid(ctx, renderer.language(ctx).t('verify.other-account'));
+    if (person.account.id !== accountId)
+      throw new LinkVoid({ reason: renderer.language(ctx).t('verify.other-account') });
+    renderer.page(ctx, 'verify', { ...shown, former: person.account.email });
   });
 
-  router.post('/', ownForm(config), async (ctx) => {
-    const { token } = formFields(ctx);
+  router.post('/', async (ctx) => {
+    const token = (await readForm(ctx)).text('token');
     try {
       const person = await sessions.find(ctx);
       const unit = currentUnit();
       const account = await unit.change((database) =>
         confirmAddress(database, storage, token, unit.origin, person?.account.id),
       );
-      if (!account) {
-        linkVoid(ctx);
-        return;
-      }
+      if (!account) throw new LinkVoid();
       renderer.page(ctx, 'verify-done', { email: account.email, account: `${base}/account` });
     } catch (error) {
       if (!(error instanceof AccountError)) throw error;
-      linkVoid(ctx, renderer.language(ctx).t(error.code, error.values));
+      throw new LinkVoid({ reason: renderer.language(ctx).t(error.code, error.values) });
     }
   });
 
   return router;
-
-  function linkVoid(ctx: Context, reason?: string): void {
-    ctx.status = 410;
-    renderer.page(ctx, 'link-void', { reason });
-  }
 }

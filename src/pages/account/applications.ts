@@ -95,8 +95,8 @@ export function createApplications(desk: Desk): Router {
 
   router.post(
     '/remove',
-    desk.take(async (ctx, { account: { id: accountId } }, { client }) => {
-      const clientId = typeof client === 'string' ? client : '';
+    desk.take(async (ctx, { account: { id: accountId } }, form) => {
+      const clientId = form.text('client');
       const where = { accountId, clientId };
       if (
         !(await prisma.grant.findFirst({ where })) &&

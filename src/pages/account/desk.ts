@@ -15,10 +15,16 @@ import {
   type SignedIn,
   createBrowserSession,
 } from '../browser-session.ts';
-import { ForeignForm } from '../error-page.ts';
-import { ownForm } from '../form-requests.ts';
-import { formToken, isFormToken } from '../form-token.ts';
+import { createCookies } from '../cookies.ts';
+import {
+  type Form,
+  type ReadForm,
+  assertFormToken,
+  createFormReader,
+  formToken,
+} from '../forms.ts';
 import { type Renderer, preferLanguages } from '../render.ts';
+import { seeOther } from '../responses.ts';
 import type { AccountFrame, AccountViews } from '../views/account.ts';
 import type { When } from '../views/partials.ts';
 import type { Views } from '../views/views.ts';
@@ -31,11 +37,8 @@ export interface DeskParts {
   readonly renderer: Renderer;
 }
 
-/** The fields of a form; a file is a `File`. */
-export type Fields = Readonly<Record<string, unknown>>;
-
 type Visit = (ctx: Context, person: SignedIn) => Promise<void> | void;
-type Change = (ctx: Context, person: SignedIn, fields: Fields) => Promise<void> | void;
+type Change = (ctx: Context, person: SignedIn, form: Form) => Promise<void> | void;
 
 export interface Desk extends DeskParts {
   readonly sessions: BrowserSession;
@@ -47,8 +50,13 @@ export interface Desk extends DeskParts {
    * @param isFresh whether not longer ago than 15 minutes, and with the second factor of an account that has one
    */
   readonly show: (visit: Visit, isFresh?: boolean) => Middleware;
-  /** A form. @param freshAt set: the page where a sign-in that is too old, or goes not far enough, is confirmed */
-  readonly take: (change: Change, freshAt?: string, parse?: Middleware) => Middleware;
+  /**
+   * A form.
+   *
+   * @param freshAt set: the page where a sign-in that is too old, or goes not far enough, is confirmed
+   * @param read how it is read, when it comes with a file
+   */
+  readonly take: (change: Change, freshAt?: string, read?: ReadForm) => Middleware;
   readonly page: <N extends keyof AccountViews>(
     ctx: Context,
     person: SignedIn,
@@ -82,7 +90,8 @@ export function createDesk(parts: DeskParts): Desk {
   const { keyring } = storage;
   const base = `${config.basePath}/account`;
   const sessions = createBrowserSession(parts);
-  const form = ownForm(config);
+  const readForm = createFormReader(config);
+  const { notice: noticeCookie } = createCookies(config);
 
   return {
     ...parts,
@@ -93,20 +102,20 @@ export function createDesk(parts: DeskParts): Desk {
       const person = await find(ctx, isFresh ? await sure(ctx) : {});
       if (person) await visit(ctx, person);
     },
-    take: (change, freshAt, parse) => async (ctx) => {
-      await (parse ?? form)(ctx, async () => {
+    take:
+      (change, freshAt, read = readForm) =>
+      async (ctx) => {
+        const form = await read(ctx);
         const demand = freshAt === undefined ? {} : await sure(ctx);
         const person = await find(ctx, { ...demand, to: `/account${freshAt ?? ''}` });
         if (!person) return;
-        const fields = (ctx.request.body ?? {}) as Fields;
-        if (ctx.state['isTooLong'] !== true) assertToken(person, fields);
-        await change(ctx, person, fields);
-      });
-    },
+        if (!form.isTooLong) assertFormToken(keyring, subject(person), form);
+        await change(ctx, person, form);
+      },
     page,
     done(ctx, page, key, values) {
-      leaveNotice(ctx, base, key, values);
-      redirect(ctx, base + page);
+      leaveNotice(ctx, noticeCookie, key, values);
+      seeOther(ctx, base + page);
     },
     gain: (ctx, person, shown) => sessions.raise(ctx, person, united(person.amr, shown)),
     async orSayWhy(ctx, page, change) {
@@ -114,8 +123,8 @@ export function createDesk(parts: DeskParts): Desk {
         await change();
       } catch (error) {
         if (!(error instanceof FactorError)) throw error;
-        leaveNotice(ctx, base, error.code);
-        redirect(ctx, base + page);
+        leaveNotice(ctx, noticeCookie, error.code);
+        seeOther(ctx, base + page);
       }
     },
     ending: () => ({
@@ -159,7 +168,7 @@ export function createDesk(parts: DeskParts): Desk {
   }
 
   function noticeOf(ctx: Context): string | undefined {
-    const notice = takeNotice(ctx, base);
+    const notice = takeNotice(ctx, noticeCookie);
     return notice && renderer.language(ctx).t(notice.key, notice.values);
   }
 
@@ -176,20 +185,9 @@ export function createDesk(parts: DeskParts): Desk {
     const factors = await answered(() => factorsOf(storage.prisma, id));
     return { maxAge: FRESH, ...(hasSecondFactor(factors) ? { level: '2fa' } : {}) };
   }
-
-  function assertToken(person: SignedIn, { csrf }: Fields): void {
-    if (!isFormToken(keyring, subject(person), csrf)) {
-      throw new ForeignForm('the form token is missing or wrong');
-    }
-  }
 }
 
 // A form is its person's, and of the sign-in under which they were shown it.
 function subject({ account, authTime }: SignedIn): string {
   return `account ${account.id} ${authTime}`;
-}
-
-function redirect(ctx: Context, path: string): void {
-  ctx.redirect(path);
-  ctx.status = 303;
 }

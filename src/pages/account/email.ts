@@ -2,11 +2,11 @@
 // limited, so that nobody has a stranger's mailbox flooded.
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { AccountError } from '../../accounts/accounts.ts';
 import { askForEmailChange, askForVerification } from '../../accounts/addresses.ts';
 import { type MailPurpose, createMailLimits } from '../../accounts/mail-limits.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
+import { unprocessable } from '../responses.ts';
 import type { AccountViews } from '../views/account.ts';
 import type { Desk } from './desk.ts';
 
@@ -24,18 +24,15 @@ export function createEmail(desk: Desk): Router {
 
   router.post(
     '/',
-    desk.take(async (ctx, person, { email }) => {
-      const typed = typeof email === 'string' ? email : '';
+    desk.take(async (ctx, person, form) => {
+      const typed = form.text('email');
       try {
         if (await mayAsk(ctx, 'email_change', typed.trim().toLowerCase()))
           await currentUnit().change((database) =>
             askForEmailChange(database, storage, person.account, typed),
           );
       } catch (error) {
-        if (!(error instanceof AccountError)) throw error;
-        ctx.status = 422;
-        const mistake = desk.language(ctx).t(error.code, error.values);
-        changePage(ctx, person, { typed, mistake });
+        changePage(ctx, person, { typed, mistake: unprocessable(desk.renderer, ctx, error) });
         return;
       }
       desk.done(ctx, '', 'email.asked', { email: typed.trim().toLowerCase() });

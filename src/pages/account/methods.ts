@@ -3,12 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { AccountError } from '../../accounts/accounts.ts';
 import { acceptedPassword, changePassword } from '../../accounts/changes.ts';
 import { factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
 import { listPasskeys } from '../../accounts/passkeys.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
+import { unprocessable } from '../responses.ts';
 import type { AccountViews } from '../views/account.ts';
 import type { Desk } from './desk.ts';
 import { addsPasskeys } from './passkeys.ts';
@@ -50,18 +50,15 @@ export function createMethods(desk: Desk): Router {
 
   router.post(
     '/methods/password',
-    desk.take(async (ctx, person, { password }) => {
+    desk.take(async (ctx, person, form) => {
       const { account } = person;
       const unit = currentUnit();
       const { origin } = unit;
       let hash: string;
       try {
-        const given = typeof password === 'string' ? password : '';
-        hash = await acceptedPassword(storage, account.id, given);
+        hash = await acceptedPassword(storage, account.id, form.text('password'));
       } catch (error) {
-        if (!(error instanceof AccountError)) throw error;
-        ctx.status = 422;
-        const password = desk.language(ctx).t(error.code, error.values);
+        const password = unprocessable(desk.renderer, ctx, error);
         passwordPage(ctx, person, { mistakes: { password } });
         return;
       }

@@ -2,24 +2,22 @@
 // lives for a minute, so that no link makes a page say what did not happen.
 import type { Context } from 'koa';
 import { type MessageKey, type Values, isMessageKey } from '../../languages.ts';
+import type { Cookie } from '../cookies.ts';
 
 export interface Notice {
   readonly key: MessageKey;
   readonly values?: Values | undefined;
 }
 
-const COOKIE = 'symbolon_notice';
-
-export function leaveNotice(ctx: Context, path: string, key: MessageKey, values?: Values): void {
-  const text = Buffer.from(JSON.stringify({ key, values })).toString('base64url');
-  ctx.cookies.set(COOKIE, text, { signed: true, sameSite: 'strict', path, maxAge: 60_000 });
+export function leaveNotice(ctx: Context, cookie: Cookie, key: MessageKey, values?: Values): void {
+  cookie.set(ctx, Buffer.from(JSON.stringify({ key, values })).toString('base64url'));
 }
 
 /** Reads the message and forgets it. */
-export function takeNotice(ctx: Context, path: string): Notice | undefined {
-  const text = ctx.cookies.get(COOKIE, { signed: true });
+export function takeNotice(ctx: Context, cookie: Cookie): Notice | undefined {
+  const text = cookie.get(ctx);
   if (text === undefined) return undefined;
-  ctx.cookies.set(COOKIE, null, { signed: true, path });
+  cookie.clear(ctx);
   const { key, values } = JSON.parse(Buffer.from(text, 'base64url').toString()) as {
     key: unknown;
     values?: Values;

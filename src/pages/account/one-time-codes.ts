@@ -1,10 +1,11 @@
 // The app for one-time codes: its secret is shown, as a QR code and as text, until a first code proves that it arrived.
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { FactorError, factorsOf } from '../../accounts/factors.ts';
+import { factorsOf } from '../../accounts/factors.ts';
 import { beginTotp, confirmTotp, removeTotp } from '../../accounts/totp.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
+import { unprocessable } from '../responses.ts';
 import type { Desk } from './desk.ts';
 
 export function createOneTimeCodes(desk: Desk): Router {
@@ -18,30 +19,27 @@ export function createOneTimeCodes(desk: Desk): Router {
 
   router.post(
     '/',
-    desk.take(async (ctx, person, { code }) => {
-      const given = typeof code === 'string' ? code : '';
+    desk.take(async (ctx, person, form) => {
       try {
         const unit = currentUnit();
         await unit.change(async (database) => {
           const parts = { storage, origin: unit.origin };
-          await confirmTotp(database, parts, person.account.id, given);
+          await confirmTotp(database, parts, person.account.id, form.text('code'));
           await desk.gain(ctx, person, ['otp']);
         });
         desk.done(ctx, '/methods', 'totp.added');
       } catch (error) {
-        if (!(error instanceof FactorError)) throw error;
-        ctx.status = 422;
-        await setup(ctx, person, desk.language(ctx).t(error.code));
+        await setup(ctx, person, unprocessable(desk.renderer, ctx, error));
       }
     }, '/methods/totp'),
   );
 
   router.post(
     '/remove',
-    desk.take(async (ctx, person, { sure }) => {
+    desk.take(async (ctx, person, form) => {
       const { id } = person.account;
       const factors = await factorsOf(storage.prisma, id);
-      if (sure !== 'yes' && factors.totp && factors.passkeys === 0) {
+      if (form.text('sure') !== 'yes' && factors.totp && factors.passkeys === 0) {
         desk.page(ctx, person, 'last-factor', {
           action: `${desk.base}/methods/totp/remove`,
           what: desk.language(ctx).t('totp.heading'),

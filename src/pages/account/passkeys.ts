@@ -11,7 +11,7 @@ import {
 } from '../../accounts/passkeys.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
-import { pagePolicy } from '../render.ts';
+import { allowScripts } from '../render.ts';
 import type { Desk } from './desk.ts';
 import { assertWayIn } from './last-factor.ts';
 
@@ -21,14 +21,14 @@ export function createPasskeys(desk: Desk): Router {
 
   router.post(
     '/',
-    desk.take(async (ctx, person, { passkey: response, name }) => {
+    desk.take(async (ctx, person, form) => {
       await desk.orSayWhy(ctx, '/methods', async () => {
         const unit = currentUnit();
         const parts = { storage, config, origin: unit.origin };
         const passkey = await verifyNewPasskey(parts, person.account.id, {
           binding: bindingOf(person),
-          response: parsed(response),
-          ...(typeof name === 'string' ? { name } : {}),
+          response: parsed(form.text('passkey')),
+          name: form.text('name'),
         });
         await unit.change(async (database) => {
           await addPasskey(database, parts, passkey);
@@ -41,12 +41,11 @@ export function createPasskeys(desk: Desk): Router {
 
   router.post(
     '/:id/name',
-    desk.take(async (ctx, { account }, { name }) => {
+    desk.take(async (ctx, { account }, form) => {
       const { id } = ctx['params'] as { id: string };
       await desk.orSayWhy(ctx, '/methods', async () => {
-        const given = typeof name === 'string' ? name : '';
         const isTheirs = await currentUnit().change((database) =>
-          renamePasskey(database, account.id, id, given),
+          renamePasskey(database, account.id, id, form.text('name')),
         );
         if (isTheirs) desk.done(ctx, '/methods', 'passkeys.renamed');
         else ctx.status = 404;
@@ -56,7 +55,7 @@ export function createPasskeys(desk: Desk): Router {
 
   router.post(
     '/:id/remove',
-    desk.take(async (ctx, person, { sure }) => {
+    desk.take(async (ctx, person, form) => {
       const { id } = ctx['params'] as { id: string };
       const accountId = person.account.id;
       const passkey = await storage.prisma.passkey.findFirst({ where: { id, accountId } });
@@ -65,7 +64,7 @@ export function createPasskeys(desk: Desk): Router {
         return;
       }
       const factors = await factorsOf(storage.prisma, accountId);
-      if (sure !== 'yes' && factors.passkeys === 1 && !factors.totp) {
+      if (form.text('sure') !== 'yes' && factors.passkeys === 1 && !factors.totp) {
         desk.page(ctx, person, 'last-factor', {
           action: `${desk.base}/methods/passkeys/${id}/remove`,
           what: passkey.name,
@@ -93,7 +92,7 @@ export async function addsPasskeys(
   person: SignedIn,
 ): Promise<{ options: string; scripts: readonly string[] }> {
   const options = await registrationOptions({ storage, config }, person.account, bindingOf(person));
-  ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
+  allowScripts(ctx);
   return { options: JSON.stringify(options), scripts: renderer.passkeyScripts };
 }
 
@@ -101,9 +100,9 @@ function bindingOf({ sessionUid }: SignedIn): string {
   return `account ${sessionUid}`;
 }
 
-function parsed(response: unknown): unknown {
+function parsed(response: string): unknown {
   try {
-    return typeof response === 'string' ? JSON.parse(response) : undefined;
+    return JSON.parse(response);
   } catch (cause) {
     throw new FactorError('factor.passkey-refused', { cause });
   }

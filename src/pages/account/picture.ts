@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { currentUnit } from '../../storage/unit-of-work.ts';
-import { ownUpload } from '../form-requests.ts';
+import { createFormReader } from '../forms.ts';
 import type { Desk } from './desk.ts';
 
 const LARGEST = 512 * 1024; // bytes
@@ -18,10 +18,9 @@ export function createPicture(desk: Desk): Router {
   router.post(
     '/account/picture',
     desk.take(
-      async (ctx, { account: { id } }, { picture }) => {
-        const content =
-          picture instanceof File ? new Uint8Array(await picture.arrayBuffer()) : new Uint8Array();
-        if (ctx.state['isTooLong'] === true || content.length > LARGEST) {
+      async (ctx, { account: { id } }, form) => {
+        const content = new Uint8Array((await form.file('picture')?.arrayBuffer()) ?? []);
+        if (form.isTooLong || content.length > LARGEST) {
           desk.done(ctx, '', 'picture.too-large');
           return;
         }
@@ -44,7 +43,7 @@ export function createPicture(desk: Desk): Router {
         desk.done(ctx, '', 'picture.changed');
       },
       undefined,
-      ownUpload(config, LARGEST + WRAPPING),
+      createFormReader(config, LARGEST + WRAPPING),
     ),
   );
 

@@ -5,6 +5,7 @@ import { accountError, accountInput } from '../../accounts/accounts.ts';
 import type { Context } from 'koa';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
+import { unprocessable } from '../responses.ts';
 import type { AccountViews } from '../views/account.ts';
 import type { Desk } from './desk.ts';
 
@@ -21,15 +22,12 @@ export function createProfile(desk: Desk): Router {
 
   router.post(
     '/name',
-    desk.take(async (ctx, person, { name }) => {
-      const parsed = accountInput.shape.name.safeParse(name);
+    desk.take(async (ctx, person, form) => {
+      const typed = form.text('name');
+      const parsed = accountInput.shape.name.safeParse(typed);
       if (!parsed.success) {
-        const { code, values } = accountError('name', parsed.error);
-        ctx.status = 422;
-        overview(ctx, person, {
-          typed: typeof name === 'string' ? name : '',
-          mistakes: { name: desk.language(ctx).t(code, values) },
-        });
+        const name = unprocessable(renderer, ctx, accountError('name', parsed.error));
+        overview(ctx, person, { typed, mistakes: { name } });
         return;
       }
       const { id } = person.account;
@@ -44,9 +42,9 @@ export function createProfile(desk: Desk): Router {
 
   router.post(
     '/language',
-    desk.take(async (ctx, { account: { id } }, { locale }) => {
+    desk.take(async (ctx, { account: { id } }, form) => {
       // '' is: as the browser asks for.
-      const chosen = renderer.languages.all.find(({ tag }) => tag === locale);
+      const chosen = renderer.languages.all.find(({ tag }) => tag === form.text('locale'));
       const unit = currentUnit();
       unit.audit({ type: 'language.changed', accountId: id });
       await unit.change((database) =>

@@ -15,8 +15,8 @@ export function createRecovery(desk: Desk): Router {
 
   router.post(
     '/',
-    desk.take(async (ctx, person, { form }) => {
-      const sent = `${person.account.id} ${typeof form === 'string' ? form : ''}`;
+    desk.take(async (ctx, person, form) => {
+      const sent = `${person.account.id} ${form.text('form')}`;
       const until = epoch(storage.now()) + REMEMBERED;
       const unit = currentUnit();
       const codes = await unit.change(async (database) => {
