@@ -58,7 +58,7 @@ export async function factorPage(
   const { storage, renderer } = parts;
   const factors = await factorsOf(storage.prisma, account.id);
   const methods = methodsToOffer(context, amr, factors);
-  const step = {
+  const step: Pick<Views['factor-needed'], 'csrf' | 'cancel' | 'client'> = {
     csrf: formToken(storage.keyring, context.subject),
     cancel: context.cancel,
     client: context.client,
