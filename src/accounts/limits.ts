@@ -45,7 +45,7 @@ interface Guess {
 /** Who guesses. */
 export interface Guesser {
   readonly ip: string;
-  /** A browser that has signed this account in before (pages/known-browser.ts). */
+  /** A browser that has signed this account in before (pages/sign-in/known-browser.ts). */
   readonly browser?: string | undefined;
   /** A client that passes on what people typed, from wherever it runs, and has authenticated. */
   readonly clientId?: string;

@@ -24,7 +24,8 @@ import { applyAnswer, presentRequested, requested } from './permissions.ts';
 import { type Renderer, preferLanguages } from './render.ts';
 import { seeOther } from './responses.ts';
 import { presentDetails } from './scopes-view.ts';
-import type { Place, SignIn } from './sign-in/sign-in.ts';
+import type { SignInContext } from './sign-in/context.ts';
+import type { SignIn } from './sign-in/sign-in.ts';
 
 export interface InteractionParts {
   readonly config: Config;
@@ -156,7 +157,7 @@ export function createInteractions({
     return { provider, interaction, client, account };
   }
 
-  async function placeOf(ctx: Context, step: Step): Promise<Place> {
+  async function placeOf(ctx: Context, step: Step): Promise<SignInContext> {
     const { interaction, client } = step;
     const { prompt, params, uid, session } = interaction;
     const { action, cancel } = actions(interaction);

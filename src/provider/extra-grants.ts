@@ -4,9 +4,9 @@
 // Neither shows a page: the client is trusted to have the person's permission, and the grant says so in the audit.
 import { type JWTPayload, type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
-import { authenticate, findAccountByEmail } from '../accounts/accounts.ts';
-import { factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
+import { FactorError, factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
 import { TooManyAttempts, createLimits } from '../accounts/limits.ts';
+import { checkPassword } from '../accounts/sign-in.ts';
 import type { Config } from '../config/config.ts';
 import type { Account } from '../generated/client.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
@@ -25,7 +25,7 @@ interface Parts {
 /** Registers the grants that the settings enable. */
 export function registerExtraGrants(provider: Provider, { config, storage }: Parts): void {
   const { prisma } = storage;
-  const limits = createLimits(storage);
+  const checks = { storage, config, limits: createLimits(storage) };
   if (config.jwtBearerGrant) {
     provider.registerGrantType(
       jwtBearer,
@@ -54,29 +54,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         if (username === undefined || given === undefined) {
           throw new errors.InvalidRequest('missing required parameter(s) (username, password)');
         }
-        const { client } = ctx.oidc;
-        const clientId = client?.clientId ?? '';
-        // Anybody can use a public client's name: it passes on what others typed no more than a browser does.
-        const isProxy = client !== undefined && authenticates(client);
-        const from = { ip: ctx.ip, ...(isProxy ? { clientId } : {}) };
-        const wasRight = await limits
-          .count({ what: 'password', account: username, from })
-          .catch((error: unknown) => {
-            // The engine answers with the error, and nothing of when to come again.
-            if (error instanceof TooManyAttempts) ctx.set('Retry-After', String(error.retryAfter));
-            throw error;
-          });
-        const account = await authenticate(prisma, username, given);
-        if (!account) {
-          const known = await findAccountByEmail(prisma, username);
-          const detail = { reason: 'credentials', by: password };
-          currentUnit().audit(
-            { type: 'sign_in.failed', accountId: known?.id, clientId, detail },
-            { evenIfRefused: true },
-          );
-          throw new errors.InvalidGrant('the e-mail address or the password is not right');
-        }
-        await wasRight();
+        const account = await owner(ctx, username, given);
         // There is no page on which a second factor could be asked for; without it the password is not enough.
         if (hasSecondFactor(await factorsOf(prisma, account.id)))
           throw new errors.InvalidGrant(
@@ -86,6 +64,24 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
       }),
       ['username', 'password', 'scope'],
     );
+  }
+
+  /** Whose address and password the client passes on. */
+  async function owner(ctx: KoaContextWithOIDC, email: string, given: string): Promise<Account> {
+    const { client } = ctx.oidc;
+    const clientId = client?.clientId ?? '';
+    // Anybody can use a public client's name: it passes on what others typed no more than a browser does.
+    const isProxy = client !== undefined && authenticates(client);
+    const from = { ip: ctx.ip, ...(isProxy ? { clientId } : {}) };
+    try {
+      return await checkPassword(checks, { email, password: given, from, clientId, by: password });
+    } catch (error) {
+      // The engine answers with the error, and nothing of when to come again.
+      if (error instanceof TooManyAttempts) ctx.set('Retry-After', String(error.retryAfter));
+      if (error instanceof FactorError)
+        throw new errors.InvalidGrant('the e-mail address or the password is not right');
+      throw error;
+    }
   }
 
   async function issue(

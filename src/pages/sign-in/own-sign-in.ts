@@ -4,14 +4,15 @@
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { isLevel, suffices } from '../../accounts/factors.ts';
+import { type Level, isLevel, suffices } from '../../accounts/factors.ts';
 import type { Config } from '../../config/config.ts';
 import type { Engine } from '../../provider/engine.ts';
 import { type Storage, epoch } from '../../storage/storage.ts';
 import { createBrowserSession } from '../browser-session.ts';
 import { ownForm } from '../form-requests.ts';
 import { type Renderer, preferLanguages } from '../render.ts';
-import type { Place, SignIn } from './sign-in.ts';
+import type { SignInContext } from './context.ts';
+import type { SignIn } from './sign-in.ts';
 
 const COOKIE = 'symbolon_form';
 
@@ -26,52 +27,41 @@ interface Parts {
 export function createOwnSignIn(parts: Parts): Router {
   const { config, storage, renderer, signIn } = parts;
   const sessions = createBrowserSession(parts);
-  const issuer = new URL(config.issuer);
-  const base = config.basePath;
-  const action = `${base}/sign-in`;
+  const action = `${config.basePath}/sign-in`;
   const router = new Router({ prefix: '/sign-in' });
 
   router.get('/', async (ctx) => {
     const person = await sessions.find(ctx);
-    const place = await placeOf(ctx);
-    const { level, since } = asked(ctx);
+    const context = await contextOf(ctx);
+    const { level, since } = demandOf(ctx, storage.now());
     const isEnough =
       person !== undefined &&
       suffices(person.level, level ?? '1fa') &&
       (since === undefined || person.authTime >= since);
     if (isEnough) {
-      ctx.redirect(target(ctx));
-      ctx.status = 303;
+      goBack(ctx, config);
       return;
     }
     const again =
-      person !== undefined && place.person === undefined && ctx.query['other'] === undefined;
-    await signIn.page(ctx, place, {
+      person !== undefined && context.person === undefined && ctx.query['other'] === undefined;
+    await signIn.page(ctx, context, {
       email: again ? person.account.email : undefined,
       hint: again ? renderer.language(ctx).t('sign-in.again') : undefined,
     });
   });
-  signIn.routes(router, ownForm(config), placeOf);
+  signIn.routes(router, ownForm(config), contextOf);
   return router;
 
-  async function placeOf(ctx: Context): Promise<Place> {
-    const browser =
-      ctx.cookies.get(COOKIE, { signed: false }) ?? randomBytes(16).toString('base64url');
-    const options = {
-      httpOnly: true,
-      sameSite: 'strict',
-      secure: ctx.secure,
-      signed: false,
-    } as const;
-    ctx.cookies.set(COOKIE, browser, { ...options, path: action });
-    const { level, since } = asked(ctx);
+  async function contextOf(ctx: Context): Promise<SignInContext> {
+    const subject = `sign-in ${browserOf(ctx, action)}`;
+    const { level, since } = demandOf(ctx, storage.now());
     const found = await sessions.find(ctx);
     preferLanguages(ctx, undefined, found?.account.locale);
     const isLate = since !== undefined && found !== undefined && found.authTime < since;
     const isOther = ctx.query['other'] !== undefined;
     const query = ctx.querystring.replace(/&?with=recovery/, '');
     return {
-      subject: `sign-in ${browser}`,
+      subject,
       action,
       query: query === '' ? '' : `?${query}`,
       wanted: level,
@@ -79,28 +69,46 @@ export function createOwnSignIn(parts: Parts): Router {
         found && level && !isLate && !isOther && !suffices(found.level, level) ? found : undefined,
       async finish(answer, { account, amr, authTime }) {
         await sessions.start(answer, account, amr, authTime);
-        answer.redirect(target(answer));
-        answer.status = 303;
+        goBack(answer, config);
       },
     };
   }
+}
 
-  function asked(ctx: Context) {
-    const { level, since } = ctx.query;
-    return {
-      level: isLevel(level) ? level : undefined,
-      // Nobody has signed in after now.
-      since:
-        typeof since === 'string' ? Math.min(Number(since) || 0, epoch(storage.now())) : undefined,
-    };
-  }
+/** What names this browser while it signs in: a cookie of these pages, set again with each. */
+function browserOf(ctx: Context, path: string): string {
+  const browser =
+    ctx.cookies.get(COOKIE, { signed: false }) ?? randomBytes(16).toString('base64url');
+  const options = {
+    httpOnly: true,
+    sameSite: 'strict',
+    secure: ctx.secure,
+    signed: false,
+  } as const;
+  ctx.cookies.set(COOKIE, browser, { ...options, path });
+  return browser;
+}
 
-  /** Back to the page that asked: one of ours, whatever the URL says. */
-  function target(ctx: Context): string {
-    const { to } = ctx.query;
-    const url = typeof to === 'string' ? URL.parse(to, issuer.origin) : null;
-    const isOurs = url?.origin === issuer.origin && `${url.pathname}/`.startsWith(`${base}/`);
-    // With its origin: a path may begin with two slashes, and would be another host's alone.
-    return isOurs ? issuer.origin + url.pathname + url.search : `${base}/`;
-  }
+/** The level that a page asks for, and since when somebody must have signed in, in seconds. */
+function demandOf(
+  ctx: Context,
+  now: Date,
+): { level: Level | undefined; since: number | undefined } {
+  const { level, since } = ctx.query;
+  return {
+    level: isLevel(level) ? level : undefined,
+    // Nobody has signed in after now.
+    since: typeof since === 'string' ? Math.min(Number(since) || 0, epoch(now)) : undefined,
+  };
+}
+
+/** Back to the page that asked: one of ours, whatever the URL says. */
+function goBack(ctx: Context, { issuer, basePath }: Config): void {
+  const { to } = ctx.query;
+  const { origin } = new URL(issuer);
+  const url = typeof to === 'string' ? URL.parse(to, origin) : null;
+  const isOurs = url?.origin === origin && `${url.pathname}/`.startsWith(`${basePath}/`);
+  // With its origin: a path may begin with two slashes, and would be another host's alone.
+  ctx.redirect(isOurs ? origin + url.pathname + url.search : `${basePath}/`);
+  ctx.status = 303;
 }

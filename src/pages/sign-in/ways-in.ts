@@ -3,11 +3,7 @@
 import type { Context } from 'koa';
 import type { Config } from '../../config/config.ts';
 import type { Engine } from '../../provider/engine.ts';
-
-export interface WaysIn {
-  readonly forgot?: string;
-  readonly signUp?: string;
-}
+import type { WaysInView } from '../views/partials.ts';
 
 export interface WaysBack {
   /** Remembers the interaction that somebody comes from. */
@@ -19,7 +15,7 @@ export interface WaysBack {
 const COOKIE = 'symbolon_return';
 
 /** Links for a sign-in page. @param uid the interaction that the page belongs to */
-export function waysIn({ mail, signUp, basePath: base }: Config, uid?: string): WaysIn {
+export function waysIn({ mail, signUp, basePath: base }: Config, uid?: string): WaysInView {
   const query = uid === undefined ? '' : `?interaction=${uid}`;
   return {
     ...(mail.mode === 'off' ? {} : { forgot: `${base}/forgot${query}` }),

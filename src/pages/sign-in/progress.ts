@@ -1,0 +1,108 @@
+// What was verified so far of a sign-in that lacks another factor: kept sealed in a cookie, which opens only in the place
+// where it was made, for ten minutes, and not after the account's sign-ins were ended. It signs nobody in.
+import type { Context } from 'koa';
+import { signInTime } from '../../accounts/changes.ts';
+import { united } from '../../accounts/factors.ts';
+import type { Account } from '../../generated/client.ts';
+import type { Keyring } from '../../keys/keyring.ts';
+import { type Storage, epoch } from '../../storage/storage.ts';
+import type { SignInContext, VerifiedFactors } from './context.ts';
+
+const COOKIE = 'symbolon_factor';
+const LIFE = 600; // seconds
+
+type ProgressContext = Pick<SignInContext, 'subject' | 'action'>;
+
+export interface Progress {
+  readonly keep: (ctx: Context, context: ProgressContext, verified: VerifiedFactors) => void;
+  readonly forget: (ctx: Context, context: ProgressContext) => void;
+  /** @returns nothing when nothing was verified, or it does not count any more */
+  readonly find: (ctx: Context, context: ProgressContext) => Promise<VerifiedFactors | undefined>;
+}
+
+/** What the cookie holds. */
+interface Kept {
+  readonly accountId: string;
+  readonly amr: string[];
+  readonly authTime?: number | undefined;
+  /** When it was verified, in seconds. */
+  readonly since: number;
+}
+
+export function createProgress({
+  prisma,
+  keyring,
+  now,
+}: Pick<Storage, 'prisma' | 'keyring' | 'now'>): Progress {
+  return {
+    keep(ctx, context, { account, amr, authTime }) {
+      const kept = { accountId: account.id, amr, authTime, since: signInTime(account, now()) };
+      const options = { ...cookieOptions(ctx, context), maxAge: LIFE * 1000 };
+      ctx.cookies.set(COOKIE, seal(keyring, context, kept), options);
+    },
+    forget(ctx, context) {
+      if (ctx.cookies.get(COOKIE, { signed: false }) !== undefined)
+        ctx.cookies.set(COOKIE, null, cookieOptions(ctx, context));
+    },
+    async find(ctx, context) {
+      const cookie = ctx.cookies.get(COOKIE, { signed: false });
+      const kept = cookie === undefined ? undefined : unseal(keyring, context, cookie);
+      if (!kept || isTooOld(kept, now())) return undefined;
+      const account = await prisma.account.findUnique({ where: { id: kept.accountId } });
+      if (!account || hasEnded(kept, account)) return undefined;
+      return { account, amr: kept.amr, authTime: kept.authTime };
+    },
+  };
+}
+
+/**
+ * What is verified once another factor is. A sign-in is as old as its first factor (OIDC Core §2, auth_time): whoever
+ * sits at a browser that was left open has not signed in anew with the second one. A passkey whose user was verified is
+ * a whole sign-in of its own.
+ *
+ * @param amr what was verified now
+ */
+export function raised(before: VerifiedFactors, amr: string[]): VerifiedFactors {
+  const { account, authTime } = before;
+  const isWhole = authTime !== undefined && amr.includes('mfa');
+  return isWhole ? { account, amr } : { account, amr: united(before.amr, amr), authTime };
+}
+
+function isTooOld({ since }: Kept, now: Date): boolean {
+  return since + LIFE <= epoch(now);
+}
+
+/** A lock, a new password and signing out everywhere end what was begun before them. */
+function hasEnded({ since }: Kept, { lockedAt, signedOutAt }: Account): boolean {
+  return lockedAt !== null || (signedOutAt !== null && since <= signedOutAt.getTime() / 1000);
+}
+
+function seal(keyring: Keyring, context: ProgressContext, kept: Kept): string {
+  return Buffer.from(keyring.seal(sealContext(context), JSON.stringify(kept))).toString(
+    'base64url',
+  );
+}
+
+/** @returns nothing for what was sealed for another sign-in, or made up */
+function unseal(keyring: Keyring, context: ProgressContext, cookie: string): Kept | undefined {
+  try {
+    const sealed = Buffer.from(cookie, 'base64url');
+    return JSON.parse(keyring.unseal(sealContext(context), sealed)) as Kept;
+  } catch {
+    return undefined;
+  }
+}
+
+function sealContext({ subject }: ProgressContext): string {
+  return `progress ${subject}`;
+}
+
+function cookieOptions(ctx: Context, { action }: ProgressContext) {
+  return {
+    httpOnly: true,
+    sameSite: 'lax',
+    secure: ctx.secure,
+    signed: false,
+    path: action,
+  } as const;
+}

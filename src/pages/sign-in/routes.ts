@@ -1,0 +1,190 @@
+// What each form of a sign-in leads to: another factor, or the end. Nobody is signed in before all of it is there.
+import type Router from '@koa/router';
+import type { Context, Middleware } from 'koa';
+import { findAccountByEmail } from '../../accounts/accounts.ts';
+import { FactorError, factorsOf } from '../../accounts/factors.ts';
+import { type Limits, TooManyAttempts } from '../../accounts/limits.ts';
+import {
+  checkPasskey,
+  checkPassword,
+  checkSecondFactor,
+  recordSignIn,
+} from '../../accounts/sign-in.ts';
+import { ForeignForm } from '../error-page.ts';
+import { formOf } from '../form-requests.ts';
+import { isFormToken } from '../form-token.ts';
+import type { SignInContext, VerifiedFactors } from './context.ts';
+import type { KnownBrowser } from './known-browser.ts';
+import { methodsToComplete, methodsToOffer } from './methods.ts';
+import { type Progress, raised } from './progress.ts';
+import { type ViewParts, factorPage, passwordPage } from './views.ts';
+
+export interface RouteParts extends ViewParts {
+  readonly limits: Limits;
+  readonly knownBrowser: KnownBrowser;
+  readonly progress: Progress;
+}
+
+/** Finds where somebody signs in, by the request. */
+export type ContextOf = (ctx: Context) => Promise<SignInContext>;
+
+/** A form of ours that was sent. */
+interface Submission {
+  readonly ctx: Context;
+  readonly context: SignInContext;
+  /** A field of it; '' where there is none. */
+  readonly field: (name: string) => string;
+}
+
+/** Adds the routes of a sign-in to a router. @param parse reads a form of our own */
+export function addRoutes(
+  parts: RouteParts,
+  router: Router,
+  parse: Middleware,
+  contextOf: ContextOf,
+): void {
+  const submitted = async (ctx: Context) => submissionOf(parts, ctx, await contextOf(ctx));
+  router.post('/sign-in', parse, async (ctx) => takePassword(parts, await submitted(ctx)));
+  router.post('/passkey', parse, async (ctx) => takePasskey(parts, await submitted(ctx)));
+  router.post('/factor', parse, async (ctx) => takeSecondFactor(parts, await submitted(ctx)));
+
+  // The address of a form that was wrong, opened again.
+  router.get(['/sign-in', '/passkey'], async (ctx) => {
+    beginAgain(ctx, await contextOf(ctx));
+  });
+
+  router.get('/factor', async (ctx) => {
+    const context = await contextOf(ctx);
+    const verified = await verifiedSoFar(parts, ctx, context);
+    if (verified) await factorPage(parts, ctx, context, verified);
+    else beginAgain(ctx, context);
+  });
+}
+
+async function takePassword(parts: RouteParts, { ctx, context, field }: Submission): Promise<void> {
+  const { storage, knownBrowser } = parts;
+  const { clientId } = context;
+  const email = field('email');
+  const known = await findAccountByEmail(storage.prisma, email);
+  const from = { ip: ctx.ip, browser: known ? knownBrowser.of(ctx, known.id) : undefined };
+  const account = await unlessRefused(
+    parts,
+    ctx,
+    () => checkPassword(parts, { email, password: field('password'), from, clientId }),
+    (summary) => passwordPage(parts, ctx, context, { email, errors: { summary } }),
+  );
+  if (account) await goOn(parts, ctx, context, { account, amr: ['pwd'] });
+}
+
+async function takePasskey(parts: RouteParts, { ctx, context, field }: Submission): Promise<void> {
+  const { subject: binding, clientId } = context;
+  const verified = await unlessRefused(
+    parts,
+    ctx,
+    () => checkPasskey(parts, { response: field('passkey'), binding, clientId }),
+    (summary) => passwordPage(parts, ctx, context, { errors: { summary } }),
+  );
+  if (verified) await goOn(parts, ctx, context, verified);
+}
+
+async function takeSecondFactor(
+  parts: RouteParts,
+  { ctx, context, field }: Submission,
+): Promise<void> {
+  const verified = await verifiedSoFar(parts, ctx, context);
+  if (!verified) {
+    beginAgain(ctx, context); // it took too long, or ended elsewhere
+    return;
+  }
+  const { account } = verified;
+  const factors = await factorsOf(parts.storage.prisma, account.id);
+  const passkey = field('passkey') === '' ? undefined : field('passkey');
+  const amr = await unlessRefused(
+    parts,
+    ctx,
+    () =>
+      checkSecondFactor(parts, {
+        accountId: account.id,
+        methods: methodsToOffer(context, verified.amr, factors),
+        passkey,
+        code: field('code'),
+        binding: context.subject,
+        from: { ip: ctx.ip, browser: parts.knownBrowser.of(ctx, account.id) },
+        clientId: context.clientId,
+      }),
+    (told) => {
+      const mistake = passkey === undefined ? { mistake: told } : { alert: told };
+      return factorPage(parts, ctx, context, verified, mistake);
+    },
+  );
+  if (amr) await goOn(parts, ctx, context, raised(verified, amr));
+}
+
+/** The next factor, or, when none is missing, the end. */
+async function goOn(
+  { storage, knownBrowser, progress }: RouteParts,
+  ctx: Context,
+  context: SignInContext,
+  verified: VerifiedFactors,
+): Promise<void> {
+  const { account, amr } = verified;
+  const accountId = account.id;
+  const factors = await factorsOf(storage.prisma, accountId);
+  if (methodsToComplete(context, amr, factors).length > 0) {
+    progress.keep(ctx, context, verified);
+    redirect(ctx, `${context.action}/factor${context.query ?? ''}`);
+    return;
+  }
+  progress.forget(ctx, context);
+  const isNewBrowser = knownBrowser.of(ctx, accountId) === undefined;
+  knownBrowser.remember(ctx, accountId);
+  recordSignIn({ accountId, clientId: context.clientId, amr, isNewBrowser });
+  await context.finish(ctx, verified);
+}
+
+async function verifiedSoFar(
+  { progress }: RouteParts,
+  ctx: Context,
+  context: SignInContext,
+): Promise<VerifiedFactors | undefined> {
+  return (await progress.find(ctx, context)) ?? context.person;
+}
+
+function submissionOf({ storage }: RouteParts, ctx: Context, context: SignInContext): Submission {
+  const form = formOf(ctx);
+  if (!isFormToken(storage.keyring, context.subject, form.get('csrf')))
+    throw new ForeignForm('the form token is missing or wrong');
+  return { ctx, context, field: (name) => form.get(name) ?? '' };
+}
+
+/** Does a check. A refusal is told on the page that the form came from. @returns nothing when it was refused */
+async function unlessRefused<T>(
+  { renderer }: RouteParts,
+  ctx: Context,
+  check: () => Promise<T>,
+  tell: (message: string) => Promise<void>,
+): Promise<T | undefined> {
+  const { t } = renderer.language(ctx);
+  try {
+    return await check();
+  } catch (error) {
+    if (error instanceof TooManyAttempts) {
+      ctx.status = 429;
+      ctx.set('Retry-After', String(error.retryAfter));
+      await tell(t('sign-in.wait', { seconds: error.retryAfter }));
+    } else if (error instanceof FactorError) {
+      ctx.status = 401;
+      await tell(t(error.code));
+    } else throw error;
+    return undefined;
+  }
+}
+
+function beginAgain(ctx: Context, { action, query = '' }: SignInContext): void {
+  redirect(ctx, action + query);
+}
+
+function redirect(ctx: Context, url: string): void {
+  ctx.redirect(url);
+  ctx.status = 303;
+}

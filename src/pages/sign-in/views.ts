@@ -1,0 +1,129 @@
+// The pages on which somebody signs in: what each of them shows.
+import type { Context } from 'koa';
+import { type Method, factorsOf } from '../../accounts/factors.ts';
+import { authenticationOptions } from '../../accounts/passkeys.ts';
+import type { Config } from '../../config/config.ts';
+import type { Storage } from '../../storage/storage.ts';
+import { formToken } from '../form-token.ts';
+import { type Renderer, pagePolicy } from '../render.ts';
+import type { PasskeyForm } from '../views/partials.ts';
+import type { Views } from '../views/views.ts';
+import type { SignInContext, VerifiedFactors } from './context.ts';
+import { methodsToOffer } from './methods.ts';
+import { waysIn } from './ways-in.ts';
+
+export interface ViewParts {
+  readonly config: Config;
+  readonly storage: Storage;
+  readonly renderer: Renderer;
+}
+
+/** What the password's form is filled in with, and what is said of it. */
+export type FormState = Pick<Views['sign-in'], 'email' | 'hint' | 'errors'>;
+
+/** What was wrong with a second factor: with the code, or otherwise. */
+export type FactorMistake = Pick<Views['second-factor'], 'mistake' | 'alert'>;
+
+/** The page to begin with: a password or a passkey. */
+export async function passwordPage(
+  parts: ViewParts,
+  ctx: Context,
+  context: SignInContext,
+  state: FormState,
+): Promise<void> {
+  const { config, storage, renderer } = parts;
+  const { subject, action, cancel, client, query = '' } = context;
+  const options = await authenticationOptions({ storage, config }, { binding: subject });
+  allowScripts(ctx);
+  renderer.page(ctx, 'sign-in', {
+    ...state,
+    action: `${action}/sign-in${query}`,
+    csrf: formToken(storage.keyring, subject),
+    cancel,
+    client,
+    waysIn: waysIn(config, context.interaction),
+    passkey: { action: `${action}/passkey${query}`, options: JSON.stringify(options) },
+    scripts: renderer.passkeyScripts,
+  });
+}
+
+/** The page of the second factor; where none leads to what is wanted, the one that says so. */
+export async function factorPage(
+  parts: ViewParts,
+  ctx: Context,
+  context: SignInContext,
+  { account, amr }: VerifiedFactors,
+  mistake: FactorMistake = {},
+): Promise<void> {
+  const { storage, renderer } = parts;
+  const factors = await factorsOf(storage.prisma, account.id);
+  const methods = methodsToOffer(context, amr, factors);
+  const step: Pick<Views['factor-needed'], 'csrf' | 'cancel' | 'client'> = {
+    csrf: formToken(storage.keyring, context.subject),
+    cancel: context.cancel,
+    client: context.client,
+  };
+  if (methods.length === 0) {
+    const again = context.action + (context.query ?? '');
+    renderer.page(ctx, 'factor-needed', { ...step, again, isPasskey: context.wanted === 'phr' });
+    return;
+  }
+  const passkey = methods.includes('passkey')
+    ? await passkeyForm(parts, context, account.id)
+    : undefined;
+  if (passkey) allowScripts(ctx);
+  renderer.page(ctx, 'second-factor', {
+    ...step,
+    ...codeForm(context, methods, ctx.query['with'] === 'recovery'),
+    account,
+    other: context.other,
+    passkey,
+    scripts: passkey ? renderer.passkeyScripts : [],
+    ...mistake,
+  });
+}
+
+async function passkeyForm(
+  { config, storage }: ViewParts,
+  context: SignInContext,
+  accountId: string,
+): Promise<PasskeyForm> {
+  const asked = { binding: context.subject, accountId };
+  const options = await authenticationOptions({ storage, config }, asked);
+  return { action: factorAction(context), options: JSON.stringify(options) };
+}
+
+type CodeForm = Pick<
+  Views['second-factor'],
+  'action' | 'code' | 'recovery' | 'codeLink' | 'recoveryLink'
+>;
+
+/** Which code is asked for, and the way to the other one. @param wantsRecovery whether somebody has taken that way */
+function codeForm(
+  context: Pick<SignInContext, 'action' | 'query'>,
+  methods: readonly Method[],
+  wantsRecovery: boolean,
+): CodeForm {
+  const { query = '' } = context;
+  const action = factorAction(context);
+  const withRecovery = `${action}${query === '' ? '?' : '&'}with=recovery`;
+  const [hasCode, hasRecovery] = [methods.includes('totp'), methods.includes('recovery_code')];
+  const isAsked = wantsRecovery && hasRecovery;
+  const isRecovery = isAsked || methods.every((method) => method === 'recovery_code');
+  return {
+    // Whoever mistypes a recovery code is asked for one again.
+    action: isAsked ? withRecovery : action,
+    code: hasCode && !isRecovery,
+    recovery: hasRecovery && isRecovery,
+    codeLink: isAsked && hasCode ? action : undefined,
+    recoveryLink: hasRecovery && !isRecovery ? withRecovery : undefined,
+  };
+}
+
+function factorAction({ action, query = '' }: Pick<SignInContext, 'action' | 'query'>): string {
+  return `${action}/factor${query}`;
+}
+
+function allowScripts(ctx: Context): void {
+  ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
+}
