@@ -23,6 +23,7 @@ import { errorPage } from './pages/error-page.ts';
 import { forwardRequests } from './pages/forwarded-requests.ts';
 import { createInteractions } from './pages/interactions.ts';
 import { ownContinuePage } from './pages/continue.ts';
+import { createCookies } from './pages/cookies.ts';
 import { createKnownBrowser } from './pages/sign-in/known-browser.ts';
 import { createOwnSignIn } from './pages/sign-in/own-sign-in.ts';
 import { createPasswordReset } from './pages/password-reset.ts';
@@ -114,7 +115,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
 
   function ownPages(): Koa {
     const app = new Koa();
-    const knownBrowser = createKnownBrowser(keyring, base);
+    const knownBrowser = createKnownBrowser(keyring, createCookies(config).browser);
     const signIn = createSignIn({ config, storage, renderer, limits, knownBrowser });
     app.use(forwardRequests(base).routes());
     const home = new Router();

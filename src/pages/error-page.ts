@@ -12,8 +12,6 @@ interface Explanation {
   readonly advice: MessageKey;
 }
 
-export { ForeignForm };
-
 /** The page for an error of the engine or of Symbolon. The status is already set. */
 export function errorPage(
   renderer: Renderer,

@@ -18,7 +18,6 @@ import { type Storage, epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
 import { presentClient } from './client-view.ts';
-import { ownForm } from './form-requests.ts';
 import { type Form, assertFormToken, createFormReader, formToken } from './forms.ts';
 import { applyAnswer, presentRequested, requested } from './permissions.ts';
 import { type Renderer, preferLanguages } from './render.ts';
@@ -92,7 +91,7 @@ export function createInteractions({
     }
   });
 
-  signIn.routes(router, ownForm(config), async (ctx) => placeOf(ctx, await current(ctx)));
+  signIn.routes(router, readForm, async (ctx) => placeOf(ctx, await current(ctx)));
 
   router.post('/account', async (ctx) => {
     const step = await submitted(ctx);

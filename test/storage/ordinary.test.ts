@@ -119,7 +119,7 @@ describe.each(Object.entries(ways))('%s', (_name, { writes, decide, takes }) => 
   });
 
   test('is not with anything else to write', () => {
-    for (const kind of Object.keys(others).filter((one) => !(takes).includes(one)))
+    for (const kind of Object.keys(others).filter((one) => !takes.includes(one)))
       expect(decide({ ...writes, [kind]: others[kind] }), kind).toBeUndefined();
     expect(Object.keys(nothing).filter((kind) => !(kind in others))).toEqual(['saves']);
   });

@@ -3,9 +3,8 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import type { Keyring } from '../../keys/keyring.ts';
+import type { Cookie } from '../cookies.ts';
 
-const COOKIE = 'symbolon_browser';
-const LIFE = 400 * 86_400_000; // milliseconds: the longest that browsers keep a cookie
 const MOST = 8; // accounts of one browser
 
 export interface KnownBrowser {
@@ -14,8 +13,7 @@ export interface KnownBrowser {
   readonly remember: (ctx: Context, accountId: string) => void;
 }
 
-/** @param path the issuer's path: '' or like '/op' */
-export function createKnownBrowser(keyring: Keyring, path: string): KnownBrowser {
+export function createKnownBrowser(keyring: Keyring, cookie: Cookie): KnownBrowser {
   return {
     of(ctx, accountId) {
       const { browser, marks } = read(ctx);
@@ -29,23 +27,12 @@ export function createKnownBrowser(keyring: Keyring, path: string): KnownBrowser
       const own = marksFor(browser, accountId);
       const others = former.marks.filter((mark) => !own.some(isSame(mark)));
       const marks = [own[0], ...others].slice(0, MOST);
-      ctx.cookies.set(
-        COOKIE,
-        [browser, ...marks.map((mark) => mark.toString('base64url'))].join('.'),
-        {
-          httpOnly: true,
-          sameSite: 'lax',
-          secure: ctx.secure,
-          signed: false,
-          path: path || '/',
-          maxAge: LIFE,
-        },
-      );
+      cookie.set(ctx, [browser, ...marks.map((mark) => mark.toString('base64url'))].join('.'));
     },
   };
 
   function read(ctx: Context): { browser: string; marks: Buffer[] } {
-    const [browser = '', ...marks] = (ctx.cookies.get(COOKIE, { signed: false }) ?? '').split('.');
+    const [browser = '', ...marks] = (cookie.get(ctx) ?? '').split('.');
     return { browser, marks: marks.slice(0, MOST).map((mark) => Buffer.from(mark, 'base64url')) };
   }
 

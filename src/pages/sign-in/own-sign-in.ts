@@ -1,7 +1,6 @@
 // /sign-in: signing in for pages of our own. A page asks with `sessions.require(ctx, …)` (browser-session.ts), which
 // sends here who is not signed in, not far enough or not lately; from here the person comes back to the page, which
 // asks again. So nothing that stands in this URL is believed.
-import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { type Level, isLevel, suffices } from '../../accounts/factors.ts';
@@ -9,12 +8,12 @@ import type { Config } from '../../config/config.ts';
 import type { Engine } from '../../provider/engine.ts';
 import { type Storage, epoch } from '../../storage/storage.ts';
 import { createBrowserSession } from '../browser-session.ts';
-import { ownForm } from '../form-requests.ts';
+import { createCookies } from '../cookies.ts';
+import { createFormReader } from '../forms.ts';
 import { type Renderer, preferLanguages } from '../render.ts';
+import { seeOther } from '../responses.ts';
 import type { SignInContext } from './context.ts';
 import type { SignIn } from './sign-in.ts';
-
-const COOKIE = 'symbolon_form';
 
 interface Parts {
   readonly config: Config;
@@ -28,6 +27,7 @@ export function createOwnSignIn(parts: Parts): Router {
   const { config, storage, renderer, signIn } = parts;
   const sessions = createBrowserSession(parts);
   const action = `${config.basePath}/sign-in`;
+  const browser = createCookies(config).form(action);
   const router = new Router({ prefix: '/sign-in' });
 
   router.get('/', async (ctx) => {
@@ -49,11 +49,11 @@ export function createOwnSignIn(parts: Parts): Router {
       hint: again ? renderer.language(ctx).t('sign-in.again') : undefined,
     });
   });
-  signIn.routes(router, ownForm(config), contextOf);
+  signIn.routes(router, createFormReader(config), contextOf);
   return router;
 
   async function contextOf(ctx: Context): Promise<SignInContext> {
-    const subject = `sign-in ${browserOf(ctx, action)}`;
+    const subject = `sign-in ${browser.ensure(ctx)}`;
     const { level, since } = demandOf(ctx, storage.now());
     const found = await sessions.find(ctx);
     preferLanguages(ctx, undefined, found?.account.locale);
@@ -73,20 +73,6 @@ export function createOwnSignIn(parts: Parts): Router {
       },
     };
   }
-}
-
-/** What names this browser while it signs in: a cookie of these pages, set again with each. */
-function browserOf(ctx: Context, path: string): string {
-  const browser =
-    ctx.cookies.get(COOKIE, { signed: false }) ?? randomBytes(16).toString('base64url');
-  const options = {
-    httpOnly: true,
-    sameSite: 'strict',
-    secure: ctx.secure,
-    signed: false,
-  } as const;
-  ctx.cookies.set(COOKIE, browser, { ...options, path });
-  return browser;
 }
 
 /** The level that a page asks for, and since when somebody must have signed in, in seconds. */
@@ -109,6 +95,5 @@ function goBack(ctx: Context, { issuer, basePath }: Config): void {
   const url = typeof to === 'string' ? URL.parse(to, origin) : null;
   const isOurs = url?.origin === origin && `${url.pathname}/`.startsWith(`${basePath}/`);
   // With its origin: a path may begin with two slashes, and would be another host's alone.
-  ctx.redirect(isOurs ? origin + url.pathname + url.search : `${basePath}/`);
-  ctx.status = 303;
+  seeOther(ctx, isOurs ? origin + url.pathname + url.search : `${basePath}/`);
 }

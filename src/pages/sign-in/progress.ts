@@ -6,10 +6,8 @@ import { united } from '../../accounts/factors.ts';
 import type { Account } from '../../generated/client.ts';
 import type { Keyring } from '../../keys/keyring.ts';
 import { type Storage, epoch } from '../../storage/storage.ts';
+import { type Cookies, FACTOR_LIFE } from '../cookies.ts';
 import type { SignInContext, VerifiedFactors } from './context.ts';
-
-const COOKIE = 'symbolon_factor';
-const LIFE = 600; // seconds
 
 type ProgressContext = Pick<SignInContext, 'subject' | 'action'>;
 
@@ -29,23 +27,23 @@ interface Kept {
   readonly since: number;
 }
 
-export function createProgress({
-  prisma,
-  keyring,
-  now,
-}: Pick<Storage, 'prisma' | 'keyring' | 'now'>): Progress {
+interface Parts {
+  readonly storage: Pick<Storage, 'prisma' | 'keyring' | 'now'>;
+  readonly cookies: Pick<Cookies, 'factor'>;
+}
+
+export function createProgress({ storage, cookies }: Parts): Progress {
+  const { prisma, keyring, now } = storage;
   return {
     keep(ctx, context, { account, amr, authTime }) {
       const kept = { accountId: account.id, amr, authTime, since: signInTime(account, now()) };
-      const options = { ...cookieOptions(ctx, context), maxAge: LIFE * 1000 };
-      ctx.cookies.set(COOKIE, seal(keyring, context, kept), options);
+      cookies.factor(context.action).set(ctx, seal(keyring, context, kept));
     },
     forget(ctx, context) {
-      if (ctx.cookies.get(COOKIE, { signed: false }) !== undefined)
-        ctx.cookies.set(COOKIE, null, cookieOptions(ctx, context));
+      cookies.factor(context.action).clear(ctx);
     },
     async find(ctx, context) {
-      const cookie = ctx.cookies.get(COOKIE, { signed: false });
+      const cookie = cookies.factor(context.action).get(ctx);
       const kept = cookie === undefined ? undefined : unseal(keyring, context, cookie);
       if (!kept || isTooOld(kept, now())) return undefined;
       const account = await prisma.account.findUnique({ where: { id: kept.accountId } });
@@ -69,7 +67,7 @@ export function raised(before: VerifiedFactors, amr: string[]): VerifiedFactors 
 }
 
 function isTooOld({ since }: Kept, now: Date): boolean {
-  return since + LIFE <= epoch(now);
+  return since + FACTOR_LIFE <= epoch(now);
 }
 
 /** A lock, a new password and signing out everywhere end what was begun before them. */
@@ -95,14 +93,4 @@ function unseal(keyring: Keyring, context: ProgressContext, cookie: string): Kep
 
 function sealContext({ subject }: ProgressContext): string {
   return `progress ${subject}`;
-}
-
-function cookieOptions(ctx: Context, { action }: ProgressContext) {
-  return {
-    httpOnly: true,
-    sameSite: 'lax',
-    secure: ctx.secure,
-    signed: false,
-    path: action,
-  } as const;
 }

@@ -1,6 +1,6 @@
 // What each form of a sign-in leads to: another factor, or the end. Nobody is signed in before all of it is there.
 import type Router from '@koa/router';
-import type { Context, Middleware } from 'koa';
+import type { Context } from 'koa';
 import { findAccountByEmail } from '../../accounts/accounts.ts';
 import { FactorError, factorsOf } from '../../accounts/factors.ts';
 import { type Limits, TooManyAttempts } from '../../accounts/limits.ts';
@@ -10,9 +10,8 @@ import {
   checkSecondFactor,
   recordSignIn,
 } from '../../accounts/sign-in.ts';
-import { ForeignForm } from '../error-page.ts';
-import { formOf } from '../form-requests.ts';
-import { isFormToken } from '../form-token.ts';
+import { type Form, type ReadForm, assertFormToken } from '../forms.ts';
+import { seeOther, tooMany } from '../responses.ts';
 import type { SignInContext, VerifiedFactors } from './context.ts';
 import type { KnownBrowser } from './known-browser.ts';
 import { methodsToComplete, methodsToOffer } from './methods.ts';
@@ -32,21 +31,25 @@ export type ContextOf = (ctx: Context) => Promise<SignInContext>;
 interface Submission {
   readonly ctx: Context;
   readonly context: SignInContext;
-  /** A field of it; '' where there is none. */
-  readonly field: (name: string) => string;
+  readonly form: Form;
 }
 
-/** Adds the routes of a sign-in to a router. @param parse reads a form of our own */
+/** Adds the routes of a sign-in to a router. */
 export function addRoutes(
   parts: RouteParts,
   router: Router,
-  parse: Middleware,
+  readForm: ReadForm,
   contextOf: ContextOf,
 ): void {
-  const submitted = async (ctx: Context) => submissionOf(parts, ctx, await contextOf(ctx));
-  router.post('/sign-in', parse, async (ctx) => takePassword(parts, await submitted(ctx)));
-  router.post('/passkey', parse, async (ctx) => takePasskey(parts, await submitted(ctx)));
-  router.post('/factor', parse, async (ctx) => takeSecondFactor(parts, await submitted(ctx)));
+  const submitted = async (ctx: Context): Promise<Submission> => {
+    const form = await readForm(ctx);
+    const context = await contextOf(ctx);
+    assertFormToken(parts.storage.keyring, context.subject, form);
+    return { ctx, context, form };
+  };
+  router.post('/sign-in', async (ctx) => takePassword(parts, await submitted(ctx)));
+  router.post('/passkey', async (ctx) => takePasskey(parts, await submitted(ctx)));
+  router.post('/factor', async (ctx) => takeSecondFactor(parts, await submitted(ctx)));
 
   // The address of a form that was wrong, opened again.
   router.get(['/sign-in', '/passkey'], async (ctx) => {
@@ -61,27 +64,27 @@ export function addRoutes(
   });
 }
 
-async function takePassword(parts: RouteParts, { ctx, context, field }: Submission): Promise<void> {
+async function takePassword(parts: RouteParts, { ctx, context, form }: Submission): Promise<void> {
   const { storage, knownBrowser } = parts;
   const { clientId } = context;
-  const email = field('email');
+  const email = form.text('email');
   const known = await findAccountByEmail(storage.prisma, email);
   const from = { ip: ctx.ip, browser: known ? knownBrowser.of(ctx, known.id) : undefined };
   const account = await unlessRefused(
     parts,
     ctx,
-    () => checkPassword(parts, { email, password: field('password'), from, clientId }),
+    () => checkPassword(parts, { email, password: form.text('password'), from, clientId }),
     (summary) => passwordPage(parts, ctx, context, { email, errors: { summary } }),
   );
   if (account) await goOn(parts, ctx, context, { account, amr: ['pwd'] });
 }
 
-async function takePasskey(parts: RouteParts, { ctx, context, field }: Submission): Promise<void> {
+async function takePasskey(parts: RouteParts, { ctx, context, form }: Submission): Promise<void> {
   const { subject: binding, clientId } = context;
   const verified = await unlessRefused(
     parts,
     ctx,
-    () => checkPasskey(parts, { response: field('passkey'), binding, clientId }),
+    () => checkPasskey(parts, { response: form.text('passkey'), binding, clientId }),
     (summary) => passwordPage(parts, ctx, context, { errors: { summary } }),
   );
   if (verified) await goOn(parts, ctx, context, verified);
@@ -89,7 +92,7 @@ async function takePasskey(parts: RouteParts, { ctx, context, field }: Submissio
 
 async function takeSecondFactor(
   parts: RouteParts,
-  { ctx, context, field }: Submission,
+  { ctx, context, form }: Submission,
 ): Promise<void> {
   const verified = await verifiedSoFar(parts, ctx, context);
   if (!verified) {
@@ -98,7 +101,7 @@ async function takeSecondFactor(
   }
   const { account } = verified;
   const factors = await factorsOf(parts.storage.prisma, account.id);
-  const passkey = field('passkey') === '' ? undefined : field('passkey');
+  const passkey = form.text('passkey') === '' ? undefined : form.text('passkey');
   const amr = await unlessRefused(
     parts,
     ctx,
@@ -107,7 +110,7 @@ async function takeSecondFactor(
         accountId: account.id,
         methods: methodsToOffer(context, verified.amr, factors),
         passkey,
-        code: field('code'),
+        code: form.text('code'),
         binding: context.subject,
         from: { ip: ctx.ip, browser: parts.knownBrowser.of(ctx, account.id) },
         clientId: context.clientId,
@@ -132,7 +135,7 @@ async function goOn(
   const factors = await factorsOf(storage.prisma, accountId);
   if (methodsToComplete(context, amr, factors).length > 0) {
     progress.keep(ctx, context, verified);
-    redirect(ctx, `${context.action}/factor${context.query ?? ''}`);
+    seeOther(ctx, `${context.action}/factor${context.query ?? ''}`);
     return;
   }
   progress.forget(ctx, context);
@@ -150,13 +153,6 @@ async function verifiedSoFar(
   return (await progress.find(ctx, context)) ?? context.person;
 }
 
-function submissionOf({ storage }: RouteParts, ctx: Context, context: SignInContext): Submission {
-  const form = formOf(ctx);
-  if (!isFormToken(storage.keyring, context.subject, form.get('csrf')))
-    throw new ForeignForm('the form token is missing or wrong');
-  return { ctx, context, field: (name) => form.get(name) ?? '' };
-}
-
 /** Does a check. A refusal is told on the page that the form came from. @returns nothing when it was refused */
 async function unlessRefused<T>(
   { renderer }: RouteParts,
@@ -169,8 +165,7 @@ async function unlessRefused<T>(
     return await check();
   } catch (error) {
     if (error instanceof TooManyAttempts) {
-      ctx.status = 429;
-      ctx.set('Retry-After', String(error.retryAfter));
+      tooMany(ctx, error.retryAfter);
       await tell(t('sign-in.wait', { seconds: error.retryAfter }));
     } else if (error instanceof FactorError) {
       ctx.status = 401;
@@ -181,10 +176,5 @@ async function unlessRefused<T>(
 }
 
 function beginAgain(ctx: Context, { action, query = '' }: SignInContext): void {
-  redirect(ctx, action + query);
-}
-
-function redirect(ctx: Context, url: string): void {
-  ctx.redirect(url);
-  ctx.status = 303;
+  seeOther(ctx, action + query);
 }

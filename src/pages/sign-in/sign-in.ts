@@ -2,7 +2,9 @@
 // (own-sign-in.ts, which says how a page asks for it). Password, then the second factor when the account has one; or a
 // passkey alone.
 import type Router from '@koa/router';
-import type { Context, Middleware } from 'koa';
+import type { Context } from 'koa';
+import { createCookies } from '../cookies.ts';
+import type { ReadForm } from '../forms.ts';
 import type { SignInContext } from './context.ts';
 import { createProgress } from './progress.ts';
 import { type ContextOf, type RouteParts, addRoutes } from './routes.ts';
@@ -13,20 +15,20 @@ export type SignInParts = Omit<RouteParts, 'progress'>;
 export interface SignIn {
   /** The page to start with: whichever factor is missing. @param state of the password's form, where it is that */
   readonly page: (ctx: Context, context: SignInContext, state?: FormState) => Promise<void>;
-  /** Adds the routes to a router. @param parse reads a form of our own */
-  readonly routes: (router: Router, parse: Middleware, contextOf: ContextOf) => void;
+  /** Adds the routes to a router. */
+  readonly routes: (router: Router, readForm: ReadForm, contextOf: ContextOf) => void;
 }
 
 export function createSignIn(parts: SignInParts): SignIn {
-  const progress = createProgress(parts.storage);
+  const progress = createProgress({ storage: parts.storage, cookies: createCookies(parts.config) });
   return {
     page(ctx, context, state = {}) {
       const { person } = context;
       if (person) return factorPage(parts, ctx, context, person);
       return passwordPage(parts, ctx, context, state);
     },
-    routes(router, parse, contextOf) {
-      addRoutes({ ...parts, progress }, router, parse, contextOf);
+    routes(router, readForm, contextOf) {
+      addRoutes({ ...parts, progress }, router, readForm, contextOf);
     },
   };
 }

@@ -4,7 +4,7 @@ import { type Method, factorsOf } from '../../accounts/factors.ts';
 import { authenticationOptions } from '../../accounts/passkeys.ts';
 import type { Config } from '../../config/config.ts';
 import type { Storage } from '../../storage/storage.ts';
-import { formToken } from '../form-token.ts';
+import { formToken } from '../forms.ts';
 import { type Renderer, pagePolicy } from '../render.ts';
 import type { PasskeyForm } from '../views/partials.ts';
 import type { Views } from '../views/views.ts';

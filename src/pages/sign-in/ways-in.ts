@@ -3,6 +3,7 @@
 import type { Context } from 'koa';
 import type { Config } from '../../config/config.ts';
 import type { Engine } from '../../provider/engine.ts';
+import { createCookies } from '../cookies.ts';
 import type { WaysInView } from '../views/partials.ts';
 
 export interface WaysBack {
@@ -11,8 +12,6 @@ export interface WaysBack {
   /** Where to go on: the interaction, or undefined. */
   readonly find: (ctx: Context) => Promise<string | undefined>;
 }
-
-const COOKIE = 'symbolon_return';
 
 /** Links for a sign-in page. @param uid the interaction that the page belongs to */
 export function waysIn({ mail, signUp, basePath: base }: Config, uid?: string): WaysInView {
@@ -24,17 +23,18 @@ export function waysIn({ mail, signUp, basePath: base }: Config, uid?: string): 
 }
 
 export function createWaysBack(config: Pick<Config, 'basePath'>, engine: Engine): WaysBack {
-  const base = config.basePath;
+  const { basePath: base } = config;
+  const cookie = createCookies(config).return;
   return {
     remember(ctx) {
       const { interaction } = ctx.query;
       if (typeof interaction === 'string' && /^[\w-]{1,64}$/.test(interaction))
-        ctx.cookies.set(COOKIE, interaction, { path: base || '/', sameSite: 'lax' });
+        cookie.set(ctx, interaction);
     },
     async find(ctx) {
-      const uid = ctx.cookies.get(COOKIE);
+      const uid = cookie.get(ctx);
       if (uid === undefined) return undefined;
-      ctx.cookies.set(COOKIE, null, { path: base || '/' });
+      cookie.clear(ctx);
       const interaction = await engine.provider.Interaction.find(uid);
       return interaction && `${base}/interaction/${uid}`;
     },

@@ -1,32 +1,45 @@
 // What was verified so far, and is kept in the browser: where and how long it counts, and what it is worth with more.
 import type { Context } from 'koa';
-import { beforeEach, describe, expect, test } from 'vitest';
-import type { Account } from '../../../src/generated/client.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { addAccount } from '../../../src/accounts/accounts.ts';
+import { connect } from '../../../src/database/open.ts';
+import type { Account, Prisma, PrismaClient } from '../../../src/generated/client.ts';
 import { Keyring } from '../../../src/keys/keyring.ts';
+import { createCookies } from '../../../src/pages/cookies.ts';
 import { createProgress, raised } from '../../../src/pages/sign-in/progress.ts';
-import type { Storage } from '../../../src/storage/storage.ts';
+import { type TestDatabase, createDatabase } from '../../support/database.ts';
+import { person } from '../../support/provider.ts';
 
 const place = { subject: 'interaction one', action: '/interaction/one' };
 const secret = 'a secret for tests that is long enough';
 const began = new Date('2026-01-01T12:00:00.000Z');
 const after = (milliseconds: number) => new Date(began.getTime() + milliseconds);
 
-let account: Account | undefined;
+let database: TestDatabase;
+let prisma: PrismaClient;
+let account: Account;
 let now: Date;
-beforeEach(() => {
+beforeAll(async () => {
+  database = await createDatabase();
+  prisma = connect(database.url);
+});
+beforeEach(async () => {
   now = began;
-  account = { id: 'ada', lockedAt: null, signedOutAt: null } as Account;
+  await prisma.account.deleteMany();
+  account = await addAccount(prisma, person, { admin: false });
+});
+afterAll(async () => {
+  await prisma.$disconnect();
+  await database.drop();
 });
 
-const prisma = {
-  account: {
-    findUnique: ({ where }: { where: { id: string } }) =>
-      Promise.resolve(account?.id === where.id ? account : null),
-  },
-} as unknown as Storage['prisma'];
-const progressWith = (...secrets: string[]) =>
-  createProgress({ prisma, keyring: new Keyring(secrets), now: () => now });
-const progress = progressWith(secret);
+const change = async (data: Prisma.AccountUpdateInput) => {
+  account = await prisma.account.update({ where: { id: account.id }, data });
+};
+const progressWith = (...secrets: string[]) => {
+  const storage = { prisma, keyring: new Keyring(secrets), now: () => now };
+  return createProgress({ storage, cookies: createCookies({ basePath: '' }) });
+};
 
 /** A browser that sends one cookie, and keeps what it is told to. */
 function browser(value?: string) {
@@ -40,13 +53,14 @@ function browser(value?: string) {
 }
 
 /** The cookie of a password that was right. */
-function cookie(authTime?: number, by = progress): string {
+function cookie(authTime?: number, by = progressWith(secret)): string {
   const { ctx, kept } = browser();
-  by.keep(ctx, place, { account: account as Account, amr: ['pwd'], authTime });
+  by.keep(ctx, place, { account, amr: ['pwd'], authTime });
   return kept[0]?.value ?? '';
 }
 
-const found = (value: string | undefined, at = place) => progress.find(browser(value).ctx, at);
+const found = (value: string | undefined, at = place) =>
+  progressWith(secret).find(browser(value).ctx, at);
 
 describe('the cookie', () => {
   test('brings back what was verified', async () => {
@@ -57,7 +71,7 @@ describe('the cookie', () => {
 
   test('is for the place alone, for ten minutes, and not for scripts', () => {
     const { ctx, kept } = browser();
-    progress.keep(ctx, place, { account: account as Account, amr: ['pwd'] });
+    progressWith(secret).keep(ctx, place, { account, amr: ['pwd'] });
     expect(kept).toMatchObject([
       { options: { httpOnly: true, secure: true, sameSite: 'lax', path: place.action } },
     ]);
@@ -72,7 +86,11 @@ describe('the cookie', () => {
 
   test('cannot be made up, nor changed', async () => {
     const value = cookie();
-    const plain = JSON.stringify({ accountId: 'ada', amr: ['pwd'], since: began.getTime() / 1000 });
+    const plain = JSON.stringify({
+      accountId: account.id,
+      amr: ['pwd'],
+      since: began.getTime() / 1000,
+    });
     const others = progressWith('the secret of another installation');
     for (const wrong of [
       '',
@@ -96,41 +114,41 @@ describe('the cookie', () => {
 
   test('ends with the sign-ins of the account: a sign-out everywhere, a new password', async () => {
     const value = cookie();
-    account = { ...(account as Account), signedOutAt: after(-1) };
+    await change({ signedOutAt: after(-1) });
     expect(await found(value)).toBeDefined();
     for (const signedOutAt of [began, after(500), after(60_000)]) {
-      account = { ...account, signedOutAt };
+      await change({ signedOutAt });
       expect(await found(value)).toBeUndefined();
     }
   });
 
   test('counts again when it is made after that, also in the same second', async () => {
-    account = { ...(account as Account), signedOutAt: after(500) };
+    await change({ signedOutAt: after(500) });
     now = after(501);
     expect(await found(cookie())).toBeDefined();
   });
 
   test('ends with a lock, and with the account', async () => {
     const value = cookie();
-    account = { ...(account as Account), lockedAt: after(1) };
+    await change({ lockedAt: after(1) });
     expect(await found(value)).toBeUndefined();
-    account = undefined;
+    await prisma.account.delete({ where: { id: account.id } });
     expect(await found(value)).toBeUndefined();
   });
 
   test('is taken back, where there is one', () => {
     const { ctx, kept } = browser(cookie());
-    progress.forget(ctx, place);
+    progressWith(secret).forget(ctx, place);
     expect(kept).toMatchObject([{ value: null, options: { path: place.action } }]);
     const other = browser();
-    progress.forget(other.ctx, place);
+    progressWith(secret).forget(other.ctx, place);
     expect(other.kept).toEqual([]);
   });
 });
 
 describe('another factor', () => {
   const before = (amr: string[], authTime?: number) => ({
-    account: account as Account,
+    account,
     amr,
     authTime,
   });

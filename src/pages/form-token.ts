@@ -1,1 +1,0 @@
-export { formToken, isFormToken } from './forms.ts';
