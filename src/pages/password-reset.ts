@@ -65,7 +65,9 @@ export function createPasswordReset({
     // The same is done for every address: whether it has an account is looked up when the mail is made.
     const { data: email } = parsed;
     if (await limits.toEmail('password_reset', email))
-      await askForReset(prisma, keyring, { email, locale }, now());
+      await currentUnit().change((database) =>
+        askForReset(database, keyring, { email, locale }, now()),
+      );
     renderer.page(ctx, 'forgot-sent', { email, duration: duration(linkLife.password_reset) });
   });
 
