@@ -13,11 +13,6 @@ interface Explanation {
 /** A form that none of our pages has sent, or not to this person. */
 export class ForeignForm extends errors.InvalidRequest {}
 
-/** Whether whoever asks wants to read a page. */
-export function wantsPage(ctx: Context): boolean {
-  return ctx.accepts('json', 'html') === 'html';
-}
-
 /** The page for an error of the engine or of Symbolon. The status is already set. */
 export function errorPage(
   renderer: Renderer,
