@@ -20,7 +20,7 @@ const storeys = [
   ['storage'],
   ['keys'],
   ['database'],
-  ['config', 'generated'],
+  ['config', 'generated', 'devices.ts'],
   ['languages.ts'],
 ];
 const storey = (place: string): number => storeys.findIndex((places) => places.includes(place));

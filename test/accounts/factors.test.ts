@@ -271,7 +271,7 @@ describe('on a real database', () => {
       const device = new Authenticator(provider.issuer);
       const key = await add(device);
       expect(key).toMatchObject({
-        name: 'Firefox, Linux',
+        name: 'Firefox on Linux',
         synced: false,
         transports: ['internal'],
       });

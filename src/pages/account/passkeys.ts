@@ -28,6 +28,7 @@ export function createPasskeys(desk: Desk): Router {
         const passkey = await verifyNewPasskey(parts, person.account.id, {
           binding: bindingOf(person),
           response: parsed(response),
+          language: desk.language(ctx),
           ...(typeof name === 'string' ? { name } : {}),
         });
         await unit.change(async (database) => {
