@@ -1,5 +1,5 @@
 // The house: imports run downward, and no view lets a value become markup.
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -7,6 +7,7 @@ import { readConfig } from '../src/config/config.ts';
 import { type PageContext, createRenderer } from '../src/pages/render.ts';
 import type { Views } from '../src/pages/views/views.ts';
 
+const root = fileURLToPath(new URL('..', import.meta.url));
 const src = fileURLToPath(new URL('../src', import.meta.url));
 const views = fileURLToPath(new URL('../views', import.meta.url));
 
@@ -60,6 +61,20 @@ test('no file reads the environment but config.ts', () => {
   );
   for (const file of files)
     expect(readFileSync(join(src, file), 'utf8'), file).not.toContain('process.env');
+});
+
+test('a file of src/ that the docs, the schema or a comment names is there', () => {
+  const files = [
+    'prisma/schema.prisma',
+    ...readdirSync(join(root, 'docs')).map((file) => `docs/${file}`),
+    ...readdirSync(src, { recursive: true, encoding: 'utf8' }).map((file) => `src/${file}`),
+  ].filter((file) => /\.(md|prisma|ts)$/.test(file) && !file.startsWith('src/generated'));
+  const missing = files.flatMap((file) =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(/\bsrc\/[\w/-]+(\.ts)?/g)]
+      .filter(([named]) => !existsSync(join(root, named)))
+      .map(([named]) => `${named} in ${file}`),
+  );
+  expect(missing).toEqual([]);
 });
 
 describe('views', () => {

@@ -1,7 +1,7 @@
 // The keys that sign tokens, in the database with their private part sealed. Of each algorithm there is always one
 // that signs and one that is published already and will sign next; one that has signed stays published until the last
 // token that it signed has expired: next → current → retired → gone.
-import { createPublicKey, generateKeyPair } from 'node:crypto';
+import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type JWK, calculateJwkThumbprint } from 'jose';
 import type { Prisma, PrismaClient, SigningKey } from '../generated/client.ts';
@@ -200,15 +200,8 @@ export async function makeKey(
   const key = (await newPrivateKey(alg)).export({ format: 'jwk' });
   const kid = await calculateJwkThumbprint(key); // RFC 7638
   if (kid.startsWith('-')) return makeKey(keyring, alg, now);
-  const publicPart = createPublicKey({ key, format: 'jwk' }).export({ format: 'jwk' });
-  const about = { kid, alg, use: 'sig' };
-  return {
-    kid,
-    alg,
-    publicJwk: { ...publicPart, ...about } as Prisma.InputJsonObject,
-    sealed: keyring.seal(signingKeyContext(kid), JSON.stringify({ ...key, ...about })),
-    createdAt: now,
-  };
+  const jwk = JSON.stringify({ ...key, kid, alg, use: 'sig' });
+  return { kid, alg, sealed: keyring.seal(signingKeyContext(kid), jwk), createdAt: now };
 }
 
 const generate = promisify(generateKeyPair);
