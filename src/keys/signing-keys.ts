@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { type JWK, calculateJwkThumbprint } from 'jose';
 import type { Prisma, PrismaClient, SigningKey } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
+import type { SealedTable } from './reseal.ts';
 
 const ROTATING = 5_991_002; // an advisory lock: of several processes one makes and promotes keys
 
@@ -179,9 +180,17 @@ export async function loadSigningKeys(
 }
 
 /** The record's own identity, under which its private part is sealed. */
-export function signingKeyContext(kid: string): string {
+function signingKeyContext(kid: string): string {
   return `signing key ${kid}`;
 }
+
+export const sealedSigningKeys: SealedTable<string> = {
+  name: 'signing_keys',
+  table: 'signing_key',
+  key: 'kid',
+  column: 'sealed',
+  context: signingKeyContext,
+};
 
 async function signFrom(
   database: Prisma.TransactionClient,
