@@ -3,6 +3,7 @@
 // the retention have passed.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Prisma, type PrismaClient } from '../generated/client.ts';
+import { repeat } from '../operations/repeat.ts';
 
 const EVERY = 60_000; // milliseconds
 const SWEEPING = 5_991_004; // the advisory lock
@@ -33,19 +34,7 @@ export function startSweeping(
   parts: SweepParts,
   onError: (error: unknown) => void,
 ): { stop(): Promise<void> } {
-  const stopped = new AbortController();
-  let running: Promise<unknown> = Promise.resolve();
-  const timer = setInterval(() => {
-    running = running.then(() => sweep(parts, stopped.signal)).catch(onError);
-  }, EVERY);
-  timer.unref();
-  return {
-    async stop() {
-      clearInterval(timer);
-      stopped.abort();
-      await running;
-    },
-  };
+  return repeat((signal) => sweep(parts, signal), { every: EVERY, onError }).start();
 }
 
 /**
