@@ -4,11 +4,10 @@
 import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type JWK, calculateJwkThumbprint } from 'jose';
+import { locks } from '../database/locks.ts';
 import type { Prisma, PrismaClient, SigningKey } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
 import type { SealedTable } from './reseal.ts';
-
-const ROTATING = 5_991_002; // an advisory lock: of several processes one makes and promotes keys
 
 /** RS256 is what a client that registers nothing gets (OIDC Core §15.1); ES256 is recommended. */
 export const signingAlgorithms = ['RS256', 'ES256', 'PS256', 'EdDSA'] as const;
@@ -97,7 +96,7 @@ export async function maintainKeys(
     due.make.map(async (wanted) => ({ ...wanted, key: await makeKey(keyring, wanted.alg, now) })),
   );
   await prisma.$transaction(async (database) => {
-    await database.$executeRaw`SELECT pg_advisory_xact_lock(${ROTATING})`;
+    await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.rotatingKeys})`;
     const plan = planKeys(await database.signingKey.findMany(), now, schedule);
     for (const kid of plan.promote) await signFrom(database, kid, now);
     await database.signingKey.createMany({
@@ -128,7 +127,7 @@ export async function rotateKeys(
 ): Promise<{ kid: string; alg: string; signsFrom: Date }[]> {
   await maintainKeys(prisma, keyring, now, schedule);
   const rotated = await prisma.$transaction(async (database) => {
-    await database.$executeRaw`SELECT pg_advisory_xact_lock(${ROTATING})`;
+    await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.rotatingKeys})`;
     const keys = await database.signingKey.findMany();
     const states = keyStates(keys, now, schedule);
     const next = keys.filter(({ kid }) => states.get(kid) === 'next');
