@@ -1,6 +1,6 @@
 // The house: imports run downward and in no circle, files are short, a request writes in one way, and no view lets a
 // value become markup.
-import { readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -8,6 +8,7 @@ import { readConfig } from '../src/config/config.ts';
 import { type PageContext, createRenderer } from '../src/pages/render.ts';
 import type { Views } from '../src/pages/views/views.ts';
 
+const root = fileURLToPath(new URL('..', import.meta.url));
 const src = fileURLToPath(new URL('../src', import.meta.url));
 const views = fileURLToPath(new URL('../views', import.meta.url));
 
@@ -21,7 +22,7 @@ const storeys = [
   ['storage'],
   ['keys'],
   ['database'],
-  ['config', 'generated'],
+  ['config', 'generated', 'devices.ts'],
   ['languages.ts'],
 ];
 const storey = (place: string): number => storeys.findIndex((places) => places.includes(place));
@@ -87,10 +88,40 @@ test('a request writes through its unit of work alone', () => {
     expect(read(file), file).not.toMatch(beside);
 });
 
+test('pages name cookies, read bodies and send on in one place each', () => {
+  const owners = [
+    { act: /\.cookies\b|symbolon_/, own: ['cookies.ts'] },
+    {
+      act: /rawBody|request\.body|formData|bodyParser/,
+      own: ['forms.ts', 'forwarded-requests.ts'],
+    },
+    { act: /\.redirect\(|status = 30\d/, own: ['responses.ts'] },
+  ];
+  const pages = files().filter((file) => /^(pages\/|app\.ts)/.test(file));
+  for (const { act, own } of owners) {
+    const found = pages.filter((file) => act.test(read(file))).sort();
+    expect(found, String(act)).toEqual(own.map((file) => `pages/${file}`));
+  }
+});
+
 test('no file reads the environment but config.ts', () => {
   for (const file of files())
     if (!['config/config.ts', 'database/postgres.ts'].includes(file))
       expect(read(file), file).not.toContain('process.env');
+});
+
+test('a file of src/ that the docs, the schema or a comment names is there', () => {
+  const files = [
+    'prisma/schema.prisma',
+    ...readdirSync(join(root, 'docs')).map((file) => `docs/${file}`),
+    ...readdirSync(src, { recursive: true, encoding: 'utf8' }).map((file) => `src/${file}`),
+  ].filter((file) => /\.(md|prisma|ts)$/.test(file) && !file.startsWith('src/generated'));
+  const missing = files.flatMap((file) =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(/\bsrc\/[\w/-]+(\.\w+)?/g)]
+      .filter(([named]) => !existsSync(join(root, named)))
+      .map(([named]) => `${named} in ${file}`),
+  );
+  expect(missing).toEqual([]);
 });
 
 describe('views', () => {

@@ -1,6 +1,7 @@
 // People: adding them and checking their passwords.
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { locks } from '../database/locks.ts';
 import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
 import { type MessageKey, type Values, english, isMessageKey } from '../languages.ts';
 import { isTaken } from '../storage/errors.ts';
@@ -12,8 +13,6 @@ import {
   passwordLength,
   passwordProblem,
 } from './password-rules.ts';
-
-const MAKING_FIRST = 5_991_003; // an advisory lock: the first administrator is made once
 
 // What is wrong is told by the key of its message.
 export const accountInput = z.object({
@@ -117,7 +116,7 @@ export async function createAccount(
 ): Promise<Account> {
   const data = { id: randomUUID(), ...account, admin, emailVerified, locale: locale ?? null };
   if (first) {
-    await database.$executeRaw`SELECT pg_advisory_xact_lock(${MAKING_FIRST})`;
+    await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.makingFirstAccount})`;
     if ((await database.account.count()) > 0) throw new AccountError('account', 'account.exists');
   }
   try {

@@ -1,5 +1,5 @@
-// What a passkey is called until its owner names it: after the authenticator, as far as it says which it is (AAGUID), or
-// after the browser. The names are the makers' own, and are not translated.
+// What authenticators are called, by what they say that they are (AAGUID, WebAuthn §6.5.1). The names are the makers' own,
+// and are not translated.
 const authenticators: Record<string, string> = {
   'fbfc3007-154e-4ecc-8c0b-6e020557d7bd': 'Apple Passwords',
   'dd4ec289-e01d-41c9-bb89-70fa845d4bf2': 'iCloud Keychain',
@@ -19,27 +19,7 @@ const authenticators: Record<string, string> = {
   'f3809540-7f14-49c1-a8b3-8f813b225541': 'Enpass',
 };
 
-const browsers: [RegExp, string][] = [
-  [/Edg(e|A|iOS)?\//, 'Edge'],
-  [/OPR\//, 'Opera'],
-  [/Firefox\/|FxiOS\//, 'Firefox'],
-  [/Chrome\/|CriOS\//, 'Chrome'],
-  [/Safari\//, 'Safari'],
-];
-
-const systems: [RegExp, string][] = [
-  [/iPhone/, 'iPhone'],
-  [/iPad/, 'iPad'],
-  [/Android/, 'Android'],
-  [/Windows/, 'Windows'],
-  [/Mac OS X/, 'Mac'],
-  [/CrOS/, 'Chromebook'],
-  [/Linux/, 'Linux'],
-];
-
-export function authenticatorName(aaguid: string, userAgent: string): string {
-  const known = authenticators[aaguid];
-  if (known !== undefined) return known;
-  const find = (list: [RegExp, string][]) => list.find(([pattern]) => pattern.test(userAgent))?.[1];
-  return [find(browsers), find(systems)].filter(Boolean).join(', ') || 'Passkey';
+/** @returns undefined for one that does not say which it is, or is not on the list */
+export function authenticatorName(aaguid: string): string | undefined {
+  return authenticators[aaguid];
 }

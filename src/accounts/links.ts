@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Link, Prisma } from '../generated/client.ts';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
-import { linkContext } from '../storage/reseal.ts';
+import type { SealedTable } from '../keys/reseal.ts';
 
 export type Purpose = 'invitation' | 'sign_up' | 'verification' | 'password_reset' | 'email_change';
 
@@ -113,3 +113,16 @@ export function linkData(keyring: Keyring, { id, sealed }: Link): unknown {
 function isGood({ purpose, expiresAt }: Link, purposes: readonly Purpose[], now: Date): boolean {
   return (purposes as readonly string[]).includes(purpose) && expiresAt > now;
 }
+
+/** A link's own identity, under which what is kept with it is sealed. */
+function linkContext(id: Uint8Array): string {
+  return `link ${Buffer.from(id).toString('base64url')}`;
+}
+
+export const sealedLinks: SealedTable<Uint8Array> = {
+  name: 'links',
+  table: 'link',
+  key: 'id',
+  column: 'sealed',
+  context: linkContext,
+};

@@ -11,7 +11,9 @@ import {
   verifyRegistrationResponse,
 } from '@simplewebauthn/server';
 import { errors } from 'oidc-provider';
+import { deviceInWords } from '../devices.ts';
 import type { Account, Passkey, Prisma } from '../generated/client.ts';
+import type { Language } from '../languages.ts';
 import { answered, isTaken } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -62,13 +64,19 @@ export async function registrationOptions(
 /**
  * Verifies the passkey that the browser has made, and spends its challenge. Within a unit of work.
  *
- * @param answer its `response` is what the browser gave, as JSON; without a `name` it is called after its authenticator
+ * @param answer its `response` is what the browser gave, as JSON; without a `name` it is called after its authenticator,
+ * or else after the device, in the person's language
  * @throws {FactorError} when it is not accepted
  */
 export async function verifyNewPasskey(
   parts: PasskeyParts,
   accountId: string,
-  answer: { readonly binding: string; readonly response: unknown; readonly name?: string },
+  answer: {
+    readonly binding: string;
+    readonly response: unknown;
+    readonly name?: string;
+    readonly language: Language;
+  },
 ): Promise<Passkey> {
   const { storage, origin: from } = parts;
   const { origin, hostname } = new URL(parts.config.issuer);
@@ -84,7 +92,10 @@ export async function verifyNewPasskey(
   );
   if (!verified.verified) throw new FactorError('factor.passkey-refused');
   const { credential, credentialDeviceType, aaguid } = verified.registrationInfo;
-  const name = nameOf(answer.name) ?? authenticatorName(aaguid, from.userAgent ?? '');
+  const name =
+    nameOf(answer.name) ??
+    authenticatorName(aaguid) ??
+    deviceInWords(answer.language, from.userAgent);
   return {
     id: credential.id,
     accountId,

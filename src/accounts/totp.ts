@@ -3,8 +3,8 @@
 import { Secret, TOTP } from 'otpauth';
 import { renderSVG } from 'uqr';
 import type { Account, Prisma } from '../generated/client.ts';
+import type { SealedTable } from '../keys/reseal.ts';
 import { answered } from '../storage/errors.ts';
-import { totpContext } from '../storage/reseal.ts';
 import { FactorError, type FactorParts, recordChange } from './factors.ts';
 
 const PERIOD = 30; // seconds
@@ -128,3 +128,16 @@ function stepOf(
   const delta = totp.validate({ token, timestamp, window: WINDOW });
   return delta === null ? undefined : BigInt(TOTP.counter({ period: PERIOD, timestamp }) + delta);
 }
+
+/** The record's own identity, under which the secret is sealed. */
+function totpContext(accountId: string): string {
+  return `totp ${accountId}`;
+}
+
+export const sealedTotp: SealedTable<string> = {
+  name: 'one_time_codes',
+  table: 'totp',
+  key: 'account_id',
+  column: 'sealed',
+  context: totpContext,
+};

@@ -1,11 +1,12 @@
 // symbolon key, symbolon secret: the keys that sign tokens, and what is sealed under SYMBOLON_SECRET.
 import type { Command } from 'commander';
 import { keySchedule } from '../app.ts';
+import { reseal } from '../keys/reseal.ts';
 import { keyStates, rotateKeys } from '../keys/signing-keys.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { commandLine } from '../storage/origin.ts';
-import { reseal } from '../storage/reseal.ts';
 import { CommandError, change, date, print, table, withStorage } from './run.ts';
+import { sealedTables } from './sealed-tables.ts';
 
 export function addKeyCommands(symbolon: Command): void {
   const key = symbolon.command('key').description('the keys that sign tokens');
@@ -88,9 +89,9 @@ export function addKeyCommands(symbolon: Command): void {
     .option('--json', 'print JSON for a program to read')
     .action(({ json }: { json?: boolean }) =>
       withStorage(async ({ storage }) => {
-        const counts = await reseal(storage);
+        const counts = await reseal(storage, sealedTables);
         await change(storage, (_database, record) =>
-          record({ type: 'secret.resealed', detail: { ...counts } }),
+          record({ type: 'secret.resealed', detail: counts }),
         );
         const rows = Object.entries(counts).map(([what, count]) => [what, String(count)]);
         print(json, counts, table(['WHAT', 'SEALED ANEW'], rows));

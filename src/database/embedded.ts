@@ -4,6 +4,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
+import { locks } from './locks.ts';
 import {
   LOCKED,
   PATIENCE,
@@ -25,8 +26,6 @@ export interface Embedded {
   readonly release: () => Promise<void>;
 }
 
-/** The advisory lock, in the database `postgres`, that a process holds shared while it uses the server. */
-const IN_USE = 0x53796d62;
 const LAUNCHES = 3;
 
 /**
@@ -113,7 +112,7 @@ async function connect(server: Server, port: number): Promise<Client | undefined
   client.on('error', () => undefined); // The server has gone: whoever asks it next is told.
   try {
     await client.connect();
-    await client.query('SELECT pg_advisory_lock_shared($1)', [IN_USE]);
+    await client.query('SELECT pg_advisory_lock_shared($1)', [locks.usingServer]);
     const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = 'symbolon'");
     if (rowCount === 0)
       await client.query('CREATE DATABASE symbolon').catch(passIf('42P04', '23505'));
@@ -144,9 +143,11 @@ async function leave(server: Server, client: Client): Promise<void> {
 
 async function isLast(client: Client): Promise<boolean> {
   try {
-    await client.query('SELECT pg_advisory_unlock_shared($1)', [IN_USE]);
+    await client.query('SELECT pg_advisory_unlock_shared($1)', [locks.usingServer]);
     const tried = 'SELECT pg_try_advisory_lock($1) AS last';
-    return (await client.query<{ last: boolean }>(tried, [IN_USE])).rows[0]?.last === true;
+    return (
+      (await client.query<{ last: boolean }>(tried, [locks.usingServer])).rows[0]?.last === true
+    );
   } catch {
     return false; // The server has gone already.
   }

@@ -5,11 +5,9 @@ import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { locks } from './locks.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../prisma/migrations');
-
-/** The advisory lock that Prisma takes, so that its commands and our processes wait for each other. */
-const LOCK = 72707369;
 
 const TABLE = `CREATE TABLE IF NOT EXISTS _prisma_migrations (
   id                  VARCHAR(36) PRIMARY KEY NOT NULL,
@@ -59,7 +57,7 @@ export async function migrate(url: string, directory = MIGRATIONS): Promise<stri
 async function applyNext(client: Client, migrations: Migration[]): Promise<string | undefined> {
   await client.query('BEGIN');
   try {
-    await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK]);
+    await client.query('SELECT pg_advisory_xact_lock($1)', [locks.migrating]);
     const { rows } = await client.query<{ made: boolean }>(
       "SELECT to_regclass('_prisma_migrations') IS NOT NULL AS made",
     );

@@ -3,9 +3,10 @@
 // the retention have passed.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Prisma, type PrismaClient } from '../generated/client.ts';
+import { repeat } from '../operations/repeat.ts';
+import { locks } from './locks.ts';
 
 const EVERY = 60_000; // milliseconds
-const SWEEPING = 5_991_004; // the advisory lock
 const LEEWAY = 60_000; // milliseconds that the engine may still ask for what has expired: its clock tolerance
 const BATCH = 1_000; // rows
 const REST = 20; // milliseconds between two batches
@@ -33,19 +34,7 @@ export function startSweeping(
   parts: SweepParts,
   onError: (error: unknown) => void,
 ): { stop(): Promise<void> } {
-  const stopped = new AbortController();
-  let running: Promise<unknown> = Promise.resolve();
-  const timer = setInterval(() => {
-    running = running.then(() => sweep(parts, stopped.signal)).catch(onError);
-  }, EVERY);
-  timer.unref();
-  return {
-    async stop() {
-      clearInterval(timer);
-      stopped.abort();
-      await running;
-    },
-  };
+  return repeat((signal) => sweep(parts, signal), { every: EVERY, onError }).start();
 }
 
 /**
@@ -121,7 +110,7 @@ function deleteBatch(
 ): Promise<number> {
   return prisma.$transaction(async (database) => {
     const [lock] = await database.$queryRaw<{ mine: boolean }[]>`
-      SELECT pg_try_advisory_xact_lock(${SWEEPING}) AS mine`;
+      SELECT pg_try_advisory_xact_lock(${locks.sweeping}) AS mine`;
     if (!lock?.mine) return 0;
     return database.$executeRaw`
       DELETE FROM ${table} WHERE ${key} IN (

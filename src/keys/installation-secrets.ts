@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Prisma } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
+import type { SealedTable } from './reseal.ts';
 
 /** The secret of this name, 32 bytes; made when it is asked for the first time. */
 export async function installationSecret(
@@ -16,6 +17,14 @@ export async function installationSecret(
 }
 
 /** The record's own identity, under which it is sealed. */
-export function secretContext(name: string): string {
+function secretContext(name: string): string {
   return `installation secret ${name}`;
 }
+
+export const sealedInstallationSecrets: SealedTable<string> = {
+  name: 'installation_secrets',
+  table: 'installation_secret',
+  key: 'name',
+  column: 'sealed',
+  context: secretContext,
+};

@@ -1,13 +1,13 @@
 // The keys that sign tokens, in the database with their private part sealed. Of each algorithm there is always one
 // that signs and one that is published already and will sign next; one that has signed stays published until the last
 // token that it signed has expired: next → current → retired → gone.
-import { createPublicKey, generateKeyPair } from 'node:crypto';
+import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type JWK, calculateJwkThumbprint } from 'jose';
+import { locks } from '../database/locks.ts';
 import type { Prisma, PrismaClient, SigningKey } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
-
-const ROTATING = 5_991_002; // an advisory lock: of several processes one makes and promotes keys
+import type { SealedTable } from './reseal.ts';
 
 /** RS256 is what a client that registers nothing gets (OIDC Core §15.1); ES256 is recommended. */
 export const signingAlgorithms = ['RS256', 'ES256', 'PS256', 'EdDSA'] as const;
@@ -96,7 +96,7 @@ export async function maintainKeys(
     due.make.map(async (wanted) => ({ ...wanted, key: await makeKey(keyring, wanted.alg, now) })),
   );
   await prisma.$transaction(async (database) => {
-    await database.$executeRaw`SELECT pg_advisory_xact_lock(${ROTATING})`;
+    await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.rotatingKeys})`;
     const plan = planKeys(await database.signingKey.findMany(), now, schedule);
     for (const kid of plan.promote) await signFrom(database, kid, now);
     await database.signingKey.createMany({
@@ -127,7 +127,7 @@ export async function rotateKeys(
 ): Promise<{ kid: string; alg: string; signsFrom: Date }[]> {
   await maintainKeys(prisma, keyring, now, schedule);
   const rotated = await prisma.$transaction(async (database) => {
-    await database.$executeRaw`SELECT pg_advisory_xact_lock(${ROTATING})`;
+    await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.rotatingKeys})`;
     const keys = await database.signingKey.findMany();
     const states = keyStates(keys, now, schedule);
     const next = keys.filter(({ kid }) => states.get(kid) === 'next');
@@ -179,9 +179,17 @@ export async function loadSigningKeys(
 }
 
 /** The record's own identity, under which its private part is sealed. */
-export function signingKeyContext(kid: string): string {
+function signingKeyContext(kid: string): string {
   return `signing key ${kid}`;
 }
+
+export const sealedSigningKeys: SealedTable<string> = {
+  name: 'signing_keys',
+  table: 'signing_key',
+  key: 'kid',
+  column: 'sealed',
+  context: signingKeyContext,
+};
 
 async function signFrom(
   database: Prisma.TransactionClient,
@@ -200,15 +208,8 @@ export async function makeKey(
   const key = (await newPrivateKey(alg)).export({ format: 'jwk' });
   const kid = await calculateJwkThumbprint(key); // RFC 7638
   if (kid.startsWith('-')) return makeKey(keyring, alg, now);
-  const publicPart = createPublicKey({ key, format: 'jwk' }).export({ format: 'jwk' });
-  const about = { kid, alg, use: 'sig' };
-  return {
-    kid,
-    alg,
-    publicJwk: { ...publicPart, ...about } as Prisma.InputJsonObject,
-    sealed: keyring.seal(signingKeyContext(kid), JSON.stringify({ ...key, ...about })),
-    createdAt: now,
-  };
+  const jwk = JSON.stringify({ ...key, kid, alg, use: 'sig' });
+  return { kid, alg, sealed: keyring.seal(signingKeyContext(kid), jwk), createdAt: now };
 }
 
 const generate = promisify(generateKeyPair);

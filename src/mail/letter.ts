@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
 import { type Purpose, linkUrl } from '../accounts/links.ts';
+import { deviceInWords } from '../devices.ts';
 import type { Language, Languages } from '../languages.ts';
 import type { MailOf } from '../storage/deliveries.ts';
 import type { MailTemplates } from '../storage/mail-templates.ts';
-import { deviceInWords } from './device.ts';
 
 const views = fileURLToPath(new URL('../../views/mail', import.meta.url));
 

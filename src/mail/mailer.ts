@@ -4,6 +4,7 @@
 import type { Config } from '../config/config.ts';
 import type { Languages } from '../languages.ts';
 import type { Log } from '../operations/log.ts';
+import { repeat } from '../operations/repeat.ts';
 import {
   type Delivery,
   postponeDelivery,
@@ -36,31 +37,28 @@ export function createMailer({ config, storage, log, languages, look }: MailerPa
   const { prisma, keyring, now } = storage;
   const transport = createMailTransport(config);
   const compose = createLetters(config.issuer, languages, look);
-  let sending: Promise<void> = Promise.resolve();
+  const sending = repeat(sendDue, {
+    every: EVERY,
+    onError(error) {
+      log.error({ err: error }, 'sending mails failed');
+    },
+  });
 
   return {
-    send,
+    send: sending.wake,
     start() {
       // Without a way to send, what is due waits for a process that has one, until it is worth nothing any more.
       if (!transport) return { stop: () => Promise.resolve() };
-      void send();
-      const timer = setInterval(() => void send(), EVERY).unref();
+      void sending.wake();
+      const turns = sending.start();
       return {
         async stop() {
-          clearInterval(timer);
-          await sending;
+          await turns.stop();
           transport.close();
         },
       };
     },
   };
-
-  function send(): Promise<void> {
-    sending = sending.then(sendDue).catch((error: unknown) => {
-      log.error({ err: error }, 'sending mails failed');
-    });
-    return sending;
-  }
 
   async function sendDue(): Promise<void> {
     if (!transport) return;

@@ -1,5 +1,6 @@
 // The pages that the engine asks for: signing out, a device's code, errors.
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
+import { deviceInWords } from '../devices.ts';
 import type { MessageKey } from '../languages.ts';
 import type { EnginePages } from '../provider/configuration.ts';
 import { formSecret, userCodeErrors } from '../provider/engine-seams/words.ts';
@@ -72,7 +73,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
         userCode: displayCode,
         displayCode,
         client: presentClient(client as Client),
-        device: { ip, userAgent: ua },
+        device: { ip, agent: ua && deviceInWords(renderer.language(ctx), ua) },
       });
     },
 

@@ -3,6 +3,7 @@
 import { fingerprintKeys, loadSigningKeys, maintainKeys } from '../keys/signing-keys.ts';
 import type { KeySchedule } from '../keys/signing-keys.ts';
 import type { Log } from '../operations/log.ts';
+import { repeat } from '../operations/repeat.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Engine } from './engine.ts';
 
@@ -30,7 +31,13 @@ export function createKeyRotation(
 ): KeyRotation {
   const { prisma, keyring, now } = storage;
   let maintainedAt = now().getTime();
-  return { look, start };
+  const looking = repeat(look, {
+    every: EVERY,
+    onError(error) {
+      log.error({ err: error }, 'looking for signing keys failed');
+    },
+  });
+  return { look, start: looking.start };
 
   async function look(): Promise<void> {
     if (now().getTime() - maintainedAt >= DUE) {
@@ -42,20 +49,5 @@ export function createKeyRotation(
     engine.use(await loadSigningKeys(prisma, keyring, now(), schedule));
     known = found;
     log.info('signing keys changed');
-  }
-
-  function start() {
-    let running: Promise<void> = Promise.resolve();
-    const timer = setInterval(() => {
-      running = running.then(look).catch((error: unknown) => {
-        log.error({ err: error }, 'looking for signing keys failed');
-      });
-    }, EVERY).unref();
-    return {
-      async stop() {
-        clearInterval(timer);
-        await running;
-      },
-    };
   }
 }

@@ -10,6 +10,7 @@ import ipaddr from 'ipaddr.js';
 import type { Configuration } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import type { Log } from '../operations/log.ts';
+import { repeat } from '../operations/repeat.ts';
 import {
   type Message,
   postponeDelivery,
@@ -37,7 +38,12 @@ export interface OutgoingParts {
 
 export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoing {
   const { allowPrivateAddresses } = config;
-  let sending: Promise<void> = Promise.resolve();
+  const sending = repeat(sendDue, {
+    every: EVERY,
+    onError(error) {
+      log.error({ err: error }, 'deliveries failed');
+    },
+  });
 
   return {
     async fetch(url, options = {}) {
@@ -53,7 +59,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
           headers: Object.fromEntries(request.headers),
           body: await request.text(),
         };
-        currentUnit().deliver(message, send);
+        currentUnit().deliver(message, () => void sending.wake());
         return new Response(null, { status: 204 });
       }
       // The engine's dispatcher is what refuses private addresses.
@@ -61,22 +67,10 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
       return fetch(url, allowPrivateAddresses ? others : { ...others, dispatcher });
     },
     start() {
-      send();
-      const timer = setInterval(send, EVERY).unref();
-      return {
-        async stop() {
-          clearInterval(timer);
-          await sending;
-        },
-      };
+      void sending.wake();
+      return sending.start();
     },
   };
-
-  function send(): void {
-    sending = sending.then(sendDue).catch((error: unknown) => {
-      log.error({ err: error }, 'deliveries failed');
-    });
-  }
 
   async function sendDue(): Promise<void> {
     const { prisma, keyring, now } = storage;

@@ -2,6 +2,7 @@
 // Their payload is sealed, since some hold a value that the engine needs back (a session's id, a device code).
 import type { AdapterPayload } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
+import type { SealedTable } from '../keys/reseal.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import type { SealedArtifact } from './fast/reads.ts';
 import type { Issue } from './fast/writes.ts';
@@ -144,3 +145,16 @@ export function lookups(
 export function artifactContext(id: Uint8Array): string {
   return `artifact ${Buffer.from(id).toString('base64url')}`;
 }
+
+export const sealedArtifacts: SealedTable<Uint8Array> = {
+  name: 'artifacts',
+  table: 'artifact',
+  key: 'id',
+  column: 'sealed',
+  context: artifactContext,
+  others(keyring, { model }, text) {
+    const payload = JSON.parse(text) as AdapterPayload;
+    const lookup = lookupOf(keyring, model as string, payload);
+    return { session: sessionOf(keyring, payload), ...(lookup && { lookup }) };
+  },
+};

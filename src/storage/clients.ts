@@ -3,6 +3,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AdapterPayload, errors } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
+import type { SealedTable } from '../keys/reseal.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 
 // What the row of a client has whose metadata is fetched from its id.
@@ -131,6 +132,14 @@ function storedSecret(secret: string, metadata: Record<string, unknown>): string
 }
 
 /** The record's own identity, under which its secret is sealed. */
-export function clientContext(id: string): string {
+function clientContext(id: string): string {
   return `client ${id}`;
 }
+
+export const sealedClients: SealedTable<string> = {
+  name: 'client_secrets',
+  table: 'client',
+  key: 'id',
+  column: 'secret',
+  context: clientContext,
+};

@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { type Keyring, SealError } from '../keys/keyring.ts';
+import type { SealedTable } from '../keys/reseal.ts';
 import type { MailRequests, MailTemplates } from './mail-templates.ts';
 
 /** A POST request. */
@@ -151,6 +152,14 @@ export async function removeDelivery(
 export function deliveryContext(id: string): string {
   return `delivery ${id}`;
 }
+
+export const sealedDeliveries: SealedTable<string> = {
+  name: 'deliveries',
+  table: 'delivery',
+  key: 'id',
+  column: 'sealed',
+  context: deliveryContext,
+};
 
 async function save(
   database: Prisma.TransactionClient,

@@ -30,8 +30,6 @@ export const resourceInput = z.object({
   alg: z.enum(signingAlgorithms).optional(),
 });
 
-export type ResourceInput = z.output<typeof resourceInput>;
-
 export function findResource(prisma: PrismaClient, id: string): Promise<Resource | null> {
   return prisma.resource.findUnique({ where: { id } });
 }

@@ -15,9 +15,10 @@ import {
 } from '../../src/accounts/passkeys.ts';
 import { useRecoveryCode } from '../../src/accounts/recovery-codes.ts';
 import { verifyTotp } from '../../src/accounts/totp.ts';
+import { sealedTables } from '../../src/commands/sealed-tables.ts';
 import { connect, connectPrepared } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
-import { reseal } from '../../src/storage/reseal.ts';
+import { reseal } from '../../src/keys/reseal.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Authenticator, type Behaviour } from '../support/authenticator.ts';
 import { type TestProvider, secret, startProvider } from '../support/provider.ts';
@@ -188,14 +189,12 @@ describe('on a real database', () => {
     test('are sealed anew with the rest', async () => {
       const code = await setUp();
       const keyring = new Keyring(['another secret that is long enough', secret]);
-      const counts = await reseal({ ...provider.storage, keyring });
-      expect(counts.one_time_codes).toBe(1);
+      const counts = await reseal({ ...provider.storage, keyring }, sealedTables);
+      expect(counts['one_time_codes']).toBe(1);
       const fresh = parts({ keyring: new Keyring(['another secret that is long enough']) });
       expect(await verifyTotp(fresh, account.id, code())).toBe(true);
-      await reseal({
-        ...provider.storage,
-        keyring: new Keyring([secret, 'another secret that is long enough']),
-      });
+      const back = new Keyring([secret, 'another secret that is long enough']);
+      await reseal({ ...provider.storage, keyring: back }, sealedTables);
     });
   });
 
@@ -271,7 +270,7 @@ describe('on a real database', () => {
       const device = new Authenticator(provider.issuer);
       const key = await add(device);
       expect(key).toMatchObject({
-        name: 'Firefox, Linux',
+        name: 'Firefox on Linux',
         synced: false,
         transports: ['internal'],
       });

@@ -1,3 +1,4 @@
+import { createPublicKey } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,8 +112,20 @@ test('signing keys are made once, and not readable in the database', async () =>
   expect(algorithms?.slice(0, 4).sort()).toEqual(['ES256', 'EdDSA', 'PS256', 'RS256']);
   expect(algorithms?.slice(4).sort()).toEqual(['ES256', 'EdDSA', 'PS256', 'RS256']);
   for (const key of sets[0] ?? []) expect(key.kid).toBe(await calculateJwkThumbprint(key));
-  for (const { publicJwk } of await prisma.signingKey.findMany())
-    expect(publicJwk).not.toHaveProperty('d');
+  const rows = await prisma.$queryRaw<{ text: string; sealed: Uint8Array }[]>`
+    SELECT signing_key::text AS text, sealed FROM signing_key`;
+  expect(rows).toHaveLength(8);
+  for (const { d = '', kid, ...key } of sets[0] ?? []) {
+    for (const { text, sealed } of rows) {
+      expect(text).not.toContain(d);
+      expect(Buffer.from(sealed).includes(d)).toBe(false);
+    }
+    const published = createPublicKey({ key: { ...key, d }, format: 'jwk' }).export({
+      format: 'jwk',
+    });
+    expect(published).not.toHaveProperty('d');
+    expect(await calculateJwkThumbprint(published)).toBe(kid);
+  }
   await prisma.$disconnect();
   await database.drop();
 });

@@ -8,6 +8,7 @@ import * as recoveryCodes from '../../src/accounts/recovery-codes.ts';
 import * as totp from '../../src/accounts/totp.ts';
 import type { Config } from '../../src/config/config.ts';
 import type { Account, Passkey, Prisma } from '../../src/generated/client.ts';
+import { english } from '../../src/languages.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 
 type Database = Prisma.TransactionClient;
@@ -75,9 +76,12 @@ export const makeRecoveryCodes = (parts: FactorParts & WithDatabase, accountId: 
 export async function addPasskey(
   parts: passkeys.PasskeyParts,
   accountId: string,
-  answer: Parameters<typeof passkeys.verifyNewPasskey>[2],
+  answer: Omit<Parameters<typeof passkeys.verifyNewPasskey>[2], 'language'>,
 ): Promise<Passkey> {
-  const passkey = await passkeys.verifyNewPasskey(parts, accountId, answer);
+  const passkey = await passkeys.verifyNewPasskey(parts, accountId, {
+    ...answer,
+    language: english(),
+  });
   await inTransaction(parts, (database) => passkeys.addPasskey(database, parts, passkey));
   return passkey;
 }

@@ -3,10 +3,10 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Client } from 'oidc-provider';
+import { deviceInWords } from '../../devices.ts';
 import type { Grant, RefreshFamily } from '../../generated/client.ts';
 import { lifeEnd } from '../../storage/families/verdict.ts';
 import { expiresAt } from '../../storage/families/verdict.ts';
-import { deviceInWords } from '../../mail/device.ts';
 import { endFamilyOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import { type ClientView, presentClient } from '../client-view.ts';

@@ -2,6 +2,7 @@
 // an event is decided here for every one that there is; those that concern nobody in particular are not told.
 import Router from '@koa/router';
 import type { Context } from 'koa';
+import { deviceInWords } from '../../devices.ts';
 import type { AuditEvent as Row } from '../../generated/client.ts';
 import type { MessageKey } from '../../languages.ts';
 import type { EventType } from '../../storage/audit.ts';
@@ -9,7 +10,6 @@ import type { RefusalReason } from '../../storage/families/verdict.ts';
 import type { EndReason } from '../../storage/revocation.ts';
 import { presentClient } from '../client-view.ts';
 import type { Desk } from './desk.ts';
-import { deviceInWords } from '../../mail/device.ts';
 
 const PAGE = 25;
 

@@ -28,6 +28,7 @@ export function createPasskeys(desk: Desk): Router {
         const passkey = await verifyNewPasskey(parts, person.account.id, {
           binding: bindingOf(person),
           response: parsed(form.text('passkey')),
+          language: desk.language(ctx),
           name: form.text('name'),
         });
         await unit.change(async (database) => {

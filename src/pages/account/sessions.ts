@@ -1,6 +1,7 @@
 // The browsers in which a person is signed in to this provider. Each is ended by itself, or all but this one.
 import Router from '@koa/router';
 import type { AdapterPayload } from 'oidc-provider';
+import { deviceInWords } from '../../devices.ts';
 import { sha256 } from '../../keys/keyring.ts';
 import { endSession } from '../../provider/sign-out.ts';
 import { findArtifactsOf } from '../../storage/artifacts.ts';
@@ -9,7 +10,6 @@ import type { Origin } from '../../storage/origin.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
-import { deviceInWords } from '../../mail/device.ts';
 
 interface Session extends AdapterPayload {
   readonly jti: string;

@@ -48,7 +48,8 @@ export interface EngineViews {
     /** Where the device asks from. */
     readonly device: {
       readonly ip: string | undefined;
-      readonly userAgent: string | undefined;
+      /** In words. */
+      readonly agent: string | undefined;
     };
   };
   'device-done': { readonly client: ClientView };

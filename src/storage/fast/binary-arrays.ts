@@ -37,14 +37,6 @@ const types: {
   },
 };
 
-/** Makes an array of each column of a batch; see {@link binaryArray}. */
-export function columnsOf<Item>(items: readonly Item[]) {
-  return <T extends keyof Types>(
-    type: T,
-    of: (item: Item) => Types[T] | null | undefined,
-  ): Buffer => binaryArray(type, items.map(of));
-}
-
 /**
  * A parameter of the type `type[]`: one dimension, from index 1, whose elements may be NULL (array_recv in PostgreSQL's
  * arrayfuncs.c). The driver sends a buffer as it is.

@@ -9,8 +9,6 @@ export type Parameter<Item> = {
   [T in keyof Types]: readonly [type: T, of: (item: Item) => Types[T] | null | undefined];
 }[keyof Types];
 
-export type Parameters<Item> = Readonly<Record<string, Parameter<Item>>>;
-
 /** A row as the driver gives it: columns by their names in the statement. */
 export type Row = Record<string, unknown>;
 
