@@ -55,9 +55,7 @@ export function assertFormToken(keyring: Keyring, subject: string, form: Form): 
     throw new ForeignForm('the form token is missing or wrong');
 }
 
-/** Whether a token was made for this subject. */
-export function isFormToken(keyring: Keyring, subject: string, token: unknown): boolean {
-  if (typeof token !== 'string') return false;
+function isFormToken(keyring: Keyring, subject: string, token: string): boolean {
   const given = Buffer.from(token, 'base64url');
   return keyring
     .macs('form', subject)

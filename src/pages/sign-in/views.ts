@@ -5,7 +5,7 @@ import { authenticationOptions } from '../../accounts/passkeys.ts';
 import type { Config } from '../../config/config.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { formToken } from '../forms.ts';
-import { type Renderer, pagePolicy } from '../render.ts';
+import { type Renderer, allowScripts } from '../render.ts';
 import type { PasskeyForm } from '../views/partials.ts';
 import type { Views } from '../views/views.ts';
 import type { SignInContext, VerifiedFactors } from './context.ts';
@@ -122,8 +122,4 @@ function codeForm(
 
 function factorAction({ action, query = '' }: Pick<SignInContext, 'action' | 'query'>): string {
   return `${action}/factor${query}`;
-}
-
-function allowScripts(ctx: Context): void {
-  ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
 }
