@@ -6,8 +6,8 @@ import { addFamilyCommands } from './commands/family.ts';
 import { addKeyCommands } from './commands/key.ts';
 import { addMailCommands } from './commands/mail.ts';
 import { addResourceCommands } from './commands/resource.ts';
-import { addUserCommands } from './commands/user.ts';
-import { print, withStorage } from './commands/run.ts';
+import { addUserCommands } from './commands/user/user.ts';
+import { asJson, print, withStorage } from './commands/run.ts';
 import { backlog, sweep } from './database/sweep.ts';
 import { explainExit, main as serve, sweepParts } from './main.ts';
 
@@ -23,7 +23,7 @@ symbolon
   .description(
     'bring the tables of the database up to date (the server does so by itself when it starts)',
   )
-  .option('--json', 'print JSON for a program to read')
+  .option(...asJson)
   .action(({ json }: { json?: boolean }) =>
     withStorage(({ applied }) => {
       print(
@@ -38,7 +38,7 @@ symbolon
   .command('sweep')
   .description('delete what has expired (the server does so by itself, every minute)')
   .option('--backlog', 'only tell how much waits')
-  .option('--json', 'print JSON for a program to read')
+  .option(...asJson)
   .action(({ backlog: only, json }: { backlog?: boolean; json?: boolean }) =>
     withStorage(async ({ config, storage }) => {
       const parts = sweepParts(config, storage);

@@ -18,6 +18,7 @@ import { commandLine } from '../storage/origin.ts';
 import { revokeClient } from '../storage/revocation.ts';
 import {
   CommandError,
+  asJson,
   change,
   date,
   jsonFile,
@@ -65,7 +66,7 @@ export function addClientCommands(symbolon: Command): void {
     )
     .option('--name <name>', 'what people see')
     .option('--metadata <file>', 'a JSON file with more client metadata')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(async (id: string, options: AddOptions) => {
       if (options.public && options.secretStdin)
         throw new CommandError(
@@ -110,7 +111,7 @@ export function addClientCommands(symbolon: Command): void {
   client
     .command('list')
     .description('list every application')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(({ json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma } }) => {
         const clients = await prisma.client.findMany({ orderBy: { id: 'asc' } });
@@ -133,7 +134,7 @@ export function addClientCommands(symbolon: Command): void {
     .command('show')
     .description('show the metadata of one application, and the policy of its refresh tokens')
     .argument('<client_id>')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ config, storage: { prisma } }) => {
         const row = await prisma.client.findUnique({ where: { id } });
@@ -160,7 +161,7 @@ export function addClientCommands(symbolon: Command): void {
     .description('change the metadata of an application; what the file sets to null is removed')
     .argument('<client_id>')
     .requiredOption('--metadata <file>', 'a JSON file with the metadata that changes')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(async (id: string, { metadata: file, json }: { metadata: string; json?: boolean }) => {
       const changes = await jsonFile('--metadata', file);
       refuseFixed(changes);
@@ -193,7 +194,7 @@ export function addClientCommands(symbolon: Command): void {
       'make an initial access token, with which an application registers itself (RFC 7591 §3)',
     )
     .option('--expires-in <seconds>', 'how long it may be used', '86400')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(({ expiresIn, json }: { expiresIn: string; json?: boolean }) =>
       withStorage(async ({ config, storage }) => {
         const seconds = Number(expiresIn);
@@ -219,7 +220,7 @@ export function addClientCommands(symbolon: Command): void {
     .command('remove')
     .description('remove an application, with everything that was issued to it')
     .argument('<client_id>')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage }) => {
         await change(storage, async (database, record) => {

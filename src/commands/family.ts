@@ -1,6 +1,5 @@
 // symbolon family: refresh-token families, each told so that a person can explain what happened to it.
 import type { Command } from 'commander';
-import { findAccountByEmail } from '../accounts/accounts.ts';
 import type { AuditEvent, PrismaClient, RefreshFamily } from '../generated/client.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { findClient } from '../storage/clients.ts';
@@ -10,7 +9,16 @@ import { parseRefreshToken } from '../storage/families/token.ts';
 import { commandLine } from '../storage/origin.ts';
 import { endFamily, revokeAccount, revokeClient, revokeGrant } from '../storage/revocation.ts';
 import { familyFacts, familyStory, verdictsInWords } from './family-story.ts';
-import { CommandError, date, print, secretFromStdin, table, withStorage } from './run.ts';
+import {
+  CommandError,
+  asJson,
+  date,
+  existingAccount,
+  print,
+  secretFromStdin,
+  table,
+  withStorage,
+} from './run.ts';
 
 export function addFamilyCommands(symbolon: Command): void {
   const family = symbolon
@@ -22,11 +30,11 @@ export function addFamilyCommands(symbolon: Command): void {
     .description('list families, the newest first')
     .option('--user <email>', 'only those of this person')
     .option('--client <client_id>', 'only those of this application')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action((options: { user?: string; client?: string; json?: boolean }) =>
       withStorage(async ({ storage: { prisma, now } }) => {
         const accountId =
-          options.user === undefined ? undefined : await accountIdOf(prisma, options.user);
+          options.user === undefined ? undefined : (await existingAccount(prisma, options.user)).id;
         const families = await listFamilies(prisma, {
           ...(accountId === undefined ? {} : { accountId }),
           ...(options.client === undefined ? {} : { clientId: options.client }),
@@ -51,7 +59,7 @@ export function addFamilyCommands(symbolon: Command): void {
     .command('show')
     .description('tell the story of one family')
     .argument('<id>', 'the part of a refresh token before its dot')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma, now } }) => {
         const { facts, story } = await told(prisma, await find(prisma, id), now());
@@ -64,7 +72,7 @@ export function addFamilyCommands(symbolon: Command): void {
     .description(
       'tell what would happen to a refresh token, and its family’s story; the token comes on standard input and is never printed',
     )
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(async ({ json }: { json?: boolean }) => {
       const token = parseRefreshToken((await secretFromStdin('refresh token')).trim());
       if (!token) throw new CommandError('This is not a refresh token of Symbolon.');
@@ -94,7 +102,7 @@ export function addFamilyCommands(symbolon: Command): void {
     .option('--user <email>', 'everything issued for this person')
     .option('--client <client_id>', 'everything issued to this application')
     .option('--grant <grant_id>', 'everything issued from this grant')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action((id: string | undefined, options: RevokeOptions) =>
       withStorage(async ({ storage: { prisma, now } }) => {
         const { user, client, grant, json } = options;
@@ -102,7 +110,7 @@ export function addFamilyCommands(symbolon: Command): void {
           throw new CommandError('Name one: a family’s id, --user, --client or --grant.');
         }
         const ending = { reason: 'revoked_by_admin', now: now(), origin: commandLine } as const;
-        const accountId = user === undefined ? '' : await accountIdOf(prisma, user);
+        const accountId = user === undefined ? '' : (await existingAccount(prisma, user)).id;
         const row = id === undefined ? undefined : await find(prisma, id);
         if (row?.endedAt) {
           throw new CommandError(
@@ -149,12 +157,6 @@ async function find(prisma: PrismaClient, given: string): Promise<RefreshFamily>
   const row = await prisma.refreshFamily.findUnique({ where: { id } });
   if (!row) throw new CommandError(`There is no family ${id}.`);
   return row;
-}
-
-async function accountIdOf(prisma: PrismaClient, email: string): Promise<string> {
-  const account = await findAccountByEmail(prisma, email);
-  if (!account) throw new CommandError(`There is no account with the e-mail address ${email}.`);
-  return account.id;
 }
 
 async function emailsOf(

@@ -5,7 +5,7 @@ import { reseal } from '../keys/reseal.ts';
 import { keyStates, rotateKeys } from '../keys/signing-keys.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { commandLine } from '../storage/origin.ts';
-import { CommandError, change, date, print, table, withStorage } from './run.ts';
+import { CommandError, asJson, change, date, print, table, withStorage } from './run.ts';
 import { sealedTables } from './sealed-tables.ts';
 
 export function addKeyCommands(symbolon: Command): void {
@@ -14,7 +14,7 @@ export function addKeyCommands(symbolon: Command): void {
   key
     .command('list')
     .description('list every key: next, current or retired')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(({ json }: { json?: boolean }) =>
       withStorage(async ({ config, storage }) => {
         const { prisma, now } = storage;
@@ -45,7 +45,7 @@ export function addKeyCommands(symbolon: Command): void {
     .command('rotate')
     .description('have the next keys sign, as soon as everybody can know them')
     .option('--now', 'at once, also when they were published only lately')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(({ now: atOnce = false, json }: { now?: boolean; json?: boolean }) =>
       withStorage(async ({ config, storage }) => {
         const { prisma, keyring, now } = storage;
@@ -64,7 +64,7 @@ export function addKeyCommands(symbolon: Command): void {
     .command('remove')
     .description('withdraw a retired key: what it has signed is not valid any more')
     .argument('<kid>')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action((kid: string, { json }: { json?: boolean }) =>
       withStorage(async ({ config, storage }) => {
         const { prisma, now } = storage;
@@ -86,7 +86,7 @@ export function addKeyCommands(symbolon: Command): void {
     .description('what is sealed under SYMBOLON_SECRET')
     .command('reseal')
     .description('seal everything anew under the first secret, so that the others can be removed')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(({ json }: { json?: boolean }) =>
       withStorage(async ({ storage }) => {
         const counts = await reseal(storage, sealedTables);

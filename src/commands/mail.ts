@@ -6,7 +6,7 @@ import { loadConfig } from '../config/config.ts';
 import { loadLanguages } from '../languages.ts';
 import { createLetters } from '../mail/letter.ts';
 import { SendError, createMailTransport } from '../mail/transport.ts';
-import { CommandError, print } from './run.ts';
+import { CommandError, asJson, print } from './run.ts';
 
 export function addMailCommands(symbolon: Command): void {
   const mail = symbolon.command('mail').description('mails to people');
@@ -16,7 +16,7 @@ export function addMailCommands(symbolon: Command): void {
     .description('send one mail now, and tell what the mail server said')
     .argument('<address>')
     .option('--locale <tag>', 'the language of the mail', 'en')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(async (address: string, { locale, json }: { locale: string; json?: boolean }) => {
       const to = accountInput.shape.email.safeParse(address);
       if (!to.success) throw new CommandError(`${address}: this is not an e-mail address.`);

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Resource } from '../generated/client.ts';
 import { isTaken } from '../storage/errors.ts';
 import { findResource, resourceInput, scopesOf } from '../storage/resources.ts';
-import { CommandError, change, print, table, withStorage } from './run.ts';
+import { CommandError, asJson, change, print, table, withStorage } from './run.ts';
 
 interface AddOptions {
   name?: string;
@@ -31,7 +31,7 @@ export function addResourceCommands(symbolon: Command): void {
     .option('--format <format>', 'jwt (RFC 9068) or opaque', 'jwt')
     .option('--ttl <seconds>', 'how long its access tokens live (default: the server’s)')
     .option('--alg <alg>', 'what its JWTs are signed with: RS256, ES256, PS256 or EdDSA')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(async (id: string, options: AddOptions) => {
       const { name, format, ttl, alg } = options;
       const scopes = Object.fromEntries(
@@ -79,7 +79,7 @@ export function addResourceCommands(symbolon: Command): void {
   resource
     .command('list')
     .description('list every resource server')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action(({ json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma } }) => {
         const all = await prisma.resource.findMany({ orderBy: { id: 'asc' } });
@@ -97,7 +97,7 @@ export function addResourceCommands(symbolon: Command): void {
     .command('show')
     .description('show one resource server')
     .argument('<indicator>')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma } }) => {
         const found = await findResource(prisma, id);
@@ -115,7 +115,7 @@ export function addResourceCommands(symbolon: Command): void {
     .command('remove')
     .description('remove a resource server: no more access tokens for it')
     .argument('<indicator>')
-    .option('--json', 'print JSON for a program to read')
+    .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage }) => {
         await change(storage, async (database, record) => {

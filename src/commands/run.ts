@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { PassThrough } from 'node:stream';
+import { AccountError, findAccountByEmail } from '../accounts/accounts.ts';
 import { type Config, loadConfig } from '../config/config.ts';
-import type { Prisma } from '../generated/client.ts';
+import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
 import { type AuditEvent, writeEvent } from '../storage/audit.ts';
 import { type OpenStorage, openStorage } from '../storage/open.ts';
 import { commandLine } from '../storage/origin.ts';
@@ -14,6 +15,9 @@ export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
 
+/** The option of every command that prints something; see {@link print}. */
+export const asJson = ['--json', 'print JSON for a program to read'] as const;
+
 /** Runs a command on this installation's data, and closes it. */
 export async function withStorage(
   work: (parts: OpenStorage & { config: Config }) => Promise<void>,
@@ -22,6 +26,9 @@ export async function withStorage(
   const open = await openStorage(config);
   try {
     await work({ config, ...open });
+  } catch (error) {
+    if (error instanceof AccountError) throw new CommandError(`${error.field}: ${error.message}`);
+    throw error;
   } finally {
     await open.close();
   }
@@ -43,6 +50,13 @@ export function change<T>(
   return prisma.$transaction((database) =>
     work(database, (event) => writeEvent(database, event, occasion)),
   );
+}
+
+/** @throws {CommandError} when there is none */
+export async function existingAccount(prisma: PrismaClient, email: string): Promise<Account> {
+  const account = await findAccountByEmail(prisma, email);
+  if (!account) throw new CommandError(`There is no account with the e-mail address ${email}.`);
+  return account;
 }
 
 /** Prints JSON for a program, and nothing else, or text for a person. */

@@ -1,0 +1,43 @@
+// What the commands on people share: the person whom one is about, and how they are printed.
+import type { ChangeParts } from '../../accounts/changes.ts';
+import type { Config } from '../../config/config.ts';
+import type { Account } from '../../generated/client.ts';
+import { commandLine } from '../../storage/origin.ts';
+import { askSecret, existingAccount, secretFromStdin, withStorage } from '../run.ts';
+
+/** Runs a command on one person's account. */
+export function withAccount(
+  email: string,
+  work: (account: Account, parts: ChangeParts & { config: Config }) => Promise<void> | void,
+): Promise<void> {
+  return withStorage(async ({ storage, config }) => {
+    const account = await existingAccount(storage.prisma, email);
+    await work(account, { storage, config, origin: commandLine });
+  });
+}
+
+/** A new password, from standard input or asked for on the terminal. */
+export function givenPassword({ passwordStdin }: { passwordStdin?: boolean }): Promise<string> {
+  return passwordStdin ? secretFromStdin('password') : askSecret('Password', '--password-stdin');
+}
+
+/** A person, for a program to read. */
+export function accountFacts({
+  id,
+  email,
+  emailVerified,
+  name,
+  admin,
+  lockedAt,
+  createdAt,
+}: Account) {
+  return {
+    sub: id,
+    email,
+    email_verified: emailVerified,
+    name,
+    admin,
+    locked_at: lockedAt,
+    created_at: createdAt,
+  };
+}

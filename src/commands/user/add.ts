@@ -1,0 +1,70 @@
+// symbolon user add, invite: how a person comes to an account.
+import type { Command } from 'commander';
+import { checkAccount, createAccount } from '../../accounts/accounts.ts';
+import { invite } from '../../accounts/invitations.ts';
+import { CommandError, asJson, change, date, print, withStorage } from '../run.ts';
+import { accountFacts, givenPassword } from './account.ts';
+
+export function addCommand(user: Command): void {
+  user
+    .command('add')
+    .description('add a person; the password is asked for')
+    .argument('<email>')
+    .option('--name <name>', 'what applications may call the person')
+    .option('--admin', 'make the person an administrator')
+    .option('--password-stdin', 'read the password from standard input')
+    .option(...asJson)
+    .action(
+      async (
+        email: string,
+        options: { name?: string; admin?: boolean; passwordStdin?: boolean; json?: boolean },
+      ) => {
+        const password = await givenPassword(options);
+        await withStorage(async ({ storage }) => {
+          const wanted = await checkAccount({ email, name: options.name, password });
+          const account = await change(storage, async (database, record) => {
+            const made = await createAccount(database, wanted, { admin: options.admin ?? false });
+            const detail = { by: 'command line' };
+            await record({ type: 'account.added', accountId: made.id, detail });
+            return made;
+          });
+          print(options.json, accountFacts(account), `Added ${account.email}.`);
+        });
+      },
+    );
+}
+
+export function inviteCommand(user: Command): void {
+  user
+    .command('invite')
+    .description('invite a person by a link, which is printed, and mailed if mail is on')
+    .argument('<email>')
+    .option('--name <name>', 'filled in for the person, who may change it')
+    .option('--expires-in <seconds>', 'how long the link works', '604800')
+    .option(...asJson)
+    .action(
+      (
+        email: string,
+        options: { name?: string; expiresIn: string; json?: boolean },
+      ): Promise<void> =>
+        withStorage(async ({ config, storage }) => {
+          const seconds = Number(options.expiresIn);
+          if (!/^[1-9]\d{0,7}$/.test(options.expiresIn))
+            throw new CommandError('--expires-in: wants a number of seconds');
+          const invitation = { email, name: options.name, seconds };
+          const { url, expiresAt, isMailed } = await change(storage, async (database, record) => {
+            await record({ type: 'account.invited', detail: { by: 'command line' } });
+            return invite(database, { config, storage }, invitation);
+          });
+          print(
+            options.json,
+            { url, expires_at: expiresAt, mailed: isMailed },
+            `${url}\n\nIt works once, until ${date(expiresAt)} UTC. ${
+              isMailed
+                ? 'The running provider mails it, too.'
+                : 'Mail is off (SYMBOLON_SMTP_URL): send it to the person yourself.'
+            }`,
+          );
+        }),
+    );
+}

@@ -1,0 +1,85 @@
+// symbolon user password, lock, unlock, sign-out: whether and where a person is signed in.
+import type { Command } from 'commander';
+import {
+  acceptedPassword,
+  changePassword,
+  lockAccount,
+  signOutEverywhere,
+  unlockAccount,
+} from '../../accounts/changes.ts';
+import { asJson, change, print } from '../run.ts';
+import { givenPassword, withAccount } from './account.ts';
+
+export function passwordCommand(user: Command): void {
+  user
+    .command('password')
+    .description('give a person another password; it is asked for')
+    .argument('<email>')
+    .option('--password-stdin', 'read the password from standard input')
+    .option(...asJson)
+    .action(async (email: string, options: { passwordStdin?: boolean; json?: boolean }) => {
+      const password = await givenPassword(options);
+      await withAccount(email, async (account, parts) => {
+        const { id } = account;
+        const hash = await acceptedPassword(parts.storage, id, password);
+        const ended = await change(parts.storage, (database) =>
+          changePassword(database, parts, id, hash, 'command line'),
+        );
+        print(
+          options.json,
+          { ended },
+          `Changed the password of ${account.email}; ${families(ended)} ended.`,
+        );
+      });
+    });
+}
+
+export function lockCommand(user: Command): void {
+  user
+    .command('lock')
+    .description('keep a person out: no sign-in, no refresh')
+    .argument('<email>')
+    .option(...asJson)
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        const ended = await change(parts.storage, (database) =>
+          lockAccount(database, parts, account.id),
+        );
+        print(json, { ended }, `Locked ${account.email}; ${families(ended)} ended.`);
+      }),
+    );
+}
+
+export function unlockCommand(user: Command): void {
+  user
+    .command('unlock')
+    .description('let a locked person in again')
+    .argument('<email>')
+    .option(...asJson)
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        await change(parts.storage, (database) => unlockAccount(database, account.id));
+        print(json, {}, `Unlocked ${account.email}.`);
+      }),
+    );
+}
+
+export function signOutCommand(user: Command): void {
+  user
+    .command('sign-out')
+    .description('sign a person out everywhere: every browser session, every refresh-token family')
+    .argument('<email>')
+    .option(...asJson)
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        const ended = await change(parts.storage, (database) =>
+          signOutEverywhere(database, parts, account.id, 'revoked_by_admin'),
+        );
+        print(json, { ended }, `Signed ${account.email} out everywhere; ${families(ended)} ended.`);
+      }),
+    );
+}
+
+function families(count: number): string {
+  return count === 1 ? 'one refresh-token family' : `${count} refresh-token families`;
+}

@@ -1,0 +1,88 @@
+// symbolon user update, claims: what is known of a person.
+import type { Command } from 'commander';
+import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../../config/claims.ts';
+import type { Prisma } from '../../generated/client.ts';
+import { CommandError, asJson, change, jsonFile, print, table } from '../run.ts';
+import { accountFacts, withAccount } from './account.ts';
+
+export function updateCommand(user: Command): void {
+  user
+    .command('update')
+    .description('change what is known of a person')
+    .argument('<email>')
+    .option('--name <name>', 'what applications may call the person; empty for none')
+    .option(
+      '--email-verified <boolean>',
+      'whether the address is known to be theirs: true or false',
+    )
+    .option(...asJson)
+    .action(
+      (
+        email: string,
+        options: { name?: string; emailVerified?: string; json?: boolean },
+      ): Promise<void> => {
+        const { name, emailVerified } = options;
+        if (emailVerified !== undefined && !['true', 'false'].includes(emailVerified))
+          throw new CommandError('--email-verified: wants true or false');
+        return withAccount(email, async ({ id }, { storage }) => {
+          const changed = await change(storage, async (database, record) => {
+            await record({ type: 'account.changed', accountId: id });
+            return database.account.update({
+              where: { id },
+              data: {
+                ...(name === undefined ? {} : { name: name.trim() || null }),
+                ...(emailVerified === undefined ? {} : { emailVerified: emailVerified === 'true' }),
+              },
+            });
+          });
+          print(options.json, accountFacts(changed), `Changed ${changed.email}.`);
+        });
+      },
+    );
+}
+
+export function claimsCommand(user: Command): void {
+  user
+    .command('claims')
+    .description('show what applications may be told about a person, or change it')
+    .argument('<email>')
+    .option('--set <file>', 'a JSON file with claims; what it sets to null is removed')
+    .option(...asJson)
+    .action((email: string, { set, json }: { set?: string; json?: boolean }) =>
+      withAccount(email, async (account, { config, storage }) => {
+        let claims = account.claims as Record<string, unknown>;
+        if (set !== undefined) {
+          const changed = { ...claims, ...claimsIn(await jsonFile('--set', set), config.claims) };
+          claims = Object.fromEntries(
+            Object.entries(changed).filter(([, value]) => value !== null),
+          );
+          const { id } = account;
+          const data = { claims: claims as Prisma.InputJsonObject };
+          await change(storage, async (database, record) => {
+            await database.account.update({ where: { id }, data });
+            await record({ type: 'account.changed', accountId: id });
+          });
+        }
+        const rows = Object.entries(claims).map(([name, value]) => [
+          name,
+          typeof value === 'string' ? value : JSON.stringify(value),
+        ]);
+        print(json, claims, table(['CLAIM', 'VALUE'], rows));
+      }),
+    );
+}
+
+// Each claim has a type; one that the settings do not know would never be told to anybody.
+function claimsIn(claims: Record<string, unknown>, config: ClaimsConfig): Record<string, unknown> {
+  const types = accountClaimTypes(config);
+  for (const [name, value] of Object.entries(claims)) {
+    const type = types[name];
+    if (!type)
+      throw new CommandError(
+        `${name}: there is no such claim. It is a standard one of OpenID Connect, or one of SYMBOLON_CLAIMS_FILE; the name has "symbolon user update".`,
+      );
+    if (value !== null && !claimTypes[type].safeParse(value).success)
+      throw new CommandError(`${name}: wants ${type}, got ${JSON.stringify(value)}`);
+  }
+  return claims;
+}

@@ -1,0 +1,26 @@
+// symbolon user: adding and looking at people.
+import type { Command } from 'commander';
+import { addCommand, inviteCommand } from './add.ts';
+import { factorsCommand, resetFactorsCommand } from './factors.ts';
+import { listCommand, showCommand } from './show.ts';
+import { lockCommand, passwordCommand, signOutCommand, unlockCommand } from './sign-in.ts';
+import { claimsCommand, updateCommand } from './update.ts';
+
+export function addUserCommands(symbolon: Command): void {
+  const user = symbolon.command('user').description('people who can sign in');
+  for (const add of [
+    addCommand,
+    inviteCommand,
+    updateCommand,
+    claimsCommand,
+    listCommand,
+    showCommand,
+    passwordCommand,
+    lockCommand,
+    unlockCommand,
+    factorsCommand,
+    resetFactorsCommand,
+    signOutCommand,
+  ])
+    add(user);
+}
