@@ -9,7 +9,7 @@ const LIFE = 300; // seconds
 const HEAD = 20; // 16 random bytes, and the end in 4
 
 /** What a challenge is for. */
-export interface Purpose {
+export interface ChallengePurpose {
   readonly kind: 'registration' | 'authentication';
   /** The interaction, or the browser's session, that it was given to. */
   readonly binding: string;
@@ -17,7 +17,7 @@ export interface Purpose {
 
 export function createChallenge(
   { keyring, now }: Storage,
-  purpose: Purpose,
+  purpose: ChallengePurpose,
 ): Uint8Array<ArrayBuffer> {
   const head = Buffer.concat([randomBytes(HEAD - 4), Buffer.alloc(4)]);
   head.writeUInt32BE(epoch(now()) + LIFE, HEAD - 4);
@@ -32,7 +32,7 @@ export function createChallenge(
  */
 export async function spendChallenge(
   { keyring, now }: Storage,
-  purpose: Purpose,
+  purpose: ChallengePurpose,
   challenge: string,
 ): Promise<void> {
   const given = Buffer.from(challenge, 'base64url');
@@ -48,6 +48,6 @@ export async function spendChallenge(
     throw new FactorError('factor.too-late');
 }
 
-function signed({ kind, binding }: Purpose, head: Buffer): string {
+function signed({ kind, binding }: ChallengePurpose, head: Buffer): string {
   return JSON.stringify([kind, binding, head.toString('base64url')]);
 }

@@ -7,10 +7,10 @@ import type { Link, Prisma } from '../generated/client.ts';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
 
-export type Purpose = 'invitation' | 'sign_up' | 'verification' | 'password_reset' | 'email_change';
+export type LinkPurpose = 'invitation' | 'sign_up' | 'verification' | 'password_reset' | 'email_change';
 
 /** Seconds that a link lives. */
-export const linkLife: Record<Purpose, number> = {
+export const linkLife: Record<LinkPurpose, number> = {
   invitation: 604_800,
   sign_up: 86_400,
   verification: 86_400,
@@ -19,7 +19,7 @@ export const linkLife: Record<Purpose, number> = {
 };
 
 /** The path under which each is opened, below the issuer's. */
-const paths: Record<Purpose, string> = {
+const paths: Record<LinkPurpose, string> = {
   invitation: '/invitation',
   sign_up: '/sign-up/confirm',
   verification: '/verify',
@@ -28,7 +28,7 @@ const paths: Record<Purpose, string> = {
 };
 
 export interface NewLink {
-  readonly purpose: Purpose;
+  readonly purpose: LinkPurpose;
   /** Undefined: of somebody who has no account yet. */
   readonly accountId?: string | undefined;
   readonly email: string;
@@ -45,12 +45,12 @@ export function linkToken(): string {
   return randomBytes(32).toString('base64url');
 }
 
-export function linkExpiry(purpose: Purpose, now: Date): Date {
+export function linkExpiry(purpose: LinkPurpose, now: Date): Date {
   return new Date(now.getTime() + linkLife[purpose] * 1000);
 }
 
 /** The address that a person opens. */
-export function linkUrl(issuer: string, purpose: Purpose, token: string): string {
+export function linkUrl(issuer: string, purpose: LinkPurpose, token: string): string {
   return `${issuer}${paths[purpose]}?token=${token}`;
 }
 
@@ -83,7 +83,7 @@ export async function makeLink(
 /** Finds a link that could be spent now, and leaves it as it is. */
 export async function lookAtLink(
   database: Prisma.TransactionClient,
-  purposes: readonly Purpose[],
+  purposes: readonly LinkPurpose[],
   token: unknown,
   now: Date,
 ): Promise<Link | undefined> {
@@ -95,7 +95,7 @@ export async function lookAtLink(
 /** Spends a link: whoever deletes it has it. What follows from it belongs into the same transaction. */
 export async function spendLink(
   database: Prisma.TransactionClient,
-  purposes: readonly Purpose[],
+  purposes: readonly LinkPurpose[],
   token: unknown,
   now: Date,
 ): Promise<Link | undefined> {
@@ -110,7 +110,7 @@ export function linkData(keyring: Keyring, { id, sealed }: Link): unknown {
   return sealed ? JSON.parse(keyring.unseal(linkContext(id), sealed)) : undefined;
 }
 
-function isGood({ purpose, expiresAt }: Link, purposes: readonly Purpose[], now: Date): boolean {
+function isGood({ purpose, expiresAt }: Link, purposes: readonly LinkPurpose[], now: Date): boolean {
   return (purposes as readonly string[]).includes(purpose) && expiresAt > now;
 }
 

@@ -5,7 +5,7 @@ import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { networkOf } from './limits.ts';
-import type { Purpose } from './links.ts';
+import type { LinkPurpose } from './links.ts';
 
 /** Seconds after which whoever has asked for too many may ask again. */
 export const MAIL_LIMIT_DURATION = 3600;
@@ -13,7 +13,7 @@ const PER_IP = 30;
 const PER_EMAIL = 3;
 
 /** What a mail is for: its link, or a request that waits at /approve. */
-export type MailPurpose = Exclude<Purpose, 'invitation'> | 'approval';
+export type MailPurpose = Exclude<LinkPurpose, 'invitation'> | 'approval';
 
 export interface MailLimits {
   /** Whether one more may be asked for from there. */

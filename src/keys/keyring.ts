@@ -25,7 +25,7 @@ const purposes = [
   'browser',
   'attempt',
 ] as const;
-export type Purpose = (typeof purposes)[number];
+export type KeyPurpose = (typeof purposes)[number];
 
 const SALT = 16;
 const IV = 12;
@@ -50,7 +50,7 @@ export class SealError extends Error {
 
 export class Keyring {
   // Key objects: given bytes, every operation would spend most of its time on finding out what it was given.
-  readonly #keys: readonly Record<Purpose, KeyObject>[];
+  readonly #keys: readonly Record<KeyPurpose, KeyObject>[];
   /** The keys for sealing, one for every secret, by their salt. */
   readonly #sealing = new Map<string, readonly KeyObject[]>();
   readonly #most: number;
@@ -70,14 +70,14 @@ export class Keyring {
             purpose,
             createSecretKey(Buffer.from(hkdfSync('sha256', secret, '', `symbolon ${purpose}`, 32))),
           ]),
-        ) as Record<Purpose, KeyObject>,
+        ) as Record<KeyPurpose, KeyObject>,
     );
     this.#most = most;
     this.#own = this.#newOwn();
   }
 
   /** HMAC-SHA256 of a text under every secret's key for this purpose, the current one first. */
-  macs(purpose: Purpose, text: string): [Buffer, ...Buffer[]] {
+  macs(purpose: KeyPurpose, text: string): [Buffer, ...Buffer[]] {
     return this.#keys.map((keys) => createHmac('sha256', keys[purpose]).update(text).digest()) as [
       Buffer,
       ...Buffer[],

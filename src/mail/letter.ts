@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
-import { type Purpose, linkUrl } from '../accounts/links.ts';
+import { type LinkPurpose, linkUrl } from '../accounts/links.ts';
 import { deviceInWords } from '../devices.ts';
 import type { Language, Languages } from '../languages.ts';
 import type { MailOf } from '../storage/deliveries.ts';
@@ -43,7 +43,7 @@ export interface MailFrame {
   /** @param path below the issuer's */
   readonly url: (path: string) => string;
   /** The address of the link that the mail's `token` is of. */
-  readonly link: (purpose: Purpose) => string;
+  readonly link: (purpose: LinkPurpose) => string;
   readonly subject: (text: string) => void;
   readonly text: (text: string) => void;
   readonly quiet: (text: string) => void;

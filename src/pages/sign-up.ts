@@ -13,7 +13,7 @@ import {
 } from '../accounts/accounts.ts';
 import { verifyPassword } from '../accounts/hashing.ts';
 import { type Limits, TooManyAttempts } from '../accounts/limits.ts';
-import { type Purpose, linkData, linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
+import { type LinkPurpose, linkData, linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
 import { MAIL_LIMIT_DURATION, createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import type { Account, Link } from '../generated/client.ts';
@@ -40,7 +40,7 @@ export interface SignUpParts {
   readonly limits: Limits;
 }
 
-type LinkPurpose = Extract<Purpose, 'invitation' | 'sign_up'>;
+type SignUpPurpose = Extract<LinkPurpose, 'invitation' | 'sign_up'>;
 
 export function createSignUp({ config, storage, engine, renderer, limits }: SignUpParts): Router {
   const { prisma, keyring, now } = storage;
@@ -150,14 +150,14 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   return router;
 
   /** @throws {LinkVoid} */
-  async function open(purpose: LinkPurpose, token: string): Promise<Link> {
+  async function open(purpose: SignUpPurpose, token: string): Promise<Link> {
     const link = await lookAtLink(prisma, [purpose], token, now());
     if (!link) throw voidLink(purpose);
     return link;
   }
 
   /** Nobody but an administrator can send another invitation. */
-  function voidLink(purpose: LinkPurpose): LinkVoid {
+  function voidLink(purpose: SignUpPurpose): LinkVoid {
     return new LinkVoid(purpose === 'sign_up' ? { again: action } : {});
   }
 
@@ -174,7 +174,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   function make(
     ctx: Context,
     account: NewAccount,
-    purpose: LinkPurpose,
+    purpose: SignUpPurpose,
     token: unknown,
   ): Promise<Account> {
     const unit = currentUnit();

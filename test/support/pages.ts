@@ -5,7 +5,7 @@ import pg from 'pg';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { inject } from 'vitest';
 import { hashPassword } from '../../src/accounts/hashing.ts';
-import { type Purpose, linkUrl, makeLink } from '../../src/accounts/links.ts';
+import { type LinkPurpose, linkUrl, makeLink } from '../../src/accounts/links.ts';
 import { registrationOptions } from '../../src/accounts/passkeys.ts';
 import { setupLink } from '../../src/pages/setup.ts';
 import { commandLine } from '../../src/storage/origin.ts';
@@ -315,7 +315,7 @@ async function* waysIn(stage: Stage): AsyncGenerator<string, void> {
   const { page, provider } = stage;
   const { prisma, keyring } = provider.storage;
   const { id } = await account(stage);
-  const open = async (purpose: Purpose, wish: { accountId?: string; data?: object } = {}) => {
+  const open = async (purpose: LinkPurpose, wish: { accountId?: string; data?: object } = {}) => {
     const email = wish.accountId === undefined ? 'grace@example.com' : person.email;
     const token = await makeLink(prisma, keyring, { purpose, email, now: new Date(), ...wish });
     await page.goto(linkUrl(provider.issuer, purpose, token));
