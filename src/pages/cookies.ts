@@ -54,7 +54,7 @@ export function createCookies({ basePath }: Pick<Config, 'basePath'>) {
       maxAge: 400 * 86_400,
     }),
     /** The message of the next page under /account. */
-    notice: cookie('symbolon_notice', {
+    flashMessage: cookie('symbolon_notice', {
       path: `${basePath}/account`,
       sameSite: 'strict',
       maxAge: 60,

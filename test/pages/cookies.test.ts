@@ -55,7 +55,7 @@ test('each is for its pages, out of reach of scripts and of other sites’ forms
     signUp: [`symbolon_sign_up=x; path=/op/sign-up; for 86400000; samesite=lax; ${common}`],
     return: [`symbolon_return=x; path=/op; samesite=lax; ${common}`],
     browser: [`symbolon_browser=x; path=/op; for 34560000000; samesite=lax; ${common}`],
-    notice: [
+    flashMessage: [
       `symbolon_notice=x; path=/op/account; for 60000; samesite=strict; ${common}`,
       expect.stringMatching(
         /^symbolon_notice\.sig=[^;]+; path=\/op\/account; for 60000; samesite=strict; secure; httponly$/,
@@ -86,11 +86,11 @@ test('it is cleared where it was set, if the browser has it', () => {
 });
 
 test('one that is empty is none, and a message that another has signed is none', () => {
-  const { form, notice } = createCookies({ basePath: '' });
+  const { form, flashMessage } = createCookies({ basePath: '' });
   const cookie = form('/forgot');
   expect(cookie.get(request('symbolon_form='))).toBeUndefined();
   expect(cookie.get(request('symbolon_form=x'))).toBe('x');
-  expect(notice.get(request('symbolon_notice=x; symbolon_notice.sig=x'))).toBeUndefined();
+  expect(flashMessage.get(request('symbolon_notice=x; symbolon_notice.sig=x'))).toBeUndefined();
 });
 
 test('a value that stays is made once, and is set again', () => {

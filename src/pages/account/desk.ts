@@ -28,7 +28,7 @@ import { seeOther } from '../responses.ts';
 import type { AccountFrame, AccountViews } from '../views/account.ts';
 import type { When } from '../views/partials.ts';
 import type { Views } from '../views/views.ts';
-import { leaveNotice, takeNotice } from './notice.ts';
+import { leaveFlashMessage, takeFlashMessage } from './flash-message.ts';
 
 export interface DeskParts {
   readonly config: Config;
@@ -91,7 +91,7 @@ export function createDesk(parts: DeskParts): Desk {
   const base = `${config.basePath}/account`;
   const sessions = createBrowserSession(parts);
   const readForm = createFormReader(config);
-  const { notice: noticeCookie } = createCookies(config);
+  const { flashMessage: flashCookie } = createCookies(config);
 
   return {
     ...parts,
@@ -114,7 +114,7 @@ export function createDesk(parts: DeskParts): Desk {
       },
     page,
     done(ctx, page, key, values) {
-      leaveNotice(ctx, noticeCookie, key, values);
+      leaveFlashMessage(ctx, flashCookie, key, values);
       seeOther(ctx, base + page);
     },
     gain: (ctx, person, shown) => sessions.raise(ctx, person, united(person.amr, shown)),
@@ -123,7 +123,7 @@ export function createDesk(parts: DeskParts): Desk {
         await change();
       } catch (error) {
         if (!(error instanceof FactorError)) throw error;
-        leaveNotice(ctx, noticeCookie, error.code);
+        leaveFlashMessage(ctx, flashCookie, error.code);
         seeOther(ctx, base + page);
       }
     },
@@ -157,7 +157,7 @@ export function createDesk(parts: DeskParts): Desk {
         isHere: page === '' ? here === '' || here === '/' : here.startsWith(page),
       })),
       signOut: `${config.basePath}/logout`,
-      notice: noticeOf(ctx),
+      notice: flashMessageOf(ctx),
       csrf: formToken(keyring, subject(person)),
       account: person.account,
       accountBase: base,
@@ -167,9 +167,9 @@ export function createDesk(parts: DeskParts): Desk {
     renderer.page(ctx, `account-${name}`, view);
   }
 
-  function noticeOf(ctx: Context): string | undefined {
-    const notice = takeNotice(ctx, noticeCookie);
-    return notice && renderer.language(ctx).t(notice.key, notice.values);
+  function flashMessageOf(ctx: Context): string | undefined {
+    const message = takeFlashMessage(ctx, flashCookie);
+    return message && renderer.language(ctx).t(message.key, message.values);
   }
 
   async function find(ctx: Context, demand: Demand): Promise<SignedIn | undefined> {

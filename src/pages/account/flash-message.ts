@@ -4,17 +4,17 @@ import type { Context } from 'koa';
 import { type MessageKey, type Values, isMessageKey } from '../../languages.ts';
 import type { Cookie } from '../cookies.ts';
 
-export interface Notice {
+export interface FlashMessage {
   readonly key: MessageKey;
   readonly values?: Values | undefined;
 }
 
-export function leaveNotice(ctx: Context, cookie: Cookie, key: MessageKey, values?: Values): void {
+export function leaveFlashMessage(ctx: Context, cookie: Cookie, key: MessageKey, values?: Values): void {
   cookie.set(ctx, Buffer.from(JSON.stringify({ key, values })).toString('base64url'));
 }
 
 /** Reads the message and forgets it. */
-export function takeNotice(ctx: Context, cookie: Cookie): Notice | undefined {
+export function takeFlashMessage(ctx: Context, cookie: Cookie): FlashMessage | undefined {
   const text = cookie.get(ctx);
   if (text === undefined) return undefined;
   cookie.clear(ctx);
