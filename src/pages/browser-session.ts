@@ -58,7 +58,7 @@ export interface BrowserSession {
   readonly startAnew: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
 }
 
-type Session = Omit<InstanceType<Provider['Session']>, 'exp'> & { exp?: number };
+type EngineSession = Omit<InstanceType<Provider['Session']>, 'exp'> & { exp?: number };
 
 interface Parts {
   readonly config: Config;
@@ -70,7 +70,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
   const { prisma } = storage;
   const base = config.basePath;
   // A session that was never saved has no expiry yet.
-  const sessionOf = (ctx: Context, provider = engine.provider): Promise<Session> =>
+  const sessionOf = (ctx: Context, provider = engine.provider): Promise<EngineSession> =>
     provider.Session.get(ctx);
   return { find, require, start, raise, startAnew };
 
@@ -115,7 +115,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     // The same person's session stays, with the applications that it is signed in to.
     if (isSame) await goOn(ctx, provider, former, account, amr, authTime);
     else {
-      const session: Session = new provider.Session();
+      const session: EngineSession = new provider.Session();
       session.loginAccount({ accountId: account.id, loginTs: authTime, amr });
       await save(ctx, provider, session);
     }
@@ -133,7 +133,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
   async function goOn(
     ctx: Context,
     provider: Provider,
-    session: Session,
+    session: EngineSession,
     { id: accountId }: Account,
     amr: string[],
     authTime: number,
@@ -145,13 +145,13 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
 
   async function startAnew(ctx: Context, { id }: Account, amr: string[]): Promise<void> {
     const { provider } = engine;
-    const session: Session = new provider.Session();
+    const session: EngineSession = new provider.Session();
     const now = storage.now();
     session.loginAccount({ accountId: id, loginTs: signInTime({ signedOutAt: now }, now), amr });
     await save(ctx, provider, session);
   }
 
-  async function save(ctx: Context, provider: Provider, session: Session): Promise<void> {
+  async function save(ctx: Context, provider: Provider, session: EngineSession): Promise<void> {
     await session.save(config.ttl.session);
     setSessionCookie(ctx, provider, session);
   }

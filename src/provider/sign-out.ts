@@ -2,7 +2,7 @@
 // are told (OpenID Connect Back-Channel Logout §2.5), and what may not outlast the session goes with it.
 import type { Client, Provider } from 'oidc-provider';
 
-type Session = InstanceType<Provider['Session']>;
+type EngineSession = InstanceType<Provider['Session']>;
 
 interface Authorization {
   readonly sid?: string;
@@ -12,7 +12,7 @@ interface Authorization {
 
 /** Ends a session, within the unit of work. @param id the session's, as its cookie holds it */
 export async function endSession(provider: Provider, id: string): Promise<void> {
-  const session: Session | undefined = await provider.Session.find(id);
+  const session: EngineSession | undefined = await provider.Session.find(id);
   if (!session) return;
   const { accountId = '', authorizations = {} } = session;
   for (const [clientId, authorization] of Object.entries(authorizations)) {

@@ -11,7 +11,7 @@ import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import type { Desk } from './desk.ts';
 
-interface Session extends AdapterPayload {
+interface SessionPayload extends AdapterPayload {
   readonly jti: string;
   readonly uid: string;
   readonly loginTs: number;
@@ -84,16 +84,16 @@ export function createSessions(desk: Desk): Router {
 
   return router;
 
-  async function sessionsOf({ account }: SignedIn): Promise<Session[]> {
+  async function sessionsOf({ account }: SignedIn): Promise<SessionPayload[]> {
     const found = await answered(() =>
       findArtifactsOf(prisma, keyring, 'Session', account.id, storage.now(), MOST),
     );
     const signedOut = account.signedOutAt ? account.signedOutAt.getTime() / 1000 : 0;
-    return (found as Session[]).filter(({ loginTs }) => loginTs > signedOut);
+    return (found as SessionPayload[]).filter(({ loginTs }) => loginTs > signedOut);
   }
 }
 
 // The uid stands for the session in tokens; pages show a hash of it.
-function idOf({ uid }: Session): string {
+function idOf({ uid }: SessionPayload): string {
   return Buffer.from(sha256(`account session ${uid}`)).toString('base64url');
 }
