@@ -427,8 +427,8 @@ describe('the history', () => {
   test('every event that is told, in every language', async () => {
     const reasons = ['reuse', 'revoked_by_user', 'revoked_by_admin', 'revoked_by_client'];
     reasons.push('password_changed', 'account_locked', 'client_removed', 'limit');
-    const { told } = await import('../../src/pages/account/history.ts');
-    const types = Object.entries(told).flatMap(([type, isTold]) => (isTold ? [type] : []));
+    const { isTold } = await import('../../src/pages/account/history.ts');
+    const types = Object.entries(isTold).flatMap(([type, isShown]) => (isShown ? [type] : []));
     const { agent, page } = await signedIn();
     for (const locale of ['en', 'de', 'fr', 'es', 'ja', 'ar']) {
       await agent.submit(await agent.open(at()), { locale }, /\/language$/);

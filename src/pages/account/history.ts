@@ -14,7 +14,7 @@ import type { Desk } from './desk.ts';
 const PAGE = 25;
 
 /** Whether a person is told of it. */
-export const told = {
+export const isTold = {
   sign_in: true,
   'sign_in.failed': true,
   'sign_in.limited': true,
@@ -52,7 +52,7 @@ export const told = {
   'secret.resealed': false,
 } as const satisfies Record<EventType, boolean>;
 
-type Told = { [T in EventType]: (typeof told)[T] extends true ? T : never }[EventType];
+type ToldType = { [T in EventType]: (typeof isTold)[T] extends true ? T : never }[EventType];
 
 const grave = new Set<string>(['sign_in.failed', 'sign_in.limited', 'second_factor.failed']);
 
@@ -68,7 +68,7 @@ export function createHistory(desk: Desk): Router {
       const rows = await prisma.auditEvent.findMany({
         where: {
           accountId: person.account.id,
-          type: { in: Object.keys(told).filter((type) => told[type as EventType]) },
+          type: { in: Object.keys(isTold).filter((type) => isTold[type as EventType]) },
           ...(cursor === undefined ? {} : { id: { lt: BigInt(cursor) } }),
         },
         orderBy: { id: 'desc' },
@@ -93,7 +93,7 @@ export function createHistory(desk: Desk): Router {
     const { reason, name = '' } = row.detail as { reason?: RefusalReason; name?: string };
     const values = { application: application ?? '', address: row.ip ?? '', name };
     return {
-      text: t(keyOf(row), values),
+      text: t(messageFor(row), values),
       why: row.type === 'refresh.refused' ? t(`reason.${reason ?? 'unknown'}`) : undefined,
       when: desk.when(ctx, row.at),
       address: row.ip,
@@ -110,8 +110,8 @@ export function createHistory(desk: Desk): Router {
 }
 
 /** @param row of a type that is told */
-function keyOf({ type: kept, clientId, ip, detail }: Row): MessageKey {
-  const type = kept as Told;
+function messageFor({ type: kept, clientId, ip, detail }: Row): MessageKey {
+  const type = kept as ToldType;
   if (type === 'sign_in' && clientId !== null) return 'event.sign_in.application';
   const { by } = detail as { by?: string };
   if (type === 'account.changed' && by === 'link') return 'event.email.confirmed';
