@@ -124,7 +124,7 @@ export function addClientCommands(symbolon: Command): void {
         });
         print(
           json,
-          clients.map(shown),
+          clients.map(clientFacts),
           table(['CLIENT_ID', 'NAME', 'REDIRECT URIS', 'ADDED'], rows),
         );
       }),
@@ -141,7 +141,7 @@ export function addClientCommands(symbolon: Command): void {
         if (!row) throw new CommandError(`There is no client "${id}".`);
         const metadata = row.metadata as object;
         const policy = Object.entries(refreshPolicy(config).inEffect(metadata));
-        const lines = Object.entries(shown(row)).map(([name, value]) => [
+        const lines = Object.entries(clientFacts(row)).map(([name, value]) => [
           name,
           typeof value === 'string' ? value : JSON.stringify(value),
         ]);
@@ -150,7 +150,7 @@ export function addClientCommands(symbolon: Command): void {
           .map(([name, value]) => [name, `${value} (server default)`]);
         print(
           json,
-          { ...shown(row), refresh_policy: Object.fromEntries(policy) },
+          { ...clientFacts(row), refresh_policy: Object.fromEntries(policy) },
           table(['', ''], [...lines, ...defaults]).trim(),
         );
       }),
@@ -225,8 +225,8 @@ export function addClientCommands(symbolon: Command): void {
       withStorage(async ({ storage }) => {
         await change(storage, async (database, record) => {
           const now = storage.now();
-          const ending = { reason: 'client_removed', now, origin: commandLine } as const;
-          await revokeClient(database, id, ending);
+          const revocation = { reason: 'client_removed', now, origin: commandLine } as const;
+          await revokeClient(database, id, revocation);
           const { count } = await database.client.deleteMany({ where: { id } });
           if (count === 0) throw new CommandError(`There is no client "${id}".`);
           await record({ type: 'client.removed', clientId: id });
@@ -280,7 +280,7 @@ async function validate(provider: OfflineProvider, metadata: ClientMetadata): Pr
   }
 }
 
-function shown({
+function clientFacts({
   id,
   metadata,
   createdAt,

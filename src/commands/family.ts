@@ -62,7 +62,7 @@ export function addFamilyCommands(symbolon: Command): void {
     .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma, now } }) => {
-        const { facts, story } = await told(prisma, await find(prisma, id), now());
+        const { facts, story } = await factsAndStory(prisma, await existingFamily(prisma, id), now());
         print(json, facts, story);
       }),
     );
@@ -77,7 +77,7 @@ export function addFamilyCommands(symbolon: Command): void {
       const token = parseRefreshToken((await secretFromStdin('refresh token')).trim());
       if (!token) throw new CommandError('This is not a refresh token of Symbolon.');
       await withStorage(async ({ config, storage: { prisma, keyring, now } }) => {
-        const row = await find(prisma, token.familyId);
+        const row = await existingFamily(prisma, token.familyId);
         const metadata = (await findClient(prisma, keyring, row.clientId)) ?? {};
         const { jkt, 'x5t#S256': x5t, amr } = row.payload as Record<string, unknown>;
         const isBound = jkt !== undefined || x5t !== undefined;
@@ -88,7 +88,7 @@ export function addFamilyCommands(symbolon: Command): void {
         const works = judged === 'rotate' || judged === 'retry';
         const isLow = works && !policy.goesFarEnough(metadata, amr);
         const verdict = works && account?.lockedAt ? 'locked' : isLow ? 'low' : judged;
-        const { facts, story } = await told(prisma, row, now());
+        const { facts, story } = await factsAndStory(prisma, row, now());
         print(json, { verdict, ...facts }, `${verdictsInWords[verdict]}\n\n${story}`);
       });
     });
@@ -109,19 +109,19 @@ export function addFamilyCommands(symbolon: Command): void {
         if ([id, user, client, grant].filter((given) => given !== undefined).length !== 1) {
           throw new CommandError('Name one: a family’s id, --user, --client or --grant.');
         }
-        const ending = { reason: 'revoked_by_admin', now: now(), origin: commandLine } as const;
+        const revocation = { reason: 'revoked_by_admin', now: now(), origin: commandLine } as const;
         const accountId = user === undefined ? '' : (await existingAccount(prisma, user)).id;
-        const row = id === undefined ? undefined : await find(prisma, id);
+        const row = id === undefined ? undefined : await existingFamily(prisma, id);
         if (row?.endedAt) {
           throw new CommandError(
             `Family ${row.id} ended already, on ${row.endedAt.toISOString()}: ${row.endReason ?? ''}.`,
           );
         }
         const ended = await prisma.$transaction((database) => {
-          if (row) return endFamily(database, row.id, ending);
-          if (client !== undefined) return revokeClient(database, client, ending);
-          if (grant !== undefined) return revokeGrant(database, grant, ending);
-          return revokeAccount(database, accountId, ending);
+          if (row) return endFamily(database, row.id, revocation);
+          if (client !== undefined) return revokeClient(database, client, revocation);
+          if (grant !== undefined) return revokeGrant(database, grant, revocation);
+          return revokeAccount(database, accountId, revocation);
         });
         const text = row ? `Revoked ${row.id}.` : `Revoked; ${ended} refresh-token families ended.`;
         print(json, { ...(row ? { id: row.id } : {}), revoked: true, ended }, text);
@@ -136,7 +136,7 @@ interface RevokeOptions {
   json?: boolean;
 }
 
-async function told(prisma: PrismaClient, row: RefreshFamily, now: Date) {
+async function factsAndStory(prisma: PrismaClient, row: RefreshFamily, now: Date) {
   const events = await prisma.auditEvent.findMany({
     where: { familyId: row.id },
     orderBy: { id: 'asc' },
@@ -152,7 +152,7 @@ function eventFacts({ at, type, ip, userAgent, detail }: AuditEvent) {
   return { at, type, ip, user_agent: userAgent, detail };
 }
 
-async function find(prisma: PrismaClient, given: string): Promise<RefreshFamily> {
+async function existingFamily(prisma: PrismaClient, given: string): Promise<RefreshFamily> {
   const [id = ''] = given.split('.'); // a whole token may have been pasted; its secret is not used
   const row = await prisma.refreshFamily.findUnique({ where: { id } });
   if (!row) throw new CommandError(`There is no family ${id}.`);

@@ -68,7 +68,7 @@ export function addResourceCommands(symbolon: Command): void {
               },
             });
           });
-          print(options.json, shown(made), `Added ${id}.`);
+          print(options.json, resourceFacts(made), `Added ${id}.`);
         } catch (error) {
           if (isTaken(error)) throw new CommandError(`There is a resource ${id} already.`);
           throw error;
@@ -89,7 +89,7 @@ export function addResourceCommands(symbolon: Command): void {
           one.format,
           Object.keys(scopesOf(one)).join(' '),
         ]);
-        print(json, all.map(shown), table(['INDICATOR', 'NAME', 'TOKENS', 'SCOPES'], rows));
+        print(json, all.map(resourceFacts), table(['INDICATOR', 'NAME', 'TOKENS', 'SCOPES'], rows));
       }),
     );
 
@@ -102,12 +102,12 @@ export function addResourceCommands(symbolon: Command): void {
       withStorage(async ({ storage: { prisma } }) => {
         const found = await findResource(prisma, id);
         if (!found) throw new CommandError(`There is no resource ${id}.`);
-        const { scopes, ...rest } = shown(found);
+        const { scopes, ...rest } = resourceFacts(found);
         const lines = [
           ...Object.entries(rest).map(([name, value]) => [name, String(value)]),
           ...Object.entries(scopes).map(([scope, sentence]) => [`scope ${scope}`, sentence]),
         ];
-        print(json, shown(found), table(['', ''], lines).trim());
+        print(json, resourceFacts(found), table(['', ''], lines).trim());
       }),
     );
 
@@ -128,7 +128,7 @@ export function addResourceCommands(symbolon: Command): void {
     );
 }
 
-function shown({ id, name, scopes, format, ttl, alg }: Resource) {
+function resourceFacts({ id, name, scopes, format, ttl, alg }: Resource) {
   return {
     resource: id,
     ...(name === null ? {} : { name }),

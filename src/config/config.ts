@@ -69,14 +69,14 @@ function readSection(section: Section, environment: Environment, mistakes: strin
     const result = entry.schema.safeParse(given);
     if (result.success) return result.data;
     mistakes.push(
-      `${entry.variable}: got ${shown(given, entry)}, wants ${wanted(entry, result.error)}`,
+      `${entry.variable}: got ${givenInWords(given, entry)}, wants ${wanted(entry, result.error)}`,
     );
     return undefined;
   };
   return Object.fromEntries(Object.entries(section).map(([place, entry]) => [place, read(entry)]));
 }
 
-function shown(given: string | undefined, setting: Setting): string {
+function givenInWords(given: string | undefined, setting: Setting): string {
   if (given === undefined) return 'nothing';
   return setting.secret ? `a value of ${Buffer.byteLength(given)} bytes (not shown)` : `"${given}"`;
 }

@@ -68,12 +68,12 @@ function throwawayKeys(): JWK[] {
   ].map(({ privateKey }) => ({ ...privateKey.export({ format: 'jwk' }), use: 'sig' }));
 }
 
-const shown = () => Promise.reject(new Error('a provider that serves nobody was asked for a page'));
+const noPage = () => Promise.reject(new Error('a provider that serves nobody was asked for a page'));
 const noPages: EnginePages = {
-  renderError: shown,
-  logoutSource: shown,
-  postLogoutSuccessSource: shown,
-  userCodeInputSource: shown,
-  userCodeConfirmSource: shown,
-  successSource: shown,
+  renderError: noPage,
+  logoutSource: noPage,
+  postLogoutSuccessSource: noPage,
+  userCodeInputSource: noPage,
+  userCodeConfirmSource: noPage,
+  successSource: noPage,
 };
