@@ -4,8 +4,8 @@ import type { AdapterPayload } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
-import type { SealedArtifact } from './fast/reads.ts';
-import type { Issue } from './fast/writes.ts';
+import type { ArtifactRow } from './fast/reads.ts';
+import type { IssuedArtifact } from './fast/writes.ts';
 import type { Save } from './writes.ts';
 
 // The models that the engine revokes by their grant: they cannot exist without it.
@@ -88,7 +88,7 @@ export function sealedArtifact(keyring: Keyring, save: Save) {
 }
 
 /** What is issued, as the ordinary writes take it; see fast/writes.ts. */
-export function issueOf(keyring: Keyring, save: Save): Issue {
+export function issuedArtifact(keyring: Keyring, save: Save): IssuedArtifact {
   const { clientId = null } = save.payload;
   const session = sessionOf(keyring, save.payload);
   return { ...sealedArtifact(keyring, save), clientId, session };
@@ -101,7 +101,7 @@ function isWaiting({ model, payload: { grantId, error } }: Save): boolean {
 }
 
 /** The engine's payload of an artifact. */
-export function openArtifact(keyring: Keyring, row: SealedArtifact): AdapterPayload {
+export function openArtifact(keyring: Keyring, row: ArtifactRow): AdapterPayload {
   const payload = JSON.parse(keyring.unseal(artifactContext(row.id), row.sealed)) as AdapterPayload;
   if (row.consumedAt) payload.consumed = Math.floor(row.consumedAt.getTime() / 1000);
   return payload;

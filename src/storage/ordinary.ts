@@ -1,7 +1,7 @@
 // The ordinary writes, which one statement does (fast/): a rotation, the exchange of a code, a code for somebody who is
 // signed in. What is ordinary is decided by pure functions. Each takes the kinds of write by name, and its statement
 // writes all that it takes; a kind that it does not name makes the write not ordinary. So none is ever lost.
-import { artifactId, issueOf, sealedArtifact } from './artifacts.ts';
+import { artifactId, issuedArtifact, sealedArtifact } from './artifacts.ts';
 import type { AuthorizeWrite, ExchangeWrite, RefreshWrite } from './fast/writes.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Occasion } from './origin.ts';
@@ -39,7 +39,7 @@ export function ordinaryRefresh(
   if (family?.kind !== 'spent' || family.verdict !== 'rotate') return undefined;
   const { next } = family;
   if (!next || family.family.grantId === null) return undefined;
-  return { presented: family, next, issue: token && issueOf(keyring, token), ...occasion };
+  return { presented: family, next, issued: token && issuedArtifact(keyring, token), ...occasion };
 }
 
 /** A code that is spent, with what is issued for it: an opaque access token, a new family. */
@@ -60,7 +60,7 @@ export function ordinaryExchange(
   return {
     code: artifactId(code.model, code.id),
     grantId,
-    issue: token && issueOf(keyring, token),
+    issued: token && issuedArtifact(keyring, token),
     start: family,
     ...occasion,
   };
@@ -77,7 +77,7 @@ export function ordinaryAuthorization(
   if (!code || !session || code.payload.grantId === undefined) return undefined;
   return {
     session: sealedArtifact(keyring, session),
-    code: issueOf(keyring, code),
+    code: issuedArtifact(keyring, code),
     grantId: code.payload.grantId,
   };
 }

@@ -9,7 +9,7 @@ import type {
   ArtifactRead,
   RefreshRead,
   ResourceRead,
-  SealedArtifact,
+  ArtifactRow,
 } from './fast/reads.ts';
 import { parseRefreshToken } from './families/token.ts';
 import { recordKey } from './writes.ts';
@@ -21,7 +21,7 @@ export interface ReadAhead {
   /** People who came along, by id. */
   readonly accounts: Map<string, AccountRead>;
   /** A session that came along with what ends with it. */
-  session: SealedArtifact | undefined;
+  session: ArtifactRow | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
   refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
   /** A resource server that came along. */

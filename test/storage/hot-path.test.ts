@@ -211,7 +211,7 @@ test('rows are found by their primary key or their lookup, whatever the tables h
   const bytes = new Uint8Array(32);
   const date = new Date();
   const kept = { id: bytes, accountId: null, sealed: bytes, expiresAt: date };
-  const issue = { ...kept, clientId: null, session: null };
+  const issued = { ...kept, clientId: null, session: null };
   const origin = { ip: undefined, userAgent: undefined };
   const family = { grantId: 'x', id: 'x', generation: 0, currentHash: bytes };
   const presented = { family, successor: 'x', idleExpiresAt: date };
@@ -223,9 +223,9 @@ test('rows are found by their primary key or their lookup, whatever the tables h
     fast.artifact(bytes, 'x'),
     fast.lookUp('Session', [bytes]),
     fast.readForRefresh('x', 'x'),
-    fast.rotate({ presented, next: {}, issue, now: date, origin } as never),
-    fast.exchange({ code: bytes, grantId: 'x', issue, start: undefined, now: date, origin }),
-    fast.authorize({ session: kept, code: issue, grantId: 'x' }),
+    fast.rotate({ presented, next: {}, issued, now: date, origin } as never),
+    fast.exchange({ code: bytes, grantId: 'x', issued, start: undefined, now: date, origin }),
+    fast.authorize({ session: kept, code: issued, grantId: 'x' }),
   ]);
   expect([...texts.keys()].sort()).toEqual([
     'authorize',

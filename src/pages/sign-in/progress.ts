@@ -19,7 +19,7 @@ export interface Progress {
 }
 
 /** What the cookie holds. */
-interface Kept {
+interface SealedProgress {
   readonly accountId: string;
   readonly amr: string[];
   readonly authTime?: number | undefined;
@@ -66,26 +66,26 @@ export function raised(before: VerifiedFactors, amr: string[]): VerifiedFactors 
   return isWhole ? { account, amr } : { account, amr: united(before.amr, amr), authTime };
 }
 
-function isTooOld({ since }: Kept, now: Date): boolean {
+function isTooOld({ since }: SealedProgress, now: Date): boolean {
   return since + FACTOR_LIFE <= epoch(now);
 }
 
 /** A lock, a new password and signing out everywhere end what was begun before them. */
-function hasEnded({ since }: Kept, { lockedAt, signedOutAt }: Account): boolean {
+function hasEnded({ since }: SealedProgress, { lockedAt, signedOutAt }: Account): boolean {
   return lockedAt !== null || (signedOutAt !== null && since <= signedOutAt.getTime() / 1000);
 }
 
-function seal(keyring: Keyring, context: ProgressContext, kept: Kept): string {
+function seal(keyring: Keyring, context: ProgressContext, kept: SealedProgress): string {
   return Buffer.from(keyring.seal(sealContext(context), JSON.stringify(kept))).toString(
     'base64url',
   );
 }
 
 /** @returns nothing for what was sealed for another sign-in, or made up */
-function unseal(keyring: Keyring, context: ProgressContext, cookie: string): Kept | undefined {
+function unseal(keyring: Keyring, context: ProgressContext, cookie: string): SealedProgress | undefined {
   try {
     const sealed = Buffer.from(cookie, 'base64url');
-    return JSON.parse(keyring.unseal(sealContext(context), sealed)) as Kept;
+    return JSON.parse(keyring.unseal(sealContext(context), sealed)) as SealedProgress;
   } catch {
     return undefined;
   }

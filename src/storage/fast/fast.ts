@@ -13,7 +13,7 @@ import {
   type RefreshAsked,
   type RefreshRead,
   type ResourceRead,
-  type SealedArtifact,
+  type ArtifactRow,
   lookUpArtifacts,
   readArtifacts,
   readClients,
@@ -44,7 +44,7 @@ export interface Fast {
    *
    * @param lookups what may stand there, one for each secret
    */
-  lookUp(model: string, lookups: readonly Uint8Array[]): Promise<SealedArtifact | undefined>;
+  lookUp(model: string, lookups: readonly Uint8Array[]): Promise<ArtifactRow | undefined>;
   readForRefresh(familyId: string, clientId: string): Promise<RefreshRead>;
   /** @returns whether it was done; if not, nothing was written, and why is to be found out by other means */
   rotate(write: RefreshWrite): Promise<boolean>;

@@ -13,7 +13,7 @@ type FamilyRow = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp' | 'lastUsedUser
 export type FamilyRead = FamilyRow & { readonly grant: GrantRead | null };
 
 /** What is needed to open one. */
-export type SealedArtifact = Pick<Artifact, 'id' | 'sealed' | 'consumedAt'>;
+export type ArtifactRow = Pick<Artifact, 'id' | 'sealed' | 'consumedAt'>;
 
 /** An artifact, as it is asked for. */
 export interface ArtifactAsked {
@@ -30,12 +30,12 @@ export interface ArtifactRead {
 }
 
 export interface ArtifactFound {
-  readonly artifact: SealedArtifact & { readonly clientId: string | null };
+  readonly artifact: ArtifactRow & { readonly clientId: string | null };
   readonly grant: GrantRead | undefined;
   readonly client: ClientRead | undefined;
   readonly account: AccountRead | undefined;
   /** The session that it ends with. */
-  readonly session: SealedArtifact | undefined;
+  readonly session: ArtifactRow | undefined;
 }
 
 /** What is asked for by the second way in that it has: a session's uid, a device's user code. */
@@ -105,14 +105,14 @@ const families = columns<FamilyRow>('family', {
   endReason: 'end_reason',
 });
 
-const artifacts = columns<SealedArtifact & { readonly clientId: string | null }>('artifact', {
+const artifacts = columns<ArtifactRow & { readonly clientId: string | null }>('artifact', {
   id: 'id',
   clientId: 'client_id',
   sealed: 'sealed',
   consumedAt: 'consumed_at',
 });
 
-const sessions = columns<SealedArtifact>('session', {
+const sessions = columns<ArtifactRow>('session', {
   id: 'id',
   sealed: 'sealed',
   consumedAt: 'consumed_at',
@@ -234,7 +234,7 @@ const artifactsLookedUp = statement(
 export async function lookUpArtifacts(
   pool: Pool,
   asked: readonly LookupAsked[],
-): Promise<(SealedArtifact | undefined)[]> {
+): Promise<(ArtifactRow | undefined)[]> {
   const all = asked.flatMap(({ lookups }) => lookups);
   const rows = await artifactsLookedUp.run(pool, all);
   return asked.map(({ model, lookups }) => {

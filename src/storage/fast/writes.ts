@@ -16,7 +16,7 @@ export interface RefreshWrite extends Occasion {
   readonly presented: Presented;
   /** The successor's payload. */
   readonly next: AdapterPayload;
-  readonly issue: Issue | undefined;
+  readonly issued: IssuedArtifact | undefined;
 }
 
 /** A code that is spent, with what is issued for it. */
@@ -24,19 +24,19 @@ export interface ExchangeWrite extends Occasion {
   /** The code's primary key. */
   readonly code: Uint8Array;
   readonly grantId: string;
-  readonly issue: Issue | undefined;
+  readonly issued: IssuedArtifact | undefined;
   readonly start: Start | undefined;
 }
 
 /** A code for somebody who is signed in, with their session as it is now. */
 export interface AuthorizeWrite {
-  readonly session: Kept;
-  readonly code: Issue;
+  readonly session: SealedArtifact;
+  readonly code: IssuedArtifact;
   readonly grantId: string;
 }
 
 /** An artifact, sealed. */
-export interface Kept {
+export interface SealedArtifact {
   readonly id: Uint8Array;
   readonly accountId: string | null;
   readonly sealed: Uint8Array;
@@ -44,7 +44,7 @@ export interface Kept {
 }
 
 /** A code or an opaque access token, sealed. */
-export interface Issue extends Kept {
+export interface IssuedArtifact extends SealedArtifact {
   readonly clientId: string | null;
   /** The lookup of the session that it ends with. */
   readonly session: Uint8Array | null;
@@ -74,12 +74,12 @@ const rotation = statement(
     idle_expires_at: ['timestamptz', ({ presented }) => presented.idleExpiresAt],
     ip: ['text', ({ origin }) => origin.ip],
     user_agent: ['text', ({ origin }) => origin.userAgent],
-    artifact_id: ['bytea', ({ issue }) => issue?.id],
-    client_id: ['text', ({ issue }) => issue?.clientId],
-    account_id: ['text', ({ issue }) => issue?.accountId],
-    sealed: ['bytea', ({ issue }) => issue?.sealed],
-    expires_at: ['timestamptz', ({ issue }) => issue?.expiresAt],
-    session: ['bytea', ({ issue }) => issue?.session],
+    artifact_id: ['bytea', ({ issued }) => issued?.id],
+    client_id: ['text', ({ issued }) => issued?.clientId],
+    account_id: ['text', ({ issued }) => issued?.accountId],
+    sealed: ['bytea', ({ issued }) => issued?.sealed],
+    expires_at: ['timestamptz', ({ issued }) => issued?.expiresAt],
+    session: ['bytea', ({ issued }) => issued?.session],
   },
   (asked, all) => `
   WITH asked AS (SELECT * FROM ${asked}),
@@ -109,11 +109,11 @@ const exchange = statement(
     code_id: ['bytea', ({ code }: ExchangeWrite) => code],
     grant_id: ['text', ({ grantId }) => grantId],
     now: ['timestamptz', ({ now }) => now],
-    artifact_id: ['bytea', ({ issue }) => issue?.id],
-    client_id: ['text', ({ start, issue }) => start?.payload.clientId ?? issue?.clientId],
-    account_id: ['text', ({ start, issue }) => start?.payload.accountId ?? issue?.accountId],
-    sealed: ['bytea', ({ issue }) => issue?.sealed],
-    expires_at: ['timestamptz', ({ issue }) => issue?.expiresAt],
+    artifact_id: ['bytea', ({ issued }) => issued?.id],
+    client_id: ['text', ({ start, issued }) => start?.payload.clientId ?? issued?.clientId],
+    account_id: ['text', ({ start, issued }) => start?.payload.accountId ?? issued?.accountId],
+    sealed: ['bytea', ({ issued }) => issued?.sealed],
+    expires_at: ['timestamptz', ({ issued }) => issued?.expiresAt],
     family_id: ['text', ({ start }) => start?.token.familyId],
     current_hash: ['bytea', ({ start }) => start && sha256(start.token.secret)],
     payload: ['jsonb', ({ start }) => start && JSON.stringify(start.payload)],
@@ -123,7 +123,7 @@ const exchange = statement(
     ip: ['text', ({ origin }) => origin.ip],
     user_agent: ['text', ({ origin }) => origin.userAgent],
     grant_until: ['timestamptz', ({ start }) => start && grantMargin(start.absoluteExpiresAt)],
-    session: ['bytea', ({ issue }) => issue?.session],
+    session: ['bytea', ({ issued }) => issued?.session],
   },
   (asked, all) => `
   WITH asked AS (SELECT * FROM ${asked}),
