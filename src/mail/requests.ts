@@ -8,7 +8,7 @@ import { type Delivery, type MailOf, replaceMail, saveMail } from '../storage/de
 import type { MailTemplates, SignUp } from '../storage/mail-templates.ts';
 import type { Storage } from '../storage/storage.ts';
 
-export interface Asked {
+export interface MailRequest {
   readonly email: string;
   /** The language in which it was asked for. */
   readonly locale: string;
@@ -20,7 +20,7 @@ type Database = Prisma.TransactionClient;
 export function askForReset(
   database: Database,
   keyring: Keyring,
-  { email, locale }: Asked,
+  { email, locale }: MailRequest,
   now: Date,
 ): Promise<void> {
   const values = { asked: now.getTime() };
@@ -32,7 +32,7 @@ export function askForReset(
 export function askForSignUp(
   database: Database,
   keyring: Keyring,
-  { email, locale }: Asked,
+  { email, locale }: MailRequest,
   signUp: SignUp,
   now: Date,
 ): Promise<void> {

@@ -1,5 +1,5 @@
 // Levels of assurance that relying parties ask for, and what they are told. `acr` follows from the session's `amr`; what
-// is asked for only picks among the levels that were reached. Asked for are:
+// is asked for only picks among the levels that were reached. A request asks by:
 // - an essential acr claim (OIDC Core §5.5.1.1), and the client's own `minimum_acr`: the request is not answered below
 // - `acr_values` and a voluntary acr claim (RFC 9470 §4): the person is asked for what they have, and then it goes on
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
@@ -21,7 +21,7 @@ import type { OwnMetadata } from './client-metadata.ts';
 type Params = Readonly<Record<string, unknown>>;
 
 /** What a request asks for, in the order of the relying party's wishes. */
-interface Asked {
+interface RequestedLevels {
   readonly essential: readonly unknown[];
   readonly voluntary: readonly unknown[];
 }
@@ -36,13 +36,13 @@ export class UnmetRequirements extends errors.CustomOIDCProviderError {
 /** The level that a request must not be answered below. @param client its metadata */
 export function demandedLevel(params: Params, client: object | undefined): Level | undefined {
   const { minimum_acr: minimum } = (client ?? {}) as OwnMetadata;
-  const both = [lowestOf(askedIn(params).essential), minimum];
+  const both = [lowestOf(requestedLevels(params).essential), minimum];
   return [...levels].reverse().find((level) => both.includes(level));
 }
 
 /** The level that a person is asked for, when they can. */
 export function wantedLevel(params: Params, client: object | undefined): Level | undefined {
-  const both = [demandedLevel(params, client), lowestOf(askedIn(params).voluntary)];
+  const both = [demandedLevel(params, client), lowestOf(requestedLevels(params).voluntary)];
   return [...levels].reverse().find((level) => both.includes(level));
 }
 
@@ -51,7 +51,7 @@ export function answeredLevel(
   params: Params,
   amr: readonly string[] | undefined,
 ): Level | undefined {
-  const { essential, voluntary } = askedIn(params);
+  const { essential, voluntary } = requestedLevels(params);
   return acrFor(amr, essential.length > 0 ? essential : voluntary);
 }
 
@@ -69,7 +69,7 @@ export const acrChecks = [
     reason: 'essential_acr',
     description: 'requested ACR could not be obtained',
     check({ oidc }: KoaContextWithOIDC): boolean {
-      const { essential } = askedIn(oidc.params ?? {});
+      const { essential } = requestedLevels(oidc.params ?? {});
       if (essential.length > 0 && !essential.some(isLevel))
         throw new UnmetRequirements(`the acr values here are ${levels.join(', ')}`);
       const demanded = demandedLevel(oidc.params ?? {}, oidc.client);
@@ -81,7 +81,7 @@ export const acrChecks = [
     description: 'a higher ACR was asked for',
     async check({ oidc }: KoaContextWithOIDC, prisma: PrismaClient): Promise<boolean> {
       const { session, result, prompts } = oidc;
-      const wanted = lowestOf(askedIn(oidc.params ?? {}).voluntary);
+      const wanted = lowestOf(requestedLevels(oidc.params ?? {}).voluntary);
       const accountId = session?.accountId;
       // Once is enough, and what is voluntary is no reason to refuse.
       if (!wanted || accountId === undefined || result?.login || prompts.has('none')) return false;
@@ -119,7 +119,7 @@ export function signInClaims({ oidc, state }: KoaContextWithOIDC): Record<string
   };
 }
 
-function askedIn(params: Params): Asked {
+function requestedLevels(params: Params): RequestedLevels {
   const { acr_values: values, claims } = params;
   const voluntary = typeof values === 'string' ? values.split(' ').filter(Boolean) : [];
   const claim = acrClaimOf(claims);

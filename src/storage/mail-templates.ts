@@ -52,12 +52,12 @@ export interface SignUp {
   readonly browser: string;
 }
 
-interface Asked {
+interface RequestValues {
   /** When, in milliseconds since the epoch. */
   readonly asked: number;
 }
 
 export interface MailRequests {
-  'ask-reset': Asked;
-  'ask-sign-up': Asked & SignUp;
+  'ask-reset': RequestValues;
+  'ask-sign-up': RequestValues & SignUp;
 }

@@ -6,11 +6,11 @@ import type { Pool } from 'pg';
 import { Batch } from './batch.ts';
 import { type ClientRead, KnownClients } from './known-clients.ts';
 import {
-  type ArtifactAsked,
+  type ArtifactQuery,
   type ArtifactRead,
   type GrantRead,
-  type LookupAsked,
-  type RefreshAsked,
+  type LookupQuery,
+  type RefreshQuery,
   type RefreshRead,
   type ResourceRead,
   type ArtifactRow,
@@ -60,11 +60,11 @@ export function createFast(pool: Pool): Fast {
   const clients = new Batch((ids: readonly string[]) => readClients(pool, known, ids));
   const resources = new Batch((ids: readonly string[]) => readResources(pool, ids));
   const grants = new Batch((ids: readonly string[]) => readGrants(pool, ids));
-  const artifacts = new Batch((asked: readonly ArtifactAsked[]) =>
+  const artifacts = new Batch((asked: readonly ArtifactQuery[]) =>
     readArtifacts(pool, known, asked),
   );
-  const lookups = new Batch((asked: readonly LookupAsked[]) => lookUpArtifacts(pool, asked));
-  const refreshes = new Batch((asked: readonly RefreshAsked[]) =>
+  const lookups = new Batch((asked: readonly LookupQuery[]) => lookUpArtifacts(pool, asked));
+  const refreshes = new Batch((asked: readonly RefreshQuery[]) =>
     readForRefresh(pool, known, asked),
   );
   const rotations = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));

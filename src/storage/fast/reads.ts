@@ -16,7 +16,7 @@ export type FamilyRead = FamilyRow & { readonly grant: GrantRead | null };
 export type ArtifactRow = Pick<Artifact, 'id' | 'sealed' | 'consumedAt'>;
 
 /** An artifact, as it is asked for. */
-export interface ArtifactAsked {
+export interface ArtifactQuery {
   /** Its primary key. */
   readonly id: Uint8Array;
   /** Who presents it. */
@@ -39,13 +39,13 @@ export interface ArtifactFound {
 }
 
 /** What is asked for by the second way in that it has: a session's uid, a device's user code. */
-export interface LookupAsked {
+export interface LookupQuery {
   readonly model: string;
   /** What may stand there, one for each secret. */
   readonly lookups: readonly Uint8Array[];
 }
 
-export interface RefreshAsked {
+export interface RefreshQuery {
   readonly familyId: string;
   readonly clientId: string;
 }
@@ -178,7 +178,7 @@ export async function readGrants(
 const artifactsRead = statement(
   'read_artifacts',
   {
-    id: ['bytea', ({ id }: ArtifactAsked) => id],
+    id: ['bytea', ({ id }: ArtifactQuery) => id],
     client_id: ['text', ({ clientId }) => clientId],
   },
   (asked, { id, client_id: clientId }) => `
@@ -198,7 +198,7 @@ const artifactsRead = statement(
 export async function readArtifacts(
   pool: Pool,
   known: KnownClients,
-  asked: readonly ArtifactAsked[],
+  asked: readonly ArtifactQuery[],
 ): Promise<ArtifactRead[]> {
   const rows = byItem(await artifactsRead.run(pool, asked), asked);
   return asked.map(({ clientId: presentedBy }, index) => {
@@ -233,7 +233,7 @@ const artifactsLookedUp = statement(
 
 export async function lookUpArtifacts(
   pool: Pool,
-  asked: readonly LookupAsked[],
+  asked: readonly LookupQuery[],
 ): Promise<(ArtifactRow | undefined)[]> {
   const all = asked.flatMap(({ lookups }) => lookups);
   const rows = await artifactsLookedUp.run(pool, all);
@@ -249,7 +249,7 @@ export async function lookUpArtifacts(
 const refreshesRead = statement(
   'read_for_refresh',
   {
-    family_id: ['text', ({ familyId }: RefreshAsked) => familyId],
+    family_id: ['text', ({ familyId }: RefreshQuery) => familyId],
     client_id: ['text', ({ clientId }) => clientId],
   },
   (asked, { family_id: familyId, client_id: clientId }) => `
@@ -266,7 +266,7 @@ const refreshesRead = statement(
 export async function readForRefresh(
   pool: Pool,
   known: KnownClients,
-  asked: readonly RefreshAsked[],
+  asked: readonly RefreshQuery[],
 ): Promise<RefreshRead[]> {
   const rows = byItem(await refreshesRead.run(pool, asked), asked);
   return asked.map(({ clientId }, index) => {
