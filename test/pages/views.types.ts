@@ -2,7 +2,7 @@
 import { FactorError } from '../../src/accounts/factors.ts';
 import { AccountError } from '../../src/accounts/accounts.ts';
 import type { Language, MessageKey } from '../../src/languages.ts';
-import type { Desk } from '../../src/pages/account/desk.ts';
+import type { AccountArea } from '../../src/pages/account/account-area.ts';
 import type { SignedIn } from '../../src/pages/browser-session.ts';
 import type { PageContext, Renderer } from '../../src/pages/render.ts';
 import type { Mail } from '../../src/storage/deliveries.ts';
@@ -24,13 +24,13 @@ export function views({ page }: Renderer, ctx: PageContext): void {
   page(ctx, 'limit', { seconds: 3 });
 }
 
-export function account({ page, done }: Desk, ctx: Context, person: SignedIn): void {
+export function account({ page, done }: AccountArea, ctx: Context, person: SignedIn): void {
   page(ctx, person, 'recovery', { codes: [] });
   // @ts-expect-error -- there is no such page
   page(ctx, person, 'recoveries', { codes: [] });
   // @ts-expect-error -- a key is missing
   page(ctx, person, 'recovery', {});
-  // @ts-expect-error -- the desk adds it
+  // @ts-expect-error -- the area adds it
   page(ctx, person, 'recovery', { codes: [], csrf: '' });
   done(ctx, '', 'picture.changed');
   // @ts-expect-error -- there is no such message

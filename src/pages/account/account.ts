@@ -1,7 +1,7 @@
-// /account: what a person sees and changes by themselves. Each of its pages is a file; what they share is in desk.ts.
+// /account: what a person sees and changes by themselves. Each of its pages is a file; what they share is in account-area.ts.
 import Router from '@koa/router';
+import { type AccountAreaParts, createAccountArea } from './account-area.ts';
 import { createApplications } from './applications.ts';
-import { type DeskParts, createDesk } from './desk.ts';
 import { createEmail } from './email.ts';
 import { createHistory } from './history.ts';
 import { createMethods } from './methods.ts';
@@ -12,20 +12,20 @@ import { createProfile } from './profile.ts';
 import { createRecovery } from './recovery.ts';
 import { createSessions } from './sessions.ts';
 
-export function createAccountPages(parts: DeskParts): Router {
-  const desk = createDesk(parts);
+export function createAccountPages(parts: AccountAreaParts): Router {
+  const area = createAccountArea(parts);
   const all = new Router();
   for (const router of [
-    createProfile(desk),
-    createPicture(desk),
-    ...(parts.config.mail.mode === 'off' ? [] : [createEmail(desk)]),
-    createApplications(desk),
-    createSessions(desk),
-    createMethods(desk),
-    createPasskeys(desk),
-    createOneTimeCodes(desk),
-    createRecovery(desk),
-    createHistory(desk),
+    createProfile(area),
+    createPicture(area),
+    ...(parts.config.mail.mode === 'off' ? [] : [createEmail(area)]),
+    createApplications(area),
+    createSessions(area),
+    createMethods(area),
+    createPasskeys(area),
+    createOneTimeCodes(area),
+    createRecovery(area),
+    createHistory(area),
   ])
     all.use(router.routes());
   return all;

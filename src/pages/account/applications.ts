@@ -12,7 +12,7 @@ import { currentUnit } from '../../storage/unit-of-work.ts';
 import { type ClientView, presentClient } from '../client-view.ts';
 import { type AskedResource, resourcesIn } from '../permissions.ts';
 import { claimInWords, scopesInWords } from '../scopes-view.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 
 type Family = RefreshFamily & { readonly grant: Grant | null };
 
@@ -23,14 +23,14 @@ interface Access {
 
 const RECENT = 30 * 86_400_000; // milliseconds for which an end is told
 
-export function createApplications(desk: Desk): Router {
-  const { config, storage, engine } = desk;
+export function createApplications(area: AccountArea): Router {
+  const { config, storage, engine } = area;
   const { prisma } = storage;
   const router = new Router({ prefix: '/account/applications' });
 
   router.get(
     '/',
-    desk.show(async (ctx, person) => {
+    area.show(async (ctx, person) => {
       const now = storage.now();
       const accountId = person.account.id;
       const [families, grants] = await Promise.all([
@@ -49,7 +49,7 @@ export function createApplications(desk: Desk): Router {
       const living = families.filter((family) => lifeEnd(family, now) === undefined);
       const ended = families.filter((family) => isRecent(family, now));
       const clientIds = new Set([...living, ...grants].map(({ clientId }) => clientId));
-      desk.page(ctx, person, 'applications', {
+      area.page(ctx, person, 'applications', {
         applications: await Promise.all(
           [...clientIds].map((clientId) =>
             application(
@@ -67,7 +67,7 @@ export function createApplications(desk: Desk): Router {
 
   router.post(
     '/end-all',
-    desk.take(async (ctx, { account: { id } }) => {
+    area.take(async (ctx, { account: { id } }) => {
       const clients = await prisma.grant.findMany({
         where: { accountId: id },
         distinct: ['clientId'],
@@ -76,26 +76,26 @@ export function createApplications(desk: Desk): Router {
       const unit = currentUnit();
       for (const { clientId } of clients)
         unit.audit({ type: 'access.removed', accountId: id, clientId });
-      await unit.change((database) => revokeAccount(database, id, desk.ending()));
-      desk.done(ctx, '/applications', 'applications.ended-all');
+      await unit.change((database) => revokeAccount(database, id, area.ending()));
+      area.done(ctx, '/applications', 'applications.ended-all');
     }),
   );
 
   router.post(
     '/family/:id',
-    desk.take(async (ctx, { account }) => {
+    area.take(async (ctx, { account }) => {
       const { id } = ctx['params'] as { id: string };
       const ended = await currentUnit().change((database) =>
-        endFamilyOf(database, { id, accountId: account.id }, desk.ending()),
+        endFamilyOf(database, { id, accountId: account.id }, area.ending()),
       );
       if (ended === undefined) ctx.status = 404;
-      else desk.done(ctx, '/applications', 'applications.ended-one');
+      else area.done(ctx, '/applications', 'applications.ended-one');
     }),
   );
 
   router.post(
     '/remove',
-    desk.take(async (ctx, { account: { id: accountId } }, form) => {
+    area.take(async (ctx, { account: { id: accountId } }, form) => {
       const clientId = form.text('client');
       const where = { accountId, clientId };
       if (
@@ -107,8 +107,8 @@ export function createApplications(desk: Desk): Router {
       }
       const unit = currentUnit();
       unit.audit({ type: 'access.removed', accountId, clientId });
-      await unit.change((database) => revokeAccess(database, where, desk.ending()));
-      desk.done(ctx, '/applications', 'applications.removed', {
+      await unit.change((database) => revokeAccess(database, where, area.ending()));
+      area.done(ctx, '/applications', 'applications.removed', {
         application: (await viewOf(clientId)).name,
       });
     }),
@@ -134,14 +134,14 @@ export function createApplications(desk: Desk): Router {
       connections: await Promise.all(families.map((family) => connection(ctx, family))),
       permission: newest &&
         since && {
-          since: desk.when(ctx, since.createdAt),
+          since: area.when(ctx, since.createdAt),
           ...(await accessOf(ctx, newest.payload as Access)),
         },
     };
   }
 
   async function connection(ctx: Context, family: Family) {
-    const language = desk.language(ctx);
+    const language = area.language(ctx);
     const { scope = '', resource } = family.payload as { scope?: string; resource?: unknown };
     const { grant } = family;
     const { claims = [] } = ((grant?.payload ?? {}) as Access).openid ?? {};
@@ -150,8 +150,8 @@ export function createApplications(desk: Desk): Router {
       id: family.id,
       device: deviceInWords(language, grant?.userAgent ?? family.lastUsedUserAgent),
       address: grant?.ip ?? undefined,
-      since: desk.when(ctx, family.createdAt),
-      used: family.lastUsedAt ? desk.when(ctx, family.lastUsedAt) : undefined,
+      since: area.when(ctx, family.createdAt),
+      used: family.lastUsedAt ? area.when(ctx, family.lastUsedAt) : undefined,
       usedFrom: family.lastUsedIp ?? undefined,
       usedBy: family.lastUsedUserAgent
         ? deviceInWords(language, family.lastUsedUserAgent)
@@ -175,14 +175,14 @@ export function createApplications(desk: Desk): Router {
     const reason = lifeEnd(family, now) ?? 'unknown';
     return {
       client: await viewOf(family.clientId),
-      when: desk.when(ctx, family.endedAt ?? expiresAt(family)),
-      since: desk.language(ctx).date(family.createdAt),
-      reason: desk.language(ctx).t(`reason.${reason}`),
+      when: area.when(ctx, family.endedAt ?? expiresAt(family)),
+      since: area.language(ctx).date(family.createdAt),
+      reason: area.language(ctx).t(`reason.${reason}`),
     };
   }
 
   async function accessOf(ctx: Context, { openid, resources = {} }: Access) {
-    const language = desk.language(ctx);
+    const language = area.language(ctx);
     const { scope = '', claims = [] } = openid ?? {};
     // Each with the scopes that it was allowed: another may have one of the same name.
     const found = await Promise.all(

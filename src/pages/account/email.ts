@@ -8,23 +8,23 @@ import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import { unprocessable } from '../responses.ts';
 import type { AccountViews } from '../views/account.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 
-export function createEmail(desk: Desk): Router {
-  const { storage } = desk;
+export function createEmail(area: AccountArea): Router {
+  const { storage } = area;
   const limits = createMailLimits(storage);
   const router = new Router({ prefix: '/account/email' });
 
   router.get(
     '/',
-    desk.show((ctx, person) => {
+    area.show((ctx, person) => {
       changePage(ctx, person, {});
     }, true),
   );
 
   router.post(
     '/',
-    desk.take(async (ctx, person, form) => {
+    area.take(async (ctx, person, form) => {
       const typed = form.text('email');
       try {
         if (await mayAsk(ctx, 'email_change', typed.trim().toLowerCase()))
@@ -32,19 +32,19 @@ export function createEmail(desk: Desk): Router {
             askForEmailChange(database, storage, person.account, typed),
           );
       } catch (error) {
-        changePage(ctx, person, { typed, mistake: unprocessable(desk.renderer, ctx, error) });
+        changePage(ctx, person, { typed, mistake: unprocessable(area.renderer, ctx, error) });
         return;
       }
-      desk.done(ctx, '', 'email.asked', { email: typed.trim().toLowerCase() });
+      area.done(ctx, '', 'email.asked', { email: typed.trim().toLowerCase() });
     }, '/email'),
   );
 
   router.post(
     '/verify',
-    desk.take(async (ctx, { account }) => {
+    area.take(async (ctx, { account }) => {
       if (await mayAsk(ctx, 'verification', account.email))
         await currentUnit().change((database) => askForVerification(database, storage, account));
-      desk.done(ctx, '', 'email.asked', { email: account.email });
+      area.done(ctx, '', 'email.asked', { email: account.email });
     }),
   );
 
@@ -55,6 +55,6 @@ export function createEmail(desk: Desk): Router {
   }
 
   function changePage(ctx: Context, person: SignedIn, data: AccountViews['email']): void {
-    desk.page(ctx, person, 'email', data);
+    area.page(ctx, person, 'email', data);
   }
 }

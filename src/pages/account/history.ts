@@ -9,7 +9,7 @@ import type { EventType } from '../../storage/audit.ts';
 import type { RefusalReason } from '../../storage/families/verdict.ts';
 import type { EndReason } from '../../storage/revocation.ts';
 import { presentClient } from '../client-view.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 
 const PAGE = 25;
 
@@ -56,13 +56,13 @@ type ToldType = { [T in EventType]: (typeof isTold)[T] extends true ? T : never 
 
 const grave = new Set<string>(['sign_in.failed', 'sign_in.limited', 'second_factor.failed']);
 
-export function createHistory(desk: Desk): Router {
-  const { prisma } = desk.storage;
+export function createHistory(area: AccountArea): Router {
+  const { prisma } = area.storage;
   const router = new Router({ prefix: '/account' });
 
   router.get(
     '/history',
-    desk.show(async (ctx, person) => {
+    area.show(async (ctx, person) => {
       const { before } = ctx.query;
       const cursor = typeof before === 'string' && /^\d{1,18}$/.test(before) ? before : undefined;
       const rows = await prisma.auditEvent.findMany({
@@ -76,10 +76,10 @@ export function createHistory(desk: Desk): Router {
       });
       const shown = rows.slice(0, PAGE);
       const last = rows.length > PAGE ? shown.at(-1) : undefined;
-      desk.page(ctx, person, 'history', {
+      area.page(ctx, person, 'history', {
         events: await Promise.all(shown.map((row) => present(ctx, row))),
-        older: last && `${desk.base}/history?before=${last.id}`,
-        newest: cursor === undefined ? undefined : `${desk.base}/history`,
+        older: last && `${area.base}/history?before=${last.id}`,
+        newest: cursor === undefined ? undefined : `${area.base}/history`,
       });
     }),
   );
@@ -87,7 +87,7 @@ export function createHistory(desk: Desk): Router {
   return router;
 
   async function present(ctx: Context, row: Row) {
-    const language = desk.language(ctx);
+    const language = area.language(ctx);
     const { t } = language;
     const application = await nameOf(row.clientId);
     const { reason, name = '' } = row.detail as { reason?: RefusalReason; name?: string };
@@ -95,7 +95,7 @@ export function createHistory(desk: Desk): Router {
     return {
       text: t(messageFor(row), values),
       why: row.type === 'refresh.refused' ? t(`reason.${reason ?? 'unknown'}`) : undefined,
-      when: desk.when(ctx, row.at),
+      when: area.when(ctx, row.at),
       address: row.ip,
       device: row.userAgent === null ? undefined : deviceInWords(language, row.userAgent),
       isGrave: grave.has(row.type) || reason === 'reuse',
@@ -104,7 +104,7 @@ export function createHistory(desk: Desk): Router {
 
   async function nameOf(clientId: string | null): Promise<string | undefined> {
     if (clientId === null) return undefined;
-    const client = await desk.engine.provider.Client.find(clientId).catch(() => undefined);
+    const client = await area.engine.provider.Client.find(clientId).catch(() => undefined);
     return presentClient(client)?.name ?? clientId;
   }
 }

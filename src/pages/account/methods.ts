@@ -10,47 +10,47 @@ import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import { unprocessable } from '../responses.ts';
 import type { AccountViews } from '../views/account.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 import { addsPasskeys } from './passkeys.ts';
 
-export function createMethods(desk: Desk): Router {
-  const { config, storage, sessions } = desk;
+export function createMethods(area: AccountArea): Router {
+  const { config, storage, sessions } = area;
   const { prisma } = storage;
   const router = new Router({ prefix: '/account' });
 
   router.get(
     '/methods',
-    desk.show(async (ctx, person) => {
+    area.show(async (ctx, person) => {
       const { id } = person.account;
       const [factors, passkeys, totp] = await Promise.all([
         factorsOf(prisma, id),
         listPasskeys({ storage }, id),
         prisma.totp.findUnique({ where: { accountId: id } }),
       ]);
-      desk.page(ctx, person, 'methods', {
+      area.page(ctx, person, 'methods', {
         form: randomUUID(), // see recovery.ts
         factors,
         hasSecond: hasSecondFactor(factors),
         passkeys: passkeys.map(({ id: key, name, synced, createdAt, lastUsedAt }) => ({
-          ...{ id: key, name, synced, since: desk.language(ctx).date(createdAt) },
-          used: lastUsedAt ? desk.when(ctx, lastUsedAt) : undefined,
+          ...{ id: key, name, synced, since: area.language(ctx).date(createdAt) },
+          used: lastUsedAt ? area.when(ctx, lastUsedAt) : undefined,
         })),
-        totpSince: totp?.confirmedAt ? desk.language(ctx).date(totp.confirmedAt) : undefined,
-        add: await addsPasskeys(desk, ctx, person),
+        totpSince: totp?.confirmedAt ? area.language(ctx).date(totp.confirmedAt) : undefined,
+        add: await addsPasskeys(area, ctx, person),
       });
     }, true),
   );
 
   router.get(
     '/methods/password',
-    desk.show((ctx, person) => {
+    area.show((ctx, person) => {
       passwordPage(ctx, person, {});
     }, true),
   );
 
   router.post(
     '/methods/password',
-    desk.take(async (ctx, person, form) => {
+    area.take(async (ctx, person, form) => {
       const { account } = person;
       const unit = currentUnit();
       const { origin } = unit;
@@ -58,7 +58,7 @@ export function createMethods(desk: Desk): Router {
       try {
         hash = await acceptedPassword(storage, account.id, form.text('password'));
       } catch (error) {
-        const password = unprocessable(desk.renderer, ctx, error);
+        const password = unprocessable(area.renderer, ctx, error);
         passwordPage(ctx, person, { mistakes: { password } });
         return;
       }
@@ -68,7 +68,7 @@ export function createMethods(desk: Desk): Router {
         await sessions.startAnew(ctx, account, person.amr);
         return ended;
       });
-      desk.done(ctx, '/methods', 'methods.password-changed', { families });
+      area.done(ctx, '/methods', 'methods.password-changed', { families });
     }, '/methods/password'),
   );
 
@@ -79,7 +79,7 @@ export function createMethods(desk: Desk): Router {
     person: SignedIn,
     data: Pick<AccountViews['password'], 'mistakes'>,
   ): void {
-    desk.page(ctx, person, 'password', {
+    area.page(ctx, person, 'password', {
       endsFamilies: config.endFamiliesOn.includes('password_changed'),
       ...data,
     });

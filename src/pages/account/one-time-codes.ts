@@ -6,43 +6,43 @@ import { beginTotp, confirmTotp, removeTotp } from '../../accounts/totp.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import { unprocessable } from '../responses.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 
-export function createOneTimeCodes(desk: Desk): Router {
-  const { config, storage } = desk;
+export function createOneTimeCodes(area: AccountArea): Router {
+  const { config, storage } = area;
   const router = new Router({ prefix: '/account/methods/totp' });
 
   router.get(
     '/',
-    desk.show((ctx, person) => setup(ctx, person), true),
+    area.show((ctx, person) => setup(ctx, person), true),
   );
 
   router.post(
     '/',
-    desk.take(async (ctx, person, form) => {
+    area.take(async (ctx, person, form) => {
       try {
         const unit = currentUnit();
         await unit.change(async (database) => {
           const parts = { storage, origin: unit.origin };
           await confirmTotp(database, parts, person.account.id, form.text('code'));
-          await desk.gain(ctx, person, ['otp']);
+          await area.gain(ctx, person, ['otp']);
         });
-        desk.done(ctx, '/methods', 'totp.added');
+        area.done(ctx, '/methods', 'totp.added');
       } catch (error) {
-        await setup(ctx, person, unprocessable(desk.renderer, ctx, error));
+        await setup(ctx, person, unprocessable(area.renderer, ctx, error));
       }
     }, '/methods/totp'),
   );
 
   router.post(
     '/remove',
-    desk.take(async (ctx, person, form) => {
+    area.take(async (ctx, person, form) => {
       const { id } = person.account;
       const factors = await factorsOf(storage.prisma, id);
       if (form.text('sure') !== 'yes' && factors.totp && factors.passkeys === 0) {
-        desk.page(ctx, person, 'last-factor', {
-          action: `${desk.base}/methods/totp/remove`,
-          what: desk.language(ctx).t('totp.heading'),
+        area.page(ctx, person, 'last-factor', {
+          action: `${area.base}/methods/totp/remove`,
+          what: area.language(ctx).t('totp.heading'),
         });
         return;
       }
@@ -50,7 +50,7 @@ export function createOneTimeCodes(desk: Desk): Router {
       const wasThere = await unit.change((database) =>
         removeTotp(database, { storage, origin: unit.origin }, id),
       );
-      if (wasThere) desk.done(ctx, '/methods', 'totp.removed');
+      if (wasThere) area.done(ctx, '/methods', 'totp.removed');
       else ctx.status = 404;
     }, '/methods'),
   );
@@ -58,11 +58,11 @@ export function createOneTimeCodes(desk: Desk): Router {
   return router;
 
   async function setup(ctx: Context, person: SignedIn, mistake?: string): Promise<void> {
-    await desk.orSayWhy(ctx, '/methods', async () => {
+    await area.orSayWhy(ctx, '/methods', async () => {
       const { secret, uri, qr } = await currentUnit().change((database) =>
         beginTotp(database, { storage, config }, person.account),
       );
-      desk.page(ctx, person, 'totp', {
+      area.page(ctx, person, 'totp', {
         ...{ uri, mistake },
         secret: secret.match(/.{1,4}/g)?.join(' ') ?? secret,
         qr: `data:image/svg+xml;base64,${Buffer.from(qr).toString('base64')}`,

@@ -12,43 +12,43 @@ import {
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import { allowScripts } from '../render.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 import { assertWayIn } from './last-factor.ts';
 
-export function createPasskeys(desk: Desk): Router {
-  const { config, storage } = desk;
+export function createPasskeys(area: AccountArea): Router {
+  const { config, storage } = area;
   const router = new Router({ prefix: '/account/methods/passkeys' });
 
   router.post(
     '/',
-    desk.take(async (ctx, person, form) => {
-      await desk.orSayWhy(ctx, '/methods', async () => {
+    area.take(async (ctx, person, form) => {
+      await area.orSayWhy(ctx, '/methods', async () => {
         const unit = currentUnit();
         const parts = { storage, config, origin: unit.origin };
         const passkey = await verifyNewPasskey(parts, person.account.id, {
           binding: bindingOf(person),
           response: parsed(form.text('passkey')),
-          language: desk.language(ctx),
+          language: area.language(ctx),
           name: form.text('name'),
         });
         await unit.change(async (database) => {
           await addPasskey(database, parts, passkey);
-          await desk.gain(ctx, person, [passkey.synced ? 'swk' : 'hwk']);
+          await area.gain(ctx, person, [passkey.synced ? 'swk' : 'hwk']);
         });
-        desk.done(ctx, '/methods', 'passkeys.added', { name: passkey.name });
+        area.done(ctx, '/methods', 'passkeys.added', { name: passkey.name });
       });
     }, '/methods'),
   );
 
   router.post(
     '/:id/name',
-    desk.take(async (ctx, { account }, form) => {
+    area.take(async (ctx, { account }, form) => {
       const { id } = ctx['params'] as { id: string };
-      await desk.orSayWhy(ctx, '/methods', async () => {
+      await area.orSayWhy(ctx, '/methods', async () => {
         const isTheirs = await currentUnit().change((database) =>
           renamePasskey(database, account.id, id, form.text('name')),
         );
-        if (isTheirs) desk.done(ctx, '/methods', 'passkeys.renamed');
+        if (isTheirs) area.done(ctx, '/methods', 'passkeys.renamed');
         else ctx.status = 404;
       });
     }, '/methods'),
@@ -56,7 +56,7 @@ export function createPasskeys(desk: Desk): Router {
 
   router.post(
     '/:id/remove',
-    desk.take(async (ctx, person, form) => {
+    area.take(async (ctx, person, form) => {
       const { id } = ctx['params'] as { id: string };
       const accountId = person.account.id;
       const passkey = await storage.prisma.passkey.findFirst({ where: { id, accountId } });
@@ -66,19 +66,19 @@ export function createPasskeys(desk: Desk): Router {
       }
       const factors = await factorsOf(storage.prisma, accountId);
       if (form.text('sure') !== 'yes' && factors.passkeys === 1 && !factors.totp) {
-        desk.page(ctx, person, 'last-factor', {
-          action: `${desk.base}/methods/passkeys/${id}/remove`,
+        area.page(ctx, person, 'last-factor', {
+          action: `${area.base}/methods/passkeys/${id}/remove`,
           what: passkey.name,
         });
         return;
       }
-      await desk.orSayWhy(ctx, '/methods', async () => {
+      await area.orSayWhy(ctx, '/methods', async () => {
         const unit = currentUnit();
         await unit.change(async (database) => {
           await removePasskey(database, { storage, origin: unit.origin }, accountId, id);
           await assertWayIn(database, accountId);
         });
-        desk.done(ctx, '/methods', 'passkeys.removed', { name: passkey.name });
+        area.done(ctx, '/methods', 'passkeys.removed', { name: passkey.name });
       });
     }, '/methods'),
   );
@@ -88,7 +88,7 @@ export function createPasskeys(desk: Desk): Router {
 
 /** What a page needs on which passkeys are added; its scripts are allowed to run. */
 export async function addsPasskeys(
-  { storage, config, renderer }: Desk,
+  { storage, config, renderer }: AccountArea,
   ctx: Context,
   person: SignedIn,
 ): Promise<{ options: string; scripts: readonly string[] }> {

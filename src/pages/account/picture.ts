@@ -5,28 +5,28 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import { createFormReader } from '../forms.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 
 const LARGEST = 512 * 1024; // bytes
 const WRAPPING = 4 * 1024; // bytes of a form around its file
 
-export function createPicture(desk: Desk): Router {
-  const { config, storage, sessions } = desk;
+export function createPicture(area: AccountArea): Router {
+  const { config, storage, sessions } = area;
   const { prisma } = storage;
   const router = new Router();
 
   router.post(
     '/account/picture',
-    desk.take(
+    area.take(
       async (ctx, { account: { id } }, form) => {
         const content = new Uint8Array((await form.file('picture')?.arrayBuffer()) ?? []);
         if (form.isTooLong || content.length > LARGEST) {
-          desk.done(ctx, '', 'picture.too-large');
+          area.done(ctx, '', 'picture.too-large');
           return;
         }
         const type = pictureType(content);
         if (type === undefined) {
-          desk.done(ctx, '', 'picture.unknown');
+          area.done(ctx, '', 'picture.unknown');
           return;
         }
         const pictureId = randomBytes(16).toString('base64url');
@@ -40,7 +40,7 @@ export function createPicture(desk: Desk): Router {
           });
           await database.account.update({ where: { id }, data: { pictureId } });
         });
-        desk.done(ctx, '', 'picture.changed');
+        area.done(ctx, '', 'picture.changed');
       },
       undefined,
       createFormReader(config, LARGEST + WRAPPING),
@@ -49,14 +49,14 @@ export function createPicture(desk: Desk): Router {
 
   router.post(
     '/account/picture/remove',
-    desk.take(async (ctx, { account: { id } }) => {
+    area.take(async (ctx, { account: { id } }) => {
       const unit = currentUnit();
       unit.audit({ type: 'picture.removed', accountId: id });
       await unit.change(async (database) => {
         await database.picture.deleteMany({ where: { accountId: id } });
         await database.account.update({ where: { id }, data: { pictureId: null } });
       });
-      desk.done(ctx, '', 'picture.removed');
+      area.done(ctx, '', 'picture.removed');
     }),
   );
 

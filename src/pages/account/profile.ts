@@ -7,22 +7,22 @@ import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import { unprocessable } from '../responses.ts';
 import type { AccountViews } from '../views/account.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 
-export function createProfile(desk: Desk): Router {
-  const { config, renderer, base } = desk;
+export function createProfile(area: AccountArea): Router {
+  const { config, renderer, base } = area;
   const router = new Router({ prefix: '/account' });
 
   router.get(
     '/',
-    desk.show((ctx, person) => {
+    area.show((ctx, person) => {
       overview(ctx, person, {});
     }),
   );
 
   router.post(
     '/name',
-    desk.take(async (ctx, person, form) => {
+    area.take(async (ctx, person, form) => {
       const typed = form.text('name');
       const parsed = accountInput.shape.name.safeParse(typed);
       if (!parsed.success) {
@@ -36,13 +36,13 @@ export function createProfile(desk: Desk): Router {
       await unit.change((database) =>
         database.account.update({ where: { id }, data: { name: parsed.data || null } }),
       );
-      desk.done(ctx, '', 'profile.name-changed');
+      area.done(ctx, '', 'profile.name-changed');
     }),
   );
 
   router.post(
     '/language',
-    desk.take(async (ctx, { account: { id } }, form) => {
+    area.take(async (ctx, { account: { id } }, form) => {
       // '' is: as the browser asks for.
       const chosen = renderer.languages.all.find(({ tag }) => tag === form.text('locale'));
       const unit = currentUnit();
@@ -50,7 +50,7 @@ export function createProfile(desk: Desk): Router {
       await unit.change((database) =>
         database.account.update({ where: { id }, data: { locale: chosen?.tag ?? null } }),
       );
-      desk.done(ctx, '', 'profile.language-changed');
+      area.done(ctx, '', 'profile.language-changed');
     }),
   );
 
@@ -62,14 +62,14 @@ export function createProfile(desk: Desk): Router {
     data: Pick<AccountViews['profile'], 'typed' | 'mistakes'>,
   ): void {
     const { account } = person;
-    desk.page(ctx, person, 'profile', {
+    area.page(ctx, person, 'profile', {
       picture: account.pictureId === null ? undefined : `${base}/picture?${account.pictureId}`,
       languages: renderer.languages.all.map(({ tag, name, direction }) => ({
         ...{ tag, name, direction },
         isChosen: tag === account.locale,
       })),
       hasMail: config.mail.mode !== 'off',
-      since: desk.language(ctx).date(account.createdAt),
+      since: area.language(ctx).date(account.createdAt),
       ...data,
     });
   }

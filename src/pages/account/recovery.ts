@@ -5,17 +5,17 @@ import { makeRecoveryCodes } from '../../accounts/recovery-codes.ts';
 import { isFirstUse } from '../../storage/replay.ts';
 import { epoch } from '../../storage/storage.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 
 const REMEMBERED = 86_400; // seconds
 
-export function createRecovery(desk: Desk): Router {
-  const { storage } = desk;
+export function createRecovery(area: AccountArea): Router {
+  const { storage } = area;
   const router = new Router({ prefix: '/account/methods/recovery' });
 
   router.post(
     '/',
-    desk.take(async (ctx, person, form) => {
+    area.take(async (ctx, person, form) => {
       const sent = `${person.account.id} ${form.text('form')}`;
       const until = epoch(storage.now()) + REMEMBERED;
       const unit = currentUnit();
@@ -25,8 +25,8 @@ export function createRecovery(desk: Desk): Router {
         const parts = { storage, origin: unit.origin };
         return makeRecoveryCodes(database, parts, person.account.id);
       });
-      if (codes) desk.page(ctx, person, 'recovery', { codes });
-      else desk.done(ctx, '/methods', 'recovery.made-already');
+      if (codes) area.page(ctx, person, 'recovery', { codes });
+      else area.done(ctx, '/methods', 'recovery.made-already');
     }, '/methods'),
   );
 

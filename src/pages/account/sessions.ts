@@ -9,7 +9,7 @@ import { answered } from '../../storage/errors.ts';
 import type { Origin } from '../../storage/origin.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
-import type { Desk } from './desk.ts';
+import type { AccountArea } from './account-area.ts';
 
 interface SessionPayload extends AdapterPayload {
   readonly jti: string;
@@ -21,17 +21,17 @@ interface SessionPayload extends AdapterPayload {
 
 const MOST = 1000;
 
-export function createSessions(desk: Desk): Router {
-  const { storage, engine } = desk;
+export function createSessions(area: AccountArea): Router {
+  const { storage, engine } = area;
   const { prisma, keyring } = storage;
   const router = new Router({ prefix: '/account/sessions' });
 
   router.get(
     '/',
-    desk.show(async (ctx, person) => {
+    area.show(async (ctx, person) => {
       const all = await sessionsOf(person);
-      const language = desk.language(ctx);
-      desk.page(ctx, person, 'sessions', {
+      const language = area.language(ctx);
+      area.page(ctx, person, 'sessions', {
         sessions: all
           .sort((a, b) => b.loginTs - a.loginTs)
           .map((session) => ({
@@ -39,11 +39,11 @@ export function createSessions(desk: Desk): Router {
             isHere: session.uid === person.sessionUid,
             device: deviceInWords(language, session.signedIn?.userAgent),
             address: session.signedIn?.ip,
-            signedIn: desk.when(ctx, new Date(session.loginTs * 1000)),
+            signedIn: area.when(ctx, new Date(session.loginTs * 1000)),
             seen:
               session.seenAt === undefined
                 ? undefined
-                : desk.when(ctx, new Date(session.seenAt * 1000)),
+                : area.when(ctx, new Date(session.seenAt * 1000)),
           }))
           .sort((a, b) => Number(b.isHere) - Number(a.isHere)),
       });
@@ -52,7 +52,7 @@ export function createSessions(desk: Desk): Router {
 
   router.post(
     '/end-others',
-    desk.take(async (ctx, person) => {
+    area.take(async (ctx, person) => {
       const others = (await sessionsOf(person)).filter(({ uid }) => uid !== person.sessionUid);
       const { provider } = engine; // one and the same
       for (const { jti } of others) await endSession(provider, jti);
@@ -62,13 +62,13 @@ export function createSessions(desk: Desk): Router {
           accountId: person.account.id,
           detail: { count: others.length },
         });
-      desk.done(ctx, '/sessions', 'sessions.ended-count', { count: others.length });
+      area.done(ctx, '/sessions', 'sessions.ended-count', { count: others.length });
     }),
   );
 
   router.post(
     '/:id',
-    desk.take(async (ctx, person) => {
+    area.take(async (ctx, person) => {
       const { id } = ctx['params'] as { id: string };
       const session = (await sessionsOf(person)).find((one) => idOf(one) === id);
       if (!session) {
@@ -78,7 +78,7 @@ export function createSessions(desk: Desk): Router {
       await endSession(engine.provider, session.jti);
       const accountId = person.account.id;
       currentUnit().audit({ type: 'session.ended', accountId, detail: { count: 1 } });
-      desk.done(ctx, '/sessions', 'sessions.ended-count', { count: 1 });
+      area.done(ctx, '/sessions', 'sessions.ended-count', { count: 1 });
     }),
   );
 

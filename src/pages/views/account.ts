@@ -3,7 +3,7 @@ import type { ClientView } from '../client-view.ts';
 import type { PersonView } from './frame.ts';
 import type { AccessView, AccountNav, When } from './partials.ts';
 
-/** What the desk adds to each. */
+/** What the account area adds to each. */
 export interface AccountFrame extends AccountNav {
   readonly account: PersonView & { readonly emailVerified: boolean };
   /** The URL path of the overview. */

@@ -30,7 +30,7 @@ import type { When } from '../views/partials.ts';
 import type { Views } from '../views/views.ts';
 import { leaveFlashMessage, takeFlashMessage } from './flash-message.ts';
 
-export interface DeskParts {
+export interface AccountAreaParts {
   readonly config: Config;
   readonly storage: Storage;
   readonly engine: Engine;
@@ -40,7 +40,7 @@ export interface DeskParts {
 type Visit = (ctx: Context, person: SignedIn) => Promise<void> | void;
 type Change = (ctx: Context, person: SignedIn, form: Form) => Promise<void> | void;
 
-export interface Desk extends DeskParts {
+export interface AccountArea extends AccountAreaParts {
   readonly sessions: BrowserSession;
   /** The URL path of the overview. */
   readonly base: string;
@@ -85,7 +85,7 @@ const navigation = [
   { page: '/history', key: 'profile.history' },
 ] as const;
 
-export function createDesk(parts: DeskParts): Desk {
+export function createAccountArea(parts: AccountAreaParts): AccountArea {
   const { config, storage, renderer } = parts;
   const { keyring } = storage;
   const base = `${config.basePath}/account`;
@@ -99,7 +99,7 @@ export function createDesk(parts: DeskParts): Desk {
     base,
     language: renderer.language,
     show: (visit, isFresh) => async (ctx) => {
-      const person = await find(ctx, isFresh ? await sure(ctx) : {});
+      const person = await require(ctx, isFresh ? await sure(ctx) : {});
       if (person) await visit(ctx, person);
     },
     take:
@@ -107,7 +107,7 @@ export function createDesk(parts: DeskParts): Desk {
       async (ctx) => {
         const form = await read(ctx);
         const demand = freshAt === undefined ? {} : await sure(ctx);
-        const person = await find(ctx, { ...demand, to: `/account${freshAt ?? ''}` });
+        const person = await require(ctx, { ...demand, to: `/account${freshAt ?? ''}` });
         if (!person) return;
         if (!form.isTooLong) assertFormToken(keyring, subject(person), form);
         await change(ctx, person, form);
@@ -172,7 +172,7 @@ export function createDesk(parts: DeskParts): Desk {
     return message && renderer.language(ctx).t(message.key, message.values);
   }
 
-  async function find(ctx: Context, demand: Demand): Promise<SignedIn | undefined> {
+  async function require(ctx: Context, demand: Demand): Promise<SignedIn | undefined> {
     const person = await sessions.require(ctx, demand);
     preferLanguages(ctx, undefined, person?.account.locale);
     return person;
