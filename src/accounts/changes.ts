@@ -4,7 +4,7 @@
 import type { Account, Prisma } from '../generated/client.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { saveNotice } from '../storage/notices.ts';
-import { type Ending, endSessions, revokeAccount } from '../storage/revocation.ts';
+import { type Revocation, endSessions, revokeAccount } from '../storage/revocation.ts';
 import type { Origin } from '../storage/origin.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { assertPassword } from './accounts.ts';
@@ -127,7 +127,7 @@ async function end(
   database: Database,
   { storage, config, origin }: ChangeParts,
   id: string,
-  reason: Extract<Ending['reason'], 'password_changed' | 'account_locked'>,
+  reason: Extract<Revocation['reason'], 'password_changed' | 'account_locked'>,
 ): Promise<number> {
   const now = storage.now();
   await database.account.update({ where: { id }, data: { signedOutAt: now } });

@@ -77,12 +77,12 @@ export async function write(
   const { messages, mails, notices, events, ...forgotten } = telling;
   assertNone(forgotten);
   const { now } = occasion;
-  const ending = { ...occasion, keyring };
+  const revocation = { ...occasion, keyring };
 
   if (family?.kind === 'started' && family.maxFamilies !== undefined)
     await awaitTurn(database, family.payload.accountId ?? '');
   for (const { id, reason } of [...grantEnds].sort(byId))
-    await revokeGrant(database, id, { reason, ...ending });
+    await revokeGrant(database, id, { reason, ...revocation });
   if (client) await writeClient(database, keyring, client, occasion);
   for (const save of [...saves].sort((a, b) => lockOrder(a) - lockOrder(b))) {
     if (save.wasFound) await assertStillThere(database, keyring, save);
@@ -98,7 +98,7 @@ export async function write(
   }
   for (const spending of spendings) await spend(database, spending, now);
   for (const { id, reason, alone } of familyEnds)
-    await (alone ? endFamilyAlone : endFamily)(database, id, { reason, ...ending });
+    await (alone ? endFamilyAlone : endFamily)(database, id, { reason, ...revocation });
   if (family?.kind === 'spent') await rotateFamily(database, family, occasion);
   if (family?.kind === 'presented') await touchFamily(database, family, occasion);
   if (family?.kind === 'refused') await recordRefusal(database, family, occasion);

@@ -1,4 +1,4 @@
-// Ending things: a family, a grant, everything of a client or of a person. Each is a few statements inside the
+// Revocation things: a family, a grant, everything of a client or of a person. Each is a few statements inside the
 // caller's transaction. A refresh in flight cannot outlive it: its own UPDATE sees ended_at.
 import { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -18,7 +18,7 @@ export type EndReason =
   | 'limit'; // a newer family took its place
 
 /** What is to end, and why. Of reuse the person is told by a mail, which is sealed. */
-export type Ending = Occasion &
+export type Revocation = Occasion &
   (
     | { readonly reason: Exclude<EndReason, 'reuse'> }
     | { readonly reason: EndReason; readonly keyring: Keyring }
@@ -27,17 +27,17 @@ export type Ending = Occasion &
 type Database = Prisma.TransactionClient;
 
 /** Ends a grant with everything issued from it. */
-export async function revokeGrant(database: Database, id: string, ending: Ending): Promise<number> {
-  return revoke(database, Prisma.sql`id = ${id}`, { grantId: id }, ending);
+export async function revokeGrant(database: Database, id: string, revocation: Revocation): Promise<number> {
+  return revoke(database, Prisma.sql`id = ${id}`, { grantId: id }, revocation);
 }
 
 /** Ends everything that was issued to a client. */
 export async function revokeClient(
   database: Database,
   id: string,
-  ending: Ending,
+  revocation: Revocation,
 ): Promise<number> {
-  const ended = await revoke(database, Prisma.sql`client_id = ${id}`, { clientId: id }, ending);
+  const ended = await revoke(database, Prisma.sql`client_id = ${id}`, { clientId: id }, revocation);
   await database.artifact.deleteMany({ where: { clientId: id } });
   return ended;
 }
@@ -46,10 +46,10 @@ export async function revokeClient(
 export async function revokeAccess(
   database: Database,
   { accountId, clientId }: { readonly accountId: string; readonly clientId: string },
-  ending: Ending,
+  revocation: Revocation,
 ): Promise<number> {
   const grants = Prisma.sql`account_id = ${accountId} AND client_id = ${clientId}`;
-  return revoke(database, grants, { accountId, clientId }, ending);
+  return revoke(database, grants, { accountId, clientId }, revocation);
 }
 
 /**
@@ -60,7 +60,7 @@ export async function revokeAccess(
 export async function endFamilyOf(
   database: Database,
   { accountId, id }: { readonly accountId: string; readonly id: string },
-  ending: Ending,
+  revocation: Revocation,
 ): Promise<number | undefined> {
   const family = await database.refreshFamily.findFirst({
     where: { id, accountId },
@@ -69,25 +69,25 @@ export async function endFamilyOf(
   if (!family) return undefined;
   const { grantId, endedAt } = family;
   if (endedAt !== null) return 0;
-  if (grantId === null) return endFamilyAlone(database, id, ending);
+  if (grantId === null) return endFamilyAlone(database, id, revocation);
   await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR UPDATE`;
-  const { now } = ending;
+  const { now } = revocation;
   const others = await database.refreshFamily.count({
     where: {
       ...{ grantId, id: { not: id }, endedAt: null },
       ...{ idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } },
     },
   });
-  return others > 0 ? endFamilyAlone(database, id, ending) : revokeGrant(database, grantId, ending);
+  return others > 0 ? endFamilyAlone(database, id, revocation) : revokeGrant(database, grantId, revocation);
 }
 
 /** Ends everything that was issued for a person. Their browser sessions are ended by {@link endSessions}. */
 export async function revokeAccount(
   database: Database,
   id: string,
-  ending: Ending,
+  revocation: Revocation,
 ): Promise<number> {
-  return revoke(database, Prisma.sql`account_id = ${id}`, { accountId: id }, ending);
+  return revoke(database, Prisma.sql`account_id = ${id}`, { accountId: id }, revocation);
 }
 
 /** Signs a person out of every browser. */
@@ -96,22 +96,22 @@ export async function endSessions(database: Database, accountId: string): Promis
 }
 
 /** Ends one family with its grant, if it still has one. */
-export async function endFamily(database: Database, id: string, ending: Ending): Promise<number> {
+export async function endFamily(database: Database, id: string, revocation: Revocation): Promise<number> {
   const family = await database.refreshFamily.findUnique({
     where: { id },
     select: { grantId: true },
   });
-  if (family?.grantId) return revokeGrant(database, family.grantId, ending);
-  return endFamilyAlone(database, id, ending);
+  if (family?.grantId) return revokeGrant(database, family.grantId, revocation);
+  return endFamilyAlone(database, id, revocation);
 }
 
 /** Ends one family and its opaque access tokens, and leaves its grant to others that hang on it. */
 export async function endFamilyAlone(
   database: Database,
   id: string,
-  ending: Ending,
+  revocation: Revocation,
 ): Promise<number> {
-  const ended = await endFamilies(database, { id }, ending);
+  const ended = await endFamilies(database, { id }, revocation);
   const [family] = ended;
   if (family?.grantId) {
     await database.artifact.deleteMany({ where: { grantId: family.grantId, familyId: id } });
@@ -127,11 +127,11 @@ async function revoke(
   database: Database,
   grants: Prisma.Sql,
   families: Prisma.RefreshFamilyWhereInput,
-  ending: Ending,
+  revocation: Revocation,
 ): Promise<number> {
   const locked = await database.$queryRaw<{ id: string }[]>`
     SELECT id FROM "grant" WHERE ${grants} ORDER BY id FOR UPDATE`;
-  const ended = await endFamilies(database, families, ending);
+  const ended = await endFamilies(database, families, revocation);
   await database.grant.deleteMany({ where: { id: { in: locked.map(({ id }) => id) } } });
   return ended.length;
 }
@@ -139,9 +139,9 @@ async function revoke(
 async function endFamilies(
   database: Database,
   where: Prisma.RefreshFamilyWhereInput,
-  ending: Ending,
+  revocation: Revocation,
 ): Promise<{ id: string; grantId: string | null }[]> {
-  const { reason, now } = ending;
+  const { reason, now } = revocation;
   const ended = await database.refreshFamily.updateManyAndReturn({
     where: { ...where, endedAt: null },
     data: { endedAt: now, endReason: reason },
@@ -150,8 +150,8 @@ async function endFamilies(
   const events = ended.map(({ id, accountId, clientId }) => {
     return { type: 'family.ended', accountId, clientId, familyId: id, detail: { reason } } as const;
   });
-  await writeEvents(database, events, ending);
-  if (ending.reason === 'reuse') await tellOfReuse(database, ended, ending);
+  await writeEvents(database, events, revocation);
+  if (revocation.reason === 'reuse') await tellOfReuse(database, ended, revocation);
   return ended;
 }
 
@@ -159,7 +159,7 @@ async function endFamilies(
 async function tellOfReuse(
   database: Database,
   ended: readonly { accountId: string; clientId: string }[],
-  { keyring, now, origin }: Extract<Ending, { keyring: Keyring }>,
+  { keyring, now, origin }: Extract<Revocation, { keyring: Keyring }>,
 ): Promise<void> {
   const told = new Map(ended.map((family) => [`${family.accountId} ${family.clientId}`, family]));
   for (const { accountId, clientId } of told.values()) {

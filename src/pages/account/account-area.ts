@@ -6,7 +6,7 @@ import type { Config } from '../../config/config.ts';
 import type { Language, MessageKey, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
 import { answered } from '../../storage/errors.ts';
-import type { Ending } from '../../storage/revocation.ts';
+import type { Revocation } from '../../storage/revocation.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import {
@@ -71,7 +71,7 @@ export interface AccountArea extends AccountAreaParts {
   readonly orSayWhy: (ctx: Context, page: string, change: () => Promise<void>) => Promise<void>;
   readonly language: (ctx: Context) => Language;
   /** How the person ends something, now and from here. */
-  readonly ending: () => Ending;
+  readonly revocation: () => Revocation;
   readonly when: (ctx: Context, date: Date) => When;
 }
 
@@ -127,7 +127,7 @@ export function createAccountArea(parts: AccountAreaParts): AccountArea {
         seeOther(ctx, base + page);
       }
     },
-    ending: () => ({
+    revocation: () => ({
       reason: 'revoked_by_user',
       now: storage.now(),
       origin: currentUnit().origin,

@@ -76,7 +76,7 @@ export function createApplications(area: AccountArea): Router {
       const unit = currentUnit();
       for (const { clientId } of clients)
         unit.audit({ type: 'access.removed', accountId: id, clientId });
-      await unit.change((database) => revokeAccount(database, id, area.ending()));
+      await unit.change((database) => revokeAccount(database, id, area.revocation()));
       area.done(ctx, '/applications', 'applications.ended-all');
     }),
   );
@@ -86,7 +86,7 @@ export function createApplications(area: AccountArea): Router {
     area.take(async (ctx, { account }) => {
       const { id } = ctx['params'] as { id: string };
       const ended = await currentUnit().change((database) =>
-        endFamilyOf(database, { id, accountId: account.id }, area.ending()),
+        endFamilyOf(database, { id, accountId: account.id }, area.revocation()),
       );
       if (ended === undefined) ctx.status = 404;
       else area.done(ctx, '/applications', 'applications.ended-one');
@@ -107,7 +107,7 @@ export function createApplications(area: AccountArea): Router {
       }
       const unit = currentUnit();
       unit.audit({ type: 'access.removed', accountId, clientId });
-      await unit.change((database) => revokeAccess(database, where, area.ending()));
+      await unit.change((database) => revokeAccess(database, where, area.revocation()));
       area.done(ctx, '/applications', 'applications.removed', {
         application: (await viewOf(clientId)).name,
       });
