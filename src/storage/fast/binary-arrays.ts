@@ -1,5 +1,5 @@
 // Arrays as PostgreSQL takes them in binary. The driver writes them as text, with two digits for a byte and a date for
-// a time, and everything escaped: with the hot path's columns that is a tenth of a statement's time.
+// a time, and everything escaped: with the columns of a refresh that is a tenth of a statement's time.
 
 const SINCE = Date.UTC(2000, 0); // milliseconds; PostgreSQL counts times from there
 

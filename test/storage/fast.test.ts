@@ -1,4 +1,4 @@
-// The statements of the hot path read what Prisma reads, wait for nobody, and one request's fault is not another's.
+// The frequent statements read what Prisma reads, wait for nobody, and one request's fault is not another's.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Batch } from '../../src/storage/fast/batch.ts';
 import type { FamilyPolicy } from '../../src/storage/families/adapter.ts';
