@@ -1,5 +1,5 @@
-// The engine's Adapter for what it keeps as it is: artifacts and grants. Every call goes to the request's unit of work;
-// nothing is written here.
+// The engine's Adapter for artifacts and grants. Every call goes to the request's unit of work; nothing is written
+// here.
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { artifactId, lookups, openArtifact } from './artifacts.ts';
 import { engineClient } from './clients.ts';
@@ -84,7 +84,7 @@ export class ArtifactAdapter implements Adapter {
   }
 }
 
-/** The payload of an artifact; what belongs to it came along, and is asked for next. */
+/** The payload of an artifact. What was read with it is kept for the engine's next questions. */
 function opened(unit: UnitOfWork, found: ArtifactFound): AdapterPayload {
   const { keyring } = unit.storage;
   const { artifact, grant, client, account, session } = found;
@@ -98,7 +98,7 @@ function opened(unit: UnitOfWork, found: ArtifactFound): AdapterPayload {
   return openArtifact(keyring, artifact);
 }
 
-/** Why something ends, by what the request is. */
+/** Why something ends, by the endpoint that the request is for. */
 export function endReason(): EndReason {
   switch (Provider.ctx?.oidc.route) {
     case 'token':

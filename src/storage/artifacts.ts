@@ -32,7 +32,11 @@ export async function findArtifact(
   return row ? openArtifact(keyring, row) : undefined;
 }
 
-/** What waits for a person's answer, or their sessions, the oldest first. */
+/**
+ * A person's sessions, or the requests that wait for their answer: not consumed, not expired, the oldest first.
+ *
+ * @param most how many at most
+ */
 export async function findArtifactsOf(
   prisma: PrismaClient,
   keyring: Keyring,
@@ -49,7 +53,7 @@ export async function findArtifactsOf(
   return rows.map((row) => openArtifact(keyring, row));
 }
 
-/** Writes an artifact, new or changed; an access token with the family that it was issued with. */
+/** Writes an artifact, new or changed. @param familyId of an access token: the family that it was issued with */
 export async function saveArtifact(
   database: Prisma.TransactionClient,
   keyring: Keyring,
@@ -74,20 +78,20 @@ export async function saveArtifact(
   });
 }
 
-/** What changes of an artifact when it is written anew. */
+/** The columns of an artifact that change when it is written again. */
 export function sealedArtifact(keyring: Keyring, save: Save) {
   const { model, payload, json, expiresAt } = save;
   const id = artifactId(model, save.id);
   return {
     id,
-    // What waits for a person's answer is found by the person.
+    // A request that waits for a person's answer is found by the person.
     accountId: isWaiting(save) ? (payload.accountId ?? null) : null,
     sealed: keyring.seal(artifactContext(id), json),
     expiresAt,
   };
 }
 
-/** What is issued, as the ordinary writes take it; see fast/writes.ts. */
+/** A code or an opaque access token, as the ordinary writes take it (fast/writes.ts). */
 export function issuedArtifact(keyring: Keyring, save: Save): IssuedArtifact {
   const { clientId = null } = save.payload;
   const session = sessionOf(keyring, save.payload);
@@ -107,7 +111,7 @@ export function openArtifact(keyring: Keyring, row: ArtifactRow): AdapterPayload
   return payload;
 }
 
-/** The second way in that an artifact has, from its payload. */
+/** The keyed hash by which a session is found by uid, or a device code by user code. */
 export function lookupOf(
   keyring: Keyring,
   model: string,
@@ -117,7 +121,7 @@ export function lookupOf(
   return value === undefined ? undefined : lookups(keyring, model, value)[0];
 }
 
-/** The lookup of the session that an artifact ends with: both are read at once. */
+/** The lookup of the session that an artifact ends with, so that both are read at once. */
 export function sessionOf(
   keyring: Keyring,
   { expiresWithSession, sessionUid }: AdapterPayload,
@@ -127,8 +131,8 @@ export function sessionOf(
 }
 
 /**
- * What an artifact's second way in is kept as, under every secret, the current one first: a user code is short enough
- * to be guessed from a plain hash; under a key it is not.
+ * The keyed hashes of a uid or a user code, one for each secret, the current one first. A user code is so short that it
+ * could be guessed from a plain hash.
  */
 export function lookups(
   keyring: Keyring,
@@ -141,7 +145,7 @@ export function lookups(
   ];
 }
 
-/** The record's own identity, under which it is sealed. */
+/** The record's identity, under which it is sealed. */
 export function artifactContext(id: Uint8Array): string {
   return `artifact ${Buffer.from(id).toString('base64url')}`;
 }

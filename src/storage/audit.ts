@@ -1,10 +1,9 @@
-// The audit: what happened, to whom, from where; never a secret. An event is written in the transaction of the change
-// that it tells of, so that it is there if and only if that is: within a request by the unit of work
-// (`currentUnit().audit`), on the command line by writeEvent.
+// The audit: what happened, to whom, from where; never a secret. An event is committed together with the change that it
+// records: within a request by the unit of work (`currentUnit().audit`), on the command line by `writeEvent`.
 import type { Prisma } from '../generated/client.ts';
 import { type Occasion, originColumns } from './origin.ts';
 
-/** Every kind of event that there is. */
+/** Every type of event. */
 export type EventType =
   | 'sign_in'
   | 'sign_in.failed'
@@ -50,7 +49,7 @@ export interface AuditEvent {
   readonly detail?: Prisma.InputJsonObject | undefined;
 }
 
-/** Writes events, in their order. @param database the transaction of what they tell of */
+/** Writes events, in their order. @param database the transaction of the changes that they record */
 export async function writeEvents(
   database: Prisma.TransactionClient,
   events: readonly AuditEvent[],

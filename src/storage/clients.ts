@@ -1,12 +1,12 @@
-// Relying parties in the database. A client's secret is kept as a salted hash, sealed; only client_secret_jwt,
-// whose assertions are made with the secret itself (OIDC Core §9), needs it sealed as it is.
+// Clients in the database. A client's secret is kept as a salted hash, sealed. Only for client_secret_jwt, whose
+// assertions are made with the secret itself (OIDC Core §9), the secret is sealed as it is.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AdapterPayload, errors } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 
-// What the row of a client has whose metadata is fetched from its id.
+// The marker in the row of a client whose metadata is fetched from its id.
 const DOCUMENT = 'client_id_metadata_document';
 
 export type ClientMetadata = Record<string, unknown> & { client_id: string };
@@ -21,7 +21,7 @@ export async function findClient(
   return row ? clientOf(keyring, row) : undefined;
 }
 
-/** A client's row, as the engine wants it. */
+/** The engine's metadata from a client's row. */
 function clientOf(keyring: Keyring, { id, metadata, secret: sealed }: ClientRow) {
   if (DOCUMENT in (metadata as object)) return undefined;
   const secret = sealed ? { client_secret: keyring.unseal(clientContext(id), sealed) } : {};
@@ -29,8 +29,8 @@ function clientOf(keyring: Keyring, { id, metadata, secret: sealed }: ClientRow)
 }
 
 /**
- * The same for the engine, which changes nothing in it: the same row is opened once. The engine tells clients apart by
- * a hash of their JSON, at every request; that is made once as well.
+ * The same for the engine, which does not change it: the same row is opened once. The engine hashes a client's JSON at
+ * every request to tell clients apart; the JSON is made once as well.
  */
 export function engineClient(keyring: Keyring, row: ClientRow): AdapterPayload | undefined {
   const before = opened.get(row);
@@ -69,7 +69,7 @@ export async function insertClient(
   });
 }
 
-/** Makes a row for a client whose metadata is a document of its own, so that grants can refer to it. */
+/** Makes a row for a client whose id is the URL of its metadata, so that grants can refer to it. */
 export async function rememberDocumentClient(
   database: Prisma.TransactionClient,
   id: string,
@@ -89,7 +89,7 @@ export async function updateClient(
   });
 }
 
-/** Writes what a client has registered or changed of itself (RFC 7591, RFC 7592). */
+/** Writes a client that registered itself or changed its registration (RFC 7591, RFC 7592). */
 export async function saveRegisteredClient(
   database: Prisma.TransactionClient,
   keyring: Keyring,
@@ -109,12 +109,12 @@ export async function saveRegisteredClient(
   if (count === 0) throw new errors.InvalidToken('the client was removed meanwhile');
 }
 
-/** A fresh client secret: 256 random bits, base64url. */
+/** A new client secret: 256 random bits, base64url. */
 export function newClientSecret(): string {
   return randomBytes(32).toString('base64url');
 }
 
-/** Whether a presented secret is the one that is stored, as a hash or as it is; in constant time. */
+/** Compares a presented secret with the stored one, which is a hash or plain, in constant time. */
 export function isClientSecret(stored: string | undefined, presented: string): boolean {
   if (stored === undefined) return false;
   const [scheme, salt, hash] = stored.split('$');
@@ -131,7 +131,7 @@ function storedSecret(secret: string, metadata: Record<string, unknown>): string
   return `sha256$${salt}$${Buffer.from(sha256(`${salt}$${secret}`)).toString('base64url')}`;
 }
 
-/** The record's own identity, under which its secret is sealed. */
+/** The record's identity, under which its secret is sealed. */
 function clientContext(id: string): string {
   return `client ${id}`;
 }

@@ -1,4 +1,4 @@
-// What a unit of work has collected so far, and what of it is written, by how the request has ended.
+// What a unit of work has collected so far, and which of it is written after a success, a refusal or a failure.
 import type { AuditEvent } from './audit.ts';
 import type { Mail, Message } from './deliveries.ts';
 import type { FamilyUse } from './families/verdict.ts';
@@ -14,12 +14,12 @@ import {
   recordKey,
 } from './writes.ts';
 
-// What only remembers where a person or a device is: kept even when the request is refused.
+// These only remember how far a person or a device has come: written even when the request is refused.
 const bookkeeping = new Set(['Session', 'Interaction', 'DeviceCode']);
 
 /**
- * How a request has ended. With a success all is written; with a refusal bookkeeping, what revokes, and what tells of
- * the refusal; of a request that throws only what tells of that.
+ * How a request has ended. After a success everything is written; after a refusal the bookkeeping, the revocations and
+ * the events that record the refusal; after an exception those events only.
  */
 export type Outcome = 'done' | 'refused' | 'failed';
 
@@ -36,7 +36,7 @@ export class Collected {
   family: FamilyUse | undefined;
   client: ClientWrite | undefined;
 
-  /** The same, to go on with and to come back from. */
+  /** A copy: the original is what a change that fails returns to. */
   copy(): Collected {
     const copies = Object.entries(this).map(([kind, value]: [string, unknown]) => [
       kind,
@@ -49,7 +49,7 @@ export class Collected {
     return Object.assign(new Collected(), Object.fromEntries(copies) as Collected);
   }
 
-  /** @param found by their keys, the records that the request has found before */
+  /** @param found the keys of the records that the request has read */
   writes(outcome: Outcome, found: ReadonlySet<string>): Writes {
     const { family, client, ...all } = outcome === 'failed' ? this.#refusals() : this;
     const refused = outcome !== 'done';
@@ -74,7 +74,7 @@ export class Collected {
     };
   }
 
-  /** Nothing but the events that tell of a refusal. */
+  /** Only the events that record a refusal. */
   #refusals(): Collected {
     const refusals = new Collected();
     refusals.events.push(...this.events);

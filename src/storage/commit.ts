@@ -1,5 +1,5 @@
-// Committing what a request has to write: in one statement where that is ordinary, else in one transaction. Locks are
-// taken in one order - accounts, grants, artifacts, the refresh family - so that units cannot deadlock each other.
+// Commits what a request has to write: an ordinary write in one statement, anything else in one transaction. Locks are
+// taken in one order - accounts, grants, artifacts, the refresh family - so that requests cannot deadlock each other.
 import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Prisma } from '../generated/client.ts';
 import { artifactId, findArtifact, saveArtifact } from './artifacts.ts';
@@ -26,13 +26,13 @@ import { type ClientWrite, type Save, type Spending, type Writes, isEmpty } from
 
 type Database = Prisma.TransactionClient;
 
-// What a person answers on a device of their own.
+// Requests that a person answers on a device of their own.
 const answeredOnce = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
 
 /**
- * Writes all of it, or nothing.
+ * Writes everything or nothing.
  *
- * @throws {LostRace} when another request was first: then nothing was written but what follows from that
+ * @throws {LostRace} when another request was first; then only the consequences of that were written
  * @throws {StorageUnavailable} when the database cannot answer
  */
 export async function commit(storage: Storage, writes: Writes, occasion: Occasion): Promise<void> {
@@ -51,7 +51,7 @@ export async function inTransaction<T>(
   { prisma }: Pick<Storage, 'prisma'>,
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
-  // What the work refuses is not the database's silence.
+  // An error of the work itself does not mean that the database failed.
   let refusal: { readonly reason: unknown } | undefined;
   const run = (database: Database) =>
     unlessUnavailable(() => work(database)).catch((reason: unknown) => {
@@ -66,7 +66,7 @@ export async function inTransaction<T>(
   }
 }
 
-/** Every kind of write, each in its place in the order of locks. */
+/** Writes every kind of write, in the order of locks. */
 export async function write(
   database: Database,
   { keyring }: Storage,
@@ -92,7 +92,7 @@ export async function write(
   if (family?.kind === 'started') await startFamily(database, family, occasion);
   for (const { model, id, wasFound } of removals) {
     const { count } = await database.artifact.deleteMany({ where: { id: artifactId(model, id) } });
-    // A session takes another id when a person has signed in; one that was ended meanwhile must not come back.
+    // A sign-in gives the session another id. A session that was ended meanwhile must not come back.
     const isReplaced = model === 'Session' && saves.some((save) => save.model === 'Session');
     if (count === 0 && isReplaced && wasFound) throw sessionEnded();
   }
@@ -108,13 +108,13 @@ export async function write(
   await writeEvents(database, events, occasion);
 }
 
-// Every kind has been taken by its name: a new one does not compile here until it is written.
+// Every kind was taken by name above: a new kind does not compile until it is written there.
 function assertNone(forgotten: Record<string, never>): void {
   const [kind] = Object.keys(forgotten);
   if (kind !== undefined) throw new Error(`nothing writes ${kind}`);
 }
 
-/** What follows from a lost race: a code that was spent twice ends its grant, a refused refresh has a reason. */
+/** Writes the consequences of a lost race: a code spent twice ends its grant, a refused refresh is recorded. */
 async function recordLoss(
   { prisma, keyring }: Storage,
   { spentGrantId }: LostRace,
@@ -132,7 +132,7 @@ async function recordLoss(
   await answered(async () => {
     const found = await findFamily(prisma, family.family.id);
     if (!found) return;
-    // It lives on: whoever else has the token has used it, and its successor, while this request was on its way.
+    // The family is alive: somebody else used the token, and then its successor, while this request ran.
     const reason = lifeEnd(found, occasion.now) ?? 'rotated_beyond_window';
     await recordRefusal(prisma, { family: found, reason }, occasion);
   });
@@ -153,7 +153,7 @@ async function writeClient(
   await database.client.deleteMany({ where: { id: client.id } });
 }
 
-/** What this request has read and changes must not have ended meanwhile: writing it would bring it back. */
+/** A record that this request read and changes must not have ended meanwhile: writing it would bring it back. */
 async function assertStillThere(
   database: Database,
   keyring: Storage['keyring'],
@@ -174,8 +174,8 @@ async function assertStillThere(
 }
 
 /**
- * What waits for a person's answer is answered once, by somebody who is still signed in: of two answers at once the
- * second finds the first, and a sign-out everywhere comes before or after.
+ * A request that waits for a person's answer is answered once, by a person who is still signed in. Locks make two
+ * answers at once follow each other, and a sign-out everywhere come before or after.
  */
 async function assertUnanswered(
   database: Database,
@@ -196,7 +196,7 @@ async function assertUnanswered(
   if (account?.over !== false) throw sessionEnded();
 }
 
-// A person's answer: a grant or a refusal.
+// A person has answered: with a grant or a refusal.
 function isAnswered({ grantId, error }: AdapterPayload): boolean {
   return grantId !== undefined || error !== undefined;
 }
@@ -210,7 +210,7 @@ async function spend(
     where: { id: artifactId(model, id), consumedAt: null },
     data: { consumedAt: now },
   });
-  // Of two requests that spend one code at once, the second finds it spent: RFC 6749 §4.1.2.
+  // If two requests spend one code at once, the second finds it spent (RFC 6749 §4.1.2).
   if (count > 0) return;
   if (model === 'PushedAuthorizationRequest') {
     throw new errors.InvalidRequestUri('request_uri was already used');
@@ -227,7 +227,7 @@ function familyIdOf(family: FamilyUse | undefined): string | undefined {
   return family?.family.id;
 }
 
-// Grants, then what refers to one, then the rest.
+// Grants first, then records that refer to a grant, then the rest.
 function lockOrder({ model, payload }: Save): number {
   if (model === 'Grant') return 0;
   return payload.grantId === undefined ? 2 : 1;

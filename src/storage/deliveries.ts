@@ -1,6 +1,6 @@
-// Messages that must arrive: to relying parties over HTTP, to people by mail. They are written with the change that
-// they tell of, and sent once that is committed; whichever process sends one takes it for a while, and what fails is
-// tried again, later each time.
+// Messages that must arrive: to relying parties over HTTP, to people by mail. A message is committed with the change
+// that it tells of, and sent afterwards. The process that sends one leases it for a while; a failed attempt is repeated
+// after a growing delay.
 import { randomUUID } from 'node:crypto';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { type Keyring, SealError } from '../keys/keyring.ts';
@@ -16,12 +16,12 @@ export interface Message {
 
 interface MailValues extends MailTemplates, MailRequests {}
 
-/** What a mail is made from when it is sent, of some of the templates. */
+/** What a mail from one of these templates is made of when it is sent. */
 export type MailOf<Template extends keyof MailValues> = {
   [T in Template]: {
     /** One e-mail address. */
     readonly to: string;
-    /** BCP 47; null: not known. */
+    /** BCP 47; null when unknown. */
     readonly locale: string | null;
     readonly template: T;
     readonly values: MailValues[T];
@@ -39,7 +39,7 @@ export type Channel = keyof Contents;
 
 interface Taken {
   readonly id: string;
-  /** How often it was tried, this time included. */
+  /** Attempts so far, this one included. */
   readonly attempts: number;
   readonly isLast: boolean;
 }
@@ -47,17 +47,17 @@ interface Taken {
 export type Delivery<C extends Channel> = Contents[C] & Taken;
 
 interface Schedule {
-  /** Milliseconds after which it is worth nothing. */
+  /** Milliseconds after which it is no longer worth sending. */
   readonly life: number;
-  /** Seconds that it is taken for: longer than an attempt takes. */
+  /** Seconds of the lease: longer than an attempt takes. */
   readonly lease: number;
-  /** Seconds until the second attempt; the wait doubles with each, up to the longest. */
+  /** Seconds until the second attempt; the delay doubles with each, up to the longest. */
   readonly first: number;
   readonly longest: number;
 }
 
 const schedules: Record<Channel, Schedule> = {
-  http: { life: 120_000, lease: 10, first: 2, longest: 3600 }, // a logout token lives as long
+  http: { life: 120_000, lease: 10, first: 2, longest: 3600 }, // a logout token lives that long
   mail: { life: 86_400_000, lease: 120, first: 10, longest: 3600 },
 };
 const AT_ONCE = 10;
@@ -72,9 +72,9 @@ export function saveDeliveries(
 }
 
 /**
- * Has a mail sent once the transaction is committed.
+ * Queues a mail, which is sent once the transaction is committed.
  *
- * @param expiresAt until when it is worth reading; a day at most
+ * @param expiresAt after this time it is not sent any more; a day from now at most
  */
 export function saveMail(
   database: Prisma.TransactionClient,
@@ -87,9 +87,9 @@ export function saveMail(
 }
 
 /**
- * Takes what is due. Whoever takes one must remove or postpone it; if it does not, it is due again after a while. A
- * mail that is too old is left to the sweep; a message to a relying party is tried once more, however late.
- * One that this process cannot open is left to others.
+ * Takes the deliveries that are due. The caller must remove or postpone each; otherwise it is due again when its lease
+ * ends. A mail that is too old is left to the sweep; a message to a relying party is tried once more, however late. A
+ * delivery that this process cannot open is left to others.
  */
 export async function takeDeliveries<C extends Channel>(
   prisma: PrismaClient,
@@ -114,7 +114,7 @@ export async function takeDeliveries<C extends Channel>(
   });
 }
 
-/** Has it tried again: over HTTP after 2, 4, 8, … seconds, by mail after 10, 20, 40, …, an hour at most. */
+/** Postpones the next attempt: HTTP by 2, 4, 8, … seconds, mail by 10, 20, 40, …, an hour at most. */
 export async function postponeDelivery(
   prisma: PrismaClient,
   channel: Channel,
@@ -126,7 +126,7 @@ export async function postponeDelivery(
   await prisma.delivery.updateMany({ where: { id }, data: { nextAt } });
 }
 
-/** Puts another mail in the place of one that was taken, unless somebody else has taken it meanwhile. */
+/** Replaces a mail that was taken by another, unless another process has taken it meanwhile. */
 export async function replaceMail(
   database: Prisma.TransactionClient,
   keyring: Keyring,
@@ -148,7 +148,7 @@ export async function removeDelivery(
   await database.delivery.deleteMany({ where: { id } });
 }
 
-/** The record's own identity, under which it is sealed. */
+/** The record's identity, under which it is sealed. */
 export function deliveryContext(id: string): string {
   return `delivery ${id}`;
 }

@@ -1,9 +1,9 @@
-// What storage refuses or cannot do, as errors that the engine passes on to the client as they are.
+// Errors of storage, which the engine passes on to the client as they are.
 import { errors } from 'oidc-provider';
 import { DatabaseError } from 'pg';
 import { Prisma } from '../generated/client.ts';
 
-/** The database cannot answer: nothing was written; the client may try again (RFC 6749 §4.1.2.1). */
+/** The database cannot answer. Nothing was written; the client may try again (RFC 6749 §4.1.2.1). */
 export class StorageUnavailable extends errors.CustomOIDCProviderError {
   constructor(cause: unknown) {
     super(
@@ -17,8 +17,8 @@ export class StorageUnavailable extends errors.CustomOIDCProviderError {
 }
 
 /**
- * Another request was first: the unit of work was not committed.
- * `spentGrantId` is set when what was lost is a code that had been used: what was issued from it must end.
+ * Another request was first, and the unit of work was not committed. `spentGrantId` is set when a code had been used
+ * already: everything that was issued from it must end.
  */
 export class LostRace extends errors.InvalidGrant {
   readonly spentGrantId: string | undefined;
@@ -30,7 +30,7 @@ export class LostRace extends errors.InvalidGrant {
 }
 
 /**
- * Runs a query and tells a database that cannot answer from a query that is wrong or was refused.
+ * Runs a query. Distinguishes a database that cannot answer from a query that is wrong or was refused.
  *
  * @throws {StorageUnavailable} when the database cannot be reached or does not answer in time
  */
@@ -48,7 +48,7 @@ export async function answered<T>(query: () => PromiseLike<T>): Promise<T> {
   }
 }
 
-/** The same for work that does more than a query: only what the database's client throws counts as no answer. */
+/** The same for work that is more than a query: only errors of the database's client count as no answer. */
 export async function unlessUnavailable<T>(work: () => PromiseLike<T>): Promise<T> {
   try {
     return await work();
@@ -62,17 +62,17 @@ export async function unlessUnavailable<T>(work: () => PromiseLike<T>): Promise<
   }
 }
 
-/** Whether an error is a foreign key that points at nothing: what was to be issued for has gone. */
+/** Whether an error is a foreign key without its row: the row that was referred to has gone. */
 export function isGone(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2003';
 }
 
-/** Whether an error is a unique key that is taken. */
+/** Whether an error is a violated unique constraint. */
 export function isTaken(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
 }
 
-// PostgreSQL's class 22, data exceptions: a NUL character, for one.
+// PostgreSQL's class 22, data exceptions, such as a NUL character.
 function isBadData(error: unknown): boolean {
   const meta = (error as { meta?: { driverAdapterError?: { cause?: { originalCode?: string } } } })
     .meta;
@@ -81,7 +81,7 @@ function isBadData(error: unknown): boolean {
   return meta?.driverAdapterError?.cause?.originalCode?.startsWith('22') ?? false;
 }
 
-// P2002: unique, P2003: foreign key, P2025: not found. Everything else is no answer to the question.
+// P2002: unique, P2003: foreign key, P2025: not found. With any other error the database gave no answer.
 function isAnswer(code: string): boolean {
   return code === 'P2002' || code === 'P2003' || code === 'P2025';
 }

@@ -1,5 +1,5 @@
-// Grants: what a person has allowed a client, per browser session or device. A grant always outlives the
-// refresh-token families that hang on it: starting a family extends it.
+// Grants: what a person has allowed a client, per browser session or device. A grant always outlives its refresh-token
+// families: starting a family extends it.
 import type { AdapterPayload } from 'oidc-provider';
 import type { Grant, Prisma, PrismaClient } from '../generated/client.ts';
 import { rememberDocumentClient } from './clients.ts';
@@ -7,8 +7,8 @@ import type { Origin } from './origin.ts';
 import type { Save } from './writes.ts';
 
 /**
- * The newest living grant that a person has given a client, in whatever browser or on whatever device. Grants that
- * nobody was asked for (`unasked`: of a client's assertion, a password, an exchanged token) are no consent.
+ * The newest living grant that a person has given a client, in any browser or on any device. Grants that nobody was
+ * asked for (`unasked`: for an assertion, a password or an exchanged token) are no consent.
  */
 export async function latestGrant(
   prisma: PrismaClient,
@@ -32,7 +32,7 @@ export async function saveGrant(
   const { accountId, clientId } = payload;
   if (accountId === undefined || clientId === undefined)
     throw new TypeError('a grant needs an account and a client');
-  // Its metadata is a document of its own (draft-ietf-oauth-client-id-metadata-document).
+  // Its id is the URL of its metadata (draft-ietf-oauth-client-id-metadata-document).
   if (/^https:\/\//i.test(clientId)) await rememberDocumentClient(database, clientId);
   const content = payload as Prisma.InputJsonObject;
   await database.grant.upsert({

@@ -1,5 +1,5 @@
-// What mails are made from: each template (views/mail/<name>.eta) with the values that are kept until it is sent, and
-// the requests that become a mail only then (mail/requests.ts).
+// The templates of mails (views/mail/<name>.eta), each with the values that are kept until it is sent, and the requests
+// that become a mail only when they are processed (mail/requests.ts).
 
 export type NoticeKind =
   | 'new_device' // a sign-in from a browser that had not signed in this account before
@@ -14,14 +14,14 @@ export type NoticeKind =
   | 'signed_out_everywhere';
 
 interface LinkValues {
-  /** The secret of the link that the mail brings. */
+  /** The secret of the link in the mail. */
   readonly token: string;
 }
 
 export interface MailTemplates {
-  /** `message` is what the application shows, too; '' for none. */
+  /** `message` is shown by the application as well; '' for none. */
   approval: { readonly client: string; readonly message: string };
-  /** `former` is the address before. */
+  /** `former` is the previous address. */
   'email-change': LinkValues & { readonly former: string };
   /** `life` is the link's, in seconds. */
   invitation: LinkValues & { readonly life: number };
@@ -29,7 +29,7 @@ export interface MailTemplates {
     readonly kind: NoticeKind;
     /** When, in milliseconds since the epoch. */
     readonly at: number;
-    /** From where; '' where it is not known. */
+    /** The IP address; '' when unknown. */
     readonly ip: string;
     readonly userAgent: string;
     /** An application's or a passkey's name; '' for none. */
@@ -44,11 +44,11 @@ export interface MailTemplates {
   verification: LinkValues;
 }
 
-/** Somebody who signs up: what the account will be made of, once the address is confirmed. */
+/** A sign-up: what the account is made of once the address is confirmed. */
 export interface SignUp {
   readonly name: string;
   readonly passwordHash: string;
-  /** SHA-256 of the cookie of the browser in which it was asked for, base64url. */
+  /** SHA-256 of the cookie of the browser that signed up, base64url. */
   readonly browser: string;
 }
 

@@ -1,5 +1,5 @@
-// Notices: mails that tell a person what has happened to the account, so that somebody else's doing is noticed. Each
-// is written in the transaction of what it tells of.
+// Notices: mails that tell a person what happened to the account, so that an intruder is noticed. Each is committed
+// with the change that it tells of.
 import type { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { saveMail } from './deliveries.ts';
@@ -9,13 +9,13 @@ import type { Occasion } from './origin.ts';
 export interface Notice extends Occasion {
   readonly kind: NoticeKind;
   readonly accountId: string;
-  /** What it is about: an application's or a passkey's name. */
+  /** The name of the application or passkey that it is about. */
   readonly subject?: string;
-  /** Where it is sent when not to the account's address: the one before. */
+  /** The address that it is sent to, if not the account's: the previous one. */
   readonly to?: string;
 }
 
-/** Tells a person; one whose account is locked or gone is told nothing. */
+/** Queues a notice. Nothing is sent for an account that is locked or gone. */
 export async function saveNotice(
   database: Prisma.TransactionClient,
   keyring: Keyring,

@@ -1,4 +1,4 @@
-// Opening storage: the database, and the keys that protect what is in it.
+// Opens storage: the database, and the keys that protect its data.
 import type { Config } from '../config/config.ts';
 import { openDatabase } from '../database/open.ts';
 import { Keyring, keptSecret } from '../keys/keyring.ts';
@@ -6,7 +6,7 @@ import { type Storage, createStorage } from './storage.ts';
 
 export interface OpenStorage {
   readonly storage: Storage;
-  /** The names of the migrations that were applied now. */
+  /** The names of the migrations that were just applied. */
   readonly applied: readonly string[];
   readonly close: () => Promise<void>;
 }

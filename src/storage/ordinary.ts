@@ -1,6 +1,6 @@
-// The ordinary writes, which one statement does (fast/): a rotation, the exchange of a code, a code for somebody who is
-// signed in. What is ordinary is decided by pure functions. Each takes the kinds of write by name, and its statement
-// writes all that it takes; a kind that it does not name makes the write not ordinary. So none is ever lost.
+// The ordinary writes, which one statement does (fast/): a rotation, the exchange of a code, a code for a person who is
+// signed in. Pure functions decide what is ordinary. Each takes the kinds that its statement writes, by name; a
+// kind that it does not name makes the write not ordinary. So no write is ever lost.
 import { artifactId, issuedArtifact, sealedArtifact } from './artifacts.ts';
 import type { AuthorizeWrite, ExchangeWrite, RefreshWrite } from './fast/writes.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -9,9 +9,9 @@ import type { Storage } from './storage.ts';
 import { type Writes, isEmpty } from './writes.ts';
 
 /**
- * Does what is ordinary.
+ * Does an ordinary write.
  *
- * @returns whether it was, and was not overtaken by another request; if not, nothing was written
+ * @returns whether it was done; if not, nothing was written: it is not ordinary, or another request was first
  */
 export async function doOrdinary(
   { fast, keyring }: Storage,
@@ -27,7 +27,7 @@ export async function doOrdinary(
   return false;
 }
 
-/** A rotation, with the access token that is issued with it if that is opaque. */
+/** A rotation, with its access token if that is opaque. */
 export function ordinaryRefresh(
   { family, saves, ...others }: Writes,
   keyring: Keyring,
@@ -66,7 +66,7 @@ export function ordinaryExchange(
   };
 }
 
-/** A code for somebody who is signed in, with their session as it is now. */
+/** A code for a person who is signed in, with their session as it is now. */
 export function ordinaryAuthorization(
   { saves, ...others }: Writes,
   keyring: Keyring,

@@ -1,4 +1,4 @@
-// Where something comes from and when it happens, as both are kept with what was done.
+// Where a request comes from and when it happens, as both are recorded with what it does.
 
 /** Where a request comes from. */
 export interface Origin {
@@ -12,7 +12,7 @@ export interface Occasion {
   readonly origin: Origin;
 }
 
-/** No request: the command line. */
+/** The command line: no request. */
 export const commandLine: Origin = { ip: undefined, userAgent: undefined };
 
 const LONGEST = 500; // characters of a User-Agent that are kept

@@ -1,5 +1,5 @@
-// Reading ahead: a client that still has to authenticate is read together with what it presents, which the engine asks
-// for next; what comes along with a record is kept for the request until it is asked for.
+// Reading ahead: a client that still has to authenticate is read with the token or code that it presents, since
+// the engine asks for that next. What was read with a record is kept for the request until the engine asks for it.
 import { Provider } from 'oidc-provider';
 import { artifactId } from './artifacts.ts';
 import type { Fast } from './fast/fast.ts';
@@ -16,15 +16,15 @@ import { recordKey } from './writes.ts';
 
 /** What was read together with something else. */
 export interface ReadAhead {
-  /** What the request presents, by model and id, while it is read together with its client. */
+  /** The codes and tokens that are being read together with their client, by model and id. */
   readonly artifacts: Map<string, Promise<ArtifactRead>>;
-  /** People who came along, by id. */
+  /** Accounts, by id. */
   readonly accounts: Map<string, AccountRead>;
-  /** A session that came along with what ends with it. */
+  /** The session that an artifact ends with. */
   session: ArtifactRow | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
   refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
-  /** A resource server that came along. */
+  /** The resource server that a refreshed token is for. */
   resource: ResourceRead | undefined;
 }
 
@@ -38,7 +38,7 @@ export function nothingAhead(): ReadAhead {
   };
 }
 
-// What else than a refresh token a client may present to these endpoints.
+// What a client may present to these endpoints, besides a refresh token.
 const mayBePresented: Record<string, readonly string[]> = {
   token: ['AuthorizationCode'],
   introspection: ['AccessToken', 'ClientCredentials'],
@@ -50,7 +50,7 @@ interface Presented {
   readonly artifacts: readonly { readonly model: string; readonly value: string }[];
 }
 
-/** A client; one that still has to authenticate together with what it presents. */
+/** Reads a client; one that still has to authenticate together with what it presents. */
 export async function readClient(
   fast: Fast,
   ahead: ReadAhead,
@@ -68,7 +68,7 @@ export async function readClient(
   return first?.presenter;
 }
 
-/** One read for the client, the family, its grant and its person; asked for again, it is the same. */
+/** Reads the client, the family, its grant and its person at once. Within a request the same read is not repeated. */
 export function readForRefresh(
   fast: Fast,
   ahead: ReadAhead,
@@ -82,7 +82,7 @@ export function readForRefresh(
   return read;
 }
 
-/** What the request presents to an endpoint at which its client has not authenticated yet. */
+/** The token or code that the request presents, while its client has not authenticated yet. */
 function presented(): Presented {
   const { route = '', params, client } = Provider.ctx?.oidc ?? {};
   const { refresh_token: refreshToken, code, token } = params ?? {};

@@ -1,5 +1,5 @@
-// Replay detection for DPoP proofs and client assertions: inserted at once, and a conflict is the replay
-// (RFC 9449 §11.1, RFC 7523 §3). Finding first and saving later would let two at once through.
+// Replay detection for DPoP proofs and client assertions (RFC 9449 §11.1, RFC 7523 §3). A `jti` is inserted at once;
+// a conflict is a replay. Finding first and saving later would let two simultaneous uses through.
 import type { Prisma } from '../generated/client.ts';
 import { artifactId } from './artifacts.ts';
 import { answered } from './errors.ts';
@@ -9,8 +9,8 @@ import { currentUnit } from './unit-of-work.ts';
  * Remembers a `jti` of an issuer until it expires. The engine's `ReplayDetection.unique`.
  *
  * @param exp seconds since the epoch
- * @param database the transaction that it is remembered with; not set: it is remembered whatever becomes of the request
- * @returns whether it had not been seen before
+ * @param database the transaction that it belongs to; when not set, it is remembered whatever becomes of the request
+ * @returns whether this is its first use
  */
 export async function isFirstUse(
   iss: string,

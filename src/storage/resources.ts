@@ -1,10 +1,10 @@
-// Resource servers: what access tokens may be for (RFC 8707), with their scopes and the kind of token they take.
+// Resource servers (RFC 8707), with their scopes and the format of their access tokens.
 import { z } from 'zod';
 import { standardScopes } from '../config/claims.ts';
 import type { PrismaClient, Resource } from '../generated/client.ts';
 import { signingAlgorithms } from '../keys/signing-keys.ts';
 
-/** The longest life of a resource's access tokens, in seconds. */
+/** The longest lifetime of a resource's access tokens, in seconds. */
 export const LONGEST_RESOURCE_TTL = 86_400;
 
 export const resourceInput = z.object({
@@ -34,7 +34,7 @@ export function findResource(prisma: PrismaClient, id: string): Promise<Resource
   return prisma.resource.findUnique({ where: { id } });
 }
 
-/** Its scopes, each with a sentence for the consent page. */
+/** A resource's scopes, each with a sentence for the consent page. */
 export function scopesOf({ scopes }: Pick<Resource, 'scopes'>): Record<string, string> {
   return scopes as Record<string, string>;
 }

@@ -1,12 +1,12 @@
-// Revocation things: a family, a grant, everything of a client or of a person. Each is a few statements inside the
-// caller's transaction. A refresh in flight cannot outlive it: its own UPDATE sees ended_at.
+// Revocation of a family, a grant, or everything of a client or a person: a few statements inside the caller's
+// transaction. A refresh in flight cannot outlive it: its own UPDATE sees `ended_at`.
 import { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { writeEvents } from './audit.ts';
 import { saveNotice } from './notices.ts';
 import type { Occasion } from './origin.ts';
 
-/** Why a family ended; recorded with it, and in the audit. */
+/** Why a family ended; recorded with the family and in the audit. */
 export type EndReason =
   | 'reuse' // a used-up refresh token or authorization code was presented
   | 'revoked_by_client' // the revocation endpoint
@@ -17,7 +17,7 @@ export type EndReason =
   | 'client_removed'
   | 'limit'; // a newer family took its place
 
-/** What is to end, and why. Of reuse the person is told by a mail, which is sealed. */
+/** Why something ends, when, and from where. Reuse needs the keyring: the person gets a mail, which is sealed. */
 export type Revocation = Occasion &
   (
     | { readonly reason: Exclude<EndReason, 'reuse'> }
@@ -42,7 +42,7 @@ export async function revokeClient(
   return ended;
 }
 
-/** Ends everything that a person has allowed a client, on every device. */
+/** Ends everything that a person has allowed a client, on all devices. */
 export async function revokeAccess(
   database: Database,
   { accountId, clientId }: { readonly accountId: string; readonly clientId: string },
@@ -53,7 +53,7 @@ export async function revokeAccess(
 }
 
 /**
- * Ends one family of a person, and its grant with it unless other living families hang on that.
+ * Ends one family of a person, and its grant unless that has other living families.
  *
  * @returns how many families ended; undefined when the person has no such family
  */
@@ -81,7 +81,7 @@ export async function endFamilyOf(
   return others > 0 ? endFamilyAlone(database, id, revocation) : revokeGrant(database, grantId, revocation);
 }
 
-/** Ends everything that was issued for a person. Their browser sessions are ended by {@link endSessions}. */
+/** Ends everything that was issued for a person, except browser sessions: see {@link endSessions}. */
 export async function revokeAccount(
   database: Database,
   id: string,
@@ -95,7 +95,7 @@ export async function endSessions(database: Database, accountId: string): Promis
   await database.artifact.deleteMany({ where: { model: 'Session', accountId } });
 }
 
-/** Ends one family with its grant, if it still has one. */
+/** Ends one family, and its grant if it still has one. */
 export async function endFamily(database: Database, id: string, revocation: Revocation): Promise<number> {
   const family = await database.refreshFamily.findUnique({
     where: { id },
@@ -105,7 +105,7 @@ export async function endFamily(database: Database, id: string, revocation: Revo
   return endFamilyAlone(database, id, revocation);
 }
 
-/** Ends one family and its opaque access tokens, and leaves its grant to others that hang on it. */
+/** Ends one family and its opaque access tokens, but not its grant, which others may use. */
 export async function endFamilyAlone(
   database: Database,
   id: string,
@@ -120,8 +120,9 @@ export async function endFamilyAlone(
 }
 
 /**
- * The grants' rows are locked first, so that whatever is being issued for them either was committed before and
- * ends too, or comes after and finds no grant. Codes and opaque access tokens go by the foreign key.
+ * Ends grants with their families. The grants' rows are locked first: whatever is being issued for them either was
+ * committed before and ends too, or comes after and finds no grant. The foreign key deletes codes and opaque access
+ * tokens.
  */
 async function revoke(
   database: Database,
@@ -155,7 +156,7 @@ async function endFamilies(
   return ended;
 }
 
-/** One mail for all that one application has lost at once. A family ends once, so it is never told again. */
+/** Sends one mail for all families that one application lost at once. A family ends once, so its mail is sent once. */
 async function tellOfReuse(
   database: Database,
   ended: readonly { accountId: string; clientId: string }[],

@@ -1,4 +1,4 @@
-// What everything that reads or writes is given: the database in its two ways, the keys, the clock.
+// What all code that reads or writes data is given: the database, through Prisma and directly, the keys, the clock.
 import type { Pool } from 'pg';
 import type { PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -6,7 +6,7 @@ import { type Fast, createFast } from './fast/fast.ts';
 
 export interface Storage {
   readonly prisma: PrismaClient;
-  /** Connections for statements that are prepared by name; see `connectPrepared`. */
+  /** Connections for statements that are prepared by name (`connectPrepared`). */
   readonly pool: Pool;
   /** The frequent statements, on these connections. */
   readonly fast: Fast;
@@ -23,7 +23,7 @@ export function createStorage(
   return { ...parts, fast: createFast(parts.pool), now };
 }
 
-/** Seconds since 1970, as tokens have them (RFC 7519 §2, NumericDate). */
+/** Seconds since 1970-01-01T00:00:00Z (RFC 7519 §2, NumericDate). */
 export function epoch(date: Date): number {
   return Math.floor(date.getTime() / 1000);
 }

@@ -1,6 +1,6 @@
-// One unit of work per request: reads go to the database once and see the request's own writes; writes are collected
-// and committed in one transaction before the response leaves (commit.ts), and never after. What issues or spends is
-// committed only with a success; what revokes is committed with the refusal too.
+// One unit of work per request: a record is read once, and reads see the request's own writes; writes are collected and
+// committed in one transaction before the response leaves (commit.ts), and never after. What issues or spends is
+// committed only with a success; what revokes is committed with a refusal too.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AdapterPayload } from 'oidc-provider';
 import type { Prisma } from '../generated/client.ts';
@@ -20,11 +20,10 @@ import { type ClientWrite, type FamilyEnd, type Save, type Writes, recordKey } f
 const units = new AsyncLocalStorage<UnitOfWork>();
 
 /**
- * Runs a request as one unit of work, and commits it when it has made its answer.
+ * Runs a request as one unit of work, and commits it once the answer is made.
  *
  * @param isRefused asked after the work: whether the answer is a refusal
- * @throws {LostRace | StorageUnavailable} from the commit; then nothing of the unit was written, except what
- * a lost race revokes
+ * @throws {LostRace | StorageUnavailable} from the commit; then nothing was written, except what a lost race revokes
  */
 export async function runUnit(
   storage: Storage,
@@ -52,7 +51,7 @@ export function currentUnit(): UnitOfWork {
 export class UnitOfWork {
   readonly storage: Storage;
   readonly origin: Origin;
-  /** What was read together with something else, and is asked for next. */
+  /** What was read ahead: the engine asks for it next. */
   readonly ahead: ReadAhead = nothingAhead();
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
   readonly #found = new Set<string>();
@@ -80,18 +79,18 @@ export class UnitOfWork {
     if (payload === undefined) return undefined;
     if (!saved) this.#found.add(key);
     if (payload.grantId !== undefined && grantEnds.has(payload.grantId)) return undefined;
-    // A copy: the engine changes what it is given, but for clients.
+    // A copy: the engine changes what it is given, except clients.
     const copy = model === 'Client' ? payload : copyOf(payload);
     return spendings.has(key) ? { ...copy, consumed: epoch(this.storage.now()) } : copy;
   }
 
-  /** Tells the unit of a record that came along with another. */
+  /** Keeps a record that was read together with another. */
   remember(model: string, id: string, payload: AdapterPayload): void {
     const key = recordKey(model, id);
     if (!this.#reads.has(key)) this.#reads.set(key, Promise.resolve(payload));
   }
 
-  /** A record that this request itself has written and that fits. */
+  /** A record that this request itself has written. @returns undefined when none fits */
   written(model: string, fits: (payload: AdapterPayload) => boolean): AdapterPayload | undefined {
     for (const save of this.#collected.saves.values())
       if (save.model === model && fits(save.payload)) return copyOf(save.payload);
@@ -103,7 +102,7 @@ export class UnitOfWork {
     const key = recordKey(save.model, save.id);
     removals.delete(key);
     const json = JSON.stringify(save.payload);
-    // As the database would give it back: without undefined members, shared with nobody.
+    // As the database would return it: without undefined members, not shared with the caller.
     saves.set(key, { ...save, json, payload: JSON.parse(json) as AdapterPayload });
   }
 
@@ -140,43 +139,43 @@ export class UnitOfWork {
   }
 
   /**
-   * Has a message delivered to a relying party, once the unit is committed.
+   * Has a message delivered to a relying party after the commit.
    *
-   * @param send told that it is, so that it is sent now rather than soon
+   * @param send called after the commit, so that the message is sent at once
    */
   deliver(message: Message, send: () => void): void {
     this.#open().messages.push({ message, send });
   }
 
-  /** Has a mail sent to a person, once the unit is committed. */
+  /** Has a mail sent after the commit. */
   mail(mail: Mail): void {
     this.#open().mails.push(mail);
   }
 
-  /** Tells a person by mail what has happened to the account, once the unit is committed. */
+  /** Tells a person by mail what happened to the account, after the commit. */
   notice(notice: Notice): void {
     this.#open().notices.push(notice);
   }
 
   /**
-   * Writes an event with what it tells of.
+   * Records an event in the audit, with the commit.
    *
-   * @param evenIfRefused whether it tells of a refusal, and is written with that as well
+   * @param evenIfRefused whether it is written after a refusal or a failure too
    */
   audit(event: AuditEvent, { evenIfRefused = false } = {}): void {
     this.#open().events.push({ event, evenIfRefused });
   }
 
-  /** The answer is a refusal although its status does not say so. */
+  /** Marks the answer as a refusal although its status does not say so. */
   refuse(): void {
     this.#isRefused = true;
   }
 
   /**
-   * Does a change of the caller's own and commits it, in one transaction, with what the unit has collected and what
-   * `work` collects besides. Then the unit is closed.
+   * Does a change of the caller's own and commits it, in one transaction with what the unit has collected before and
+   * collects during `work`. Then the unit is closed.
    *
-   * @param work may throw: that undoes the change, and leaves the unit as it was before
+   * @param work may throw: then the change is undone, and the unit is as it was before
    */
   async change<T>(work: (database: Prisma.TransactionClient) => Promise<T>): Promise<T> {
     const before = this.#open();
@@ -199,7 +198,7 @@ export class UnitOfWork {
   }
 
   /**
-   * Commits what was collected, unless a change of the request's own has done so, and closes the unit.
+   * Commits what was collected, unless {@link change} has done so, and closes the unit.
    *
    * @throws {LostRace} when another request was first; {@link StorageUnavailable}
    */
@@ -216,7 +215,7 @@ export class UnitOfWork {
     return { now: this.storage.now(), origin: this.origin };
   }
 
-  /** @throws when it is too late: what comes after the commit would be lost */
+  /** @throws {Error} after the commit: the write would be lost */
   #open(): Collected {
     if (this.#isClosed)
       throw new Error(
@@ -229,7 +228,7 @@ export class UnitOfWork {
     return this.#collected.writes(outcome, this.#found);
   }
 
-  /** What was delivered is sent now rather than soon. */
+  /** Starts the delivery of the messages that were committed. */
   #send(): void {
     for (const { send } of this.#collected.messages) send();
   }

@@ -1,4 +1,4 @@
-// What a request has to write, as one value: the unit of work collects it, ordinary.ts looks whether one statement can
+// What a request has to write, as one value: the unit of work collects it, ordinary.ts tells whether one statement can
 // do it, commit.ts does it. A kind of write that is added here does not compile until commit.ts writes it.
 import type { AdapterPayload } from 'oidc-provider';
 import type { AuditEvent } from './audit.ts';
@@ -13,16 +13,16 @@ export interface Save {
   readonly model: string;
   readonly id: string;
   readonly payload: AdapterPayload;
-  /** The payload as it is kept. */
+  /** The payload as it is stored. */
   readonly json: string;
   readonly expiresAt: Date;
-  /** Whether an application makes it by itself: then the request does not tell where the person is. */
+  /** Whether an application acts without the person: then the request's origin is not the person's. */
   readonly isUnattended?: boolean;
-  /** Whether the request has found it before: then it must still be there. */
+  /** Whether the request has read it before: then it must still be there. */
   readonly wasFound: boolean;
 }
 
-/** A record that is spent: of two that spend it at once, one has lost. */
+/** A record that is spent: if two requests spend it at once, one of them has lost. */
 export interface Spending {
   readonly model: string;
   readonly id: string;
@@ -38,7 +38,7 @@ export interface Removal {
 export interface FamilyEnd {
   readonly id: string;
   readonly reason: EndReason;
-  /** Whether its grant stays, for other families that hang on it. */
+  /** Whether its grant stays, for its other families. */
   readonly alone: boolean;
 }
 
@@ -53,7 +53,7 @@ export interface Writes {
   readonly removals: readonly Removal[];
   readonly grantEnds: readonly { readonly id: string; readonly reason: EndReason }[];
   readonly familyEnds: readonly FamilyEnd[];
-  /** What is done with the one refresh-token family that the request is about. */
+  /** The use of the one refresh-token family that the request is about. */
   readonly family: FamilyUse | undefined;
   readonly client: ClientWrite | undefined;
   readonly messages: readonly Message[];
@@ -62,14 +62,14 @@ export interface Writes {
   readonly events: readonly AuditEvent[];
 }
 
-/** Whether there is nothing to write. Also of some of the kinds: of those that a function does not take. */
+/** Whether there is nothing to write, of all kinds or of some. */
 export function isEmpty(writes: Partial<Writes>): boolean {
   for (const kind of Object.values(writes) as (object | undefined)[])
     if (Array.isArray(kind) ? kind.length > 0 : kind !== undefined) return false;
   return true;
 }
 
-/** By what a record is known within a request. */
+/** The key of a record within a request. */
 export function recordKey(model: string, id: string): string {
   return `${model} ${id}`;
 }

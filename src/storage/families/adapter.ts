@@ -1,5 +1,5 @@
-// Refresh tokens, as the engine asks for them: `find` gives the family's verdict, on which the engine acts; `consume`
-// and `upsert` note what it does. Nothing is written here.
+// The engine's Adapter for refresh tokens: `find` judges the token, and the engine acts on the verdict; `consume` and
+// `upsert` note what the engine does. Nothing is written here.
 import { type AdapterPayload, type KoaContextWithOIDC, Provider, errors } from 'oidc-provider';
 import { ArtifactAdapter, endReason } from '../artifact-adapter.ts';
 import type { FamilyRead } from '../fast/reads.ts';
@@ -25,7 +25,7 @@ import {
   refused,
 } from './verdict.ts';
 
-/** What a client may have a rule of its own for; each takes the client's metadata. Times are in seconds. */
+/** The rules that a client may have of its own, from its metadata. Times are in seconds. */
 export interface FamilyPolicy {
   /** @param isBound whether the token is bound to a key (RFC 9449, RFC 8705) */
   readonly retryWindow: (metadata: object, isBound: boolean) => number;
@@ -33,13 +33,13 @@ export interface FamilyPolicy {
   readonly idleTtl: (metadata: object) => number;
   readonly absoluteTtl: (metadata: object) => number;
   readonly maxFamilies: (metadata: object) => number | undefined;
-  /** Whether a sign-in, by its `amr`, goes as far as the client wants by now. */
+  /** Whether a sign-in's `amr` reaches the level that the client requires now. */
   readonly goesFarEnough: (metadata: object, amr: unknown) => boolean;
 }
 
 /**
- * The value of the refresh token that is about to be saved: the successor of the one being spent, or the first
- * of a new family. The engine's `RefreshToken.prototype.generateTokenId`.
+ * The value of the refresh token that is about to be saved: the successor of the one being spent, or the first one of a
+ * new family. Replaces the engine's `RefreshToken.prototype.generateTokenId`.
  */
 export function nextRefreshToken(): string {
   const { family } = currentUnit();
@@ -86,14 +86,14 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     const payload = payloadFor(family, value);
     if (isRefreshing() && client) return this.#presented(unit, family, token, payload);
 
-    // Only the token endpoint honours the retry window, and only it can find a replay. A former secret is not
-    // active at introspection; at revocation it ends its family (RFC 7009 §2.1).
+    // Only the token endpoint honours the retry window and finds replays. At introspection a former secret is not active; at
+    // revocation it ends its family (RFC 7009 §2.1).
     const isAlive = !['ended', 'expired'].includes(judge(family, token.secret, now(), 0));
     const counts = route === 'revocation' || isSecret(token.secret, family.currentHash);
     return isAlive && counts ? payload : undefined;
   }
 
-  /** At the token endpoint. */
+  /** Judges a token at the token endpoint. */
   #presented(
     unit: UnitOfWork,
     family: FamilyRead,
@@ -104,7 +104,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     const { keyring, now } = unit.storage;
     if (family.clientId !== client.clientId) {
       unit.family = refused(family, 'binding_mismatch');
-      return payload; // which the engine refuses by itself
+      return payload; // the engine itself refuses it
     }
     const isBound = payload.jkt !== undefined || payload['x5t#S256'] !== undefined;
     const rules: FamilyRules = {
@@ -117,7 +117,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     unit.family = decision;
     if (decision.kind === 'presented') return payload;
     if (decision.ends === 'nothing') throw new errors.InvalidGrant(decision.reason);
-    // The engine revokes what was consumed.
+    // The engine revokes the grant of a consumed token.
     return { ...payload, consumed: epoch(family.rotatedAt ?? family.createdAt) };
   }
 
@@ -163,7 +163,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
   }
 }
 
-/** Why the engine refuses a token that was found, where it does so for a reason of its own. */
+/** Notes why the engine refuses a token that was found, for a reason of its own. */
 export function refusePresented(unit: UnitOfWork, reason: RefusalReason): void {
   const { family } = unit;
   if (family?.kind === 'presented' || family?.kind === 'spent')

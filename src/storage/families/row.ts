@@ -1,5 +1,5 @@
-// The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people. Each write is
-// a few statements inside the caller's transaction.
+// The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people. Each write is a
+// few statements inside the caller's transaction.
 import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../../generated/client.ts';
 import { sha256 } from '../../keys/keyring.ts';
 import { type EventType, writeEvent } from '../audit.ts';
@@ -68,13 +68,13 @@ export async function startFamily(
   for (const { id } of older) await endFamilyAlone(database, id, { reason: 'limit', ...occasion });
 }
 
-/** Makes families of one person start one after the other, where their number is limited. */
+/** Makes one person's families start one after the other, when their number is limited. */
 export async function awaitTurn(database: Database, accountId: string): Promise<void> {
   await database.$queryRaw`SELECT 1 FROM account WHERE id = ${accountId} FOR NO KEY UPDATE`;
 }
 
 /**
- * Notes the use of a token that is not replaced by it.
+ * Notes the use of a token that stays the current one.
  *
  * @throws {LostRace} when the family ended or went on meanwhile
  */
@@ -91,10 +91,10 @@ export async function touchFamily(
 }
 
 /**
- * Replaces the current secret by its successor, or makes sure that a retry's successor still is the current one.
- * A twin that presented the same secret and was first is no loss: the successor is the same.
+ * Replaces the current secret by its successor; for a retry, checks that its successor still is the current one. A
+ * simultaneous request that presented the same secret and was first is no loss: the successor is the same.
  *
- * @param next the successor's payload, which the engine has made
+ * @param next the successor's payload, made by the engine
  * @throws {LostRace} when the family ended or went on meanwhile
  */
 export async function rotateFamily(
@@ -131,8 +131,8 @@ export async function rotateFamily(
   const found = await database.refreshFamily.findUnique({ where: { id } });
   if (found?.endedAt !== null || found.generation !== generation + 1) throw new LostRace(OVERTAKEN);
   if (isSecret(successor, found.currentHash)) return;
-  // While SYMBOLON_SECRET is being changed, process by process, the twin's successor may be another than ours:
-  // the client is to ask again, and is given that one.
+  // While SYMBOLON_SECRET is being changed process by process, another process may derive another successor. The client
+  // must ask again, and then gets that one.
   if (otherSuccessors.some((secret) => isSecret(secret, found.currentHash))) {
     throw new StorageUnavailable(new Error('another process derived another successor'));
   }
@@ -146,20 +146,20 @@ function usedOn({ now, origin }: Occasion) {
   return { lastUsedAt: now, lastUsedIp: ip, lastUsedUserAgent: userAgent };
 }
 
-/** When a grant must not have expired yet for a family that ends at this time: an hour later. */
+/** The earliest expiry of a grant with a family that expires at this time: an hour later. */
 export function grantMargin(familyExpiresAt: Date): Date {
   return new Date(familyExpiresAt.getTime() + 3_600_000);
 }
 
-/** Until when a grant is extended for such a family: a day later, so that it need not be for every one. */
+/** The expiry that a grant is extended to for such a family: a day later, so that not every family extends it. */
 export function grantExpiry(familyExpiresAt: Date): Date {
   return new Date(familyExpiresAt.getTime() + 86_400_000);
 }
 
-const AGAIN = 3_600_000; // milliseconds in which the same refusal from the same address is not written again
+const AGAIN = 3_600_000; // milliseconds for which the same refusal from the same address is not written again
 const REFUSED: EventType = 'refresh.refused';
 
-/** Writes a refusal to the audit; a client that keeps asking does not fill it. */
+/** Writes a refusal to the audit. A client that keeps asking does not fill it. */
 export async function recordRefusal(
   database: Database,
   { family, reason }: Pick<Refusal, 'family' | 'reason'>,
@@ -182,7 +182,7 @@ export interface FamilyFilter {
   readonly clientId?: string;
 }
 
-/** Families for a person to look at, the newest first. */
+/** Lists families, the newest first. */
 export async function listFamilies(
   prisma: PrismaClient,
   filter: FamilyFilter,

@@ -1,5 +1,5 @@
-// The refresh token's value: `<family id>.<secret>`, 128 random bits, then 256, both base64url. Successors are derived
-// from the secret that they replace, so that a retry gets the very same one (RFC 9700 §4.14.2).
+// The refresh token's value: `<family id>.<secret>`, 128 and 256 random bits in base64url. A successor is derived from
+// the secret that it replaces, so that a retry gets the same one (RFC 9700 §4.14.2).
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { type Keyring, sha256 } from '../../keys/keyring.ts';
 
@@ -8,12 +8,12 @@ export interface RefreshToken {
   readonly secret: string;
 }
 
-/** Whether a secret is the one that a hash was made of; in constant time. */
+/** Whether a secret has this hash, compared in constant time. */
 export function isSecret(secret: string, hash: Uint8Array): boolean {
   return timingSafeEqual(sha256(secret), hash);
 }
 
-/** The first token of a new family. Its id never starts with a hyphen, to be no option on a command line. */
+/** The first token of a new family. Its id never starts with a hyphen, which a command line would take for an option. */
 export function newRefreshToken(): RefreshToken {
   const random = randomBytes(16 + 32);
   const familyId = random.toString('base64url', 0, 16);
@@ -22,8 +22,8 @@ export function newRefreshToken(): RefreshToken {
 }
 
 /**
- * The secrets that may follow a presented one, derived under the keyring's current secret first. Only the
- * first is ever issued; the others tell what was issued before SYMBOLON_SECRET changed.
+ * The successors of a presented secret, one for each secret of the keyring, the current one first. Only the first is
+ * issued; the others recognise what was issued before SYMBOLON_SECRET changed.
  *
  * @param generation the successor's number in its family; a family starts with 0
  */
@@ -41,7 +41,7 @@ export function formatRefreshToken({ familyId, secret }: RefreshToken): string {
   return `${familyId}.${secret}`;
 }
 
-/** @returns undefined for a text that is no refresh token */
+/** @returns undefined when the text is no refresh token */
 export function parseRefreshToken(text: string): RefreshToken | undefined {
   const match = /^([\w-]{22})\.([\w-]{43})$/.exec(text);
   return match ? { familyId: match[1] as string, secret: match[2] as string } : undefined;

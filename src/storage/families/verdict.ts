@@ -1,6 +1,6 @@
-// The verdict on a refresh token that is presented, and why it is refused: pure functions of its family's state and the
-// time (RFC 9700 §4.14.2). The client is told invalid_grant, as RFC 6749 §5.2 wants; the reason goes to the log and,
-// for a known family, to the audit.
+// The verdict on a presented refresh token, and why it is refused: pure functions of its family's state and the time
+// (RFC 9700 §4.14.2). The client gets invalid_grant, as RFC 6749 §5.2 requires; the reason goes to the log and, for a
+// known family, to the audit.
 import type { AdapterPayload } from 'oidc-provider';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { FamilyRead } from '../fast/reads.ts';
@@ -28,7 +28,7 @@ export interface FamilyState {
  */
 export type Verdict = 'rotate' | 'retry' | 'reuse' | 'ended' | 'expired';
 
-/** Why a refresh is refused: the closed set of reasons. */
+/** Why a refresh is refused. */
 export type RefusalReason =
   | EndReason
   | 'rotated_beyond_window'
@@ -39,26 +39,26 @@ export type RefusalReason =
   | 'level_too_low'
   | 'unknown';
 
-/** What holds for the client that presents a token. */
+/** The rules for the client that presents a token. */
 export interface FamilyRules {
-  /** Seconds since the last rotation in which the former secret is answered again; 0 is never. */
+  /** Seconds after a rotation during which the former secret is accepted again; 0: never. */
   readonly retryWindow: number;
   readonly onReuse: 'revoke_family' | 'revoke_grant' | 'refuse';
   /** Seconds that the family lives after this use. */
   readonly idleTtl: number;
-  /** Whether the sign-in goes as far as the client wants by now. */
+  /** Whether the sign-in reaches the level that the client requires now. */
   readonly goesFarEnough: boolean;
 }
 
-/** A token that may be used: its row, and what follows it. */
+/** A token that may be used: its family, and its successor. */
 export interface Presented {
   readonly verdict: 'rotate' | 'retry';
   readonly family: FamilyRead;
   readonly token: RefreshToken;
   readonly successor: string;
-  /** What processes that have SYMBOLON_SECRET in another order derive as its successor. */
+  /** The successors that processes with another order of SYMBOLON_SECRET derive. */
   readonly otherSuccessors: readonly string[];
-  /** When the family is idle for too long, now that it is used. */
+  /** The family's new idle expiry. */
   readonly idleExpiresAt: Date;
 }
 
@@ -70,28 +70,28 @@ export interface Refusal {
   readonly ends: 'nothing' | 'family' | 'grant';
 }
 
-/** A new family. `payload` is the engine's, without the token's value. */
+/** A new family. `payload` is the engine's payload without the token's value. */
 export interface Start {
   readonly token: RefreshToken;
   readonly payload: AdapterPayload;
   readonly idleExpiresAt: Date;
   readonly absoluteExpiresAt: Date;
   readonly consentExpiresAt: Date | null;
-  /** How many living families the person may have with the client. */
+  /** How many living families the person may have with the client; undefined: any number. */
   readonly maxFamilies: number | undefined;
 }
 
-/** What is decided about a token that is presented. */
+/** The decision about a presented token. */
 export type Decision =
   ({ readonly kind: 'presented' } & Presented) | ({ readonly kind: 'refused' } & Refusal);
 
 /**
- * What a request does with a family, as far as it has come:
+ * What a request has done with a family so far:
  *
- * - `presented`: its token may be used; unless it is spent, the use is noted and nothing replaced
- * - `spent`: it is replaced by its successor; `next` is the successor's payload once the engine has made that
- * - `refused`: it may not be used
- * - `started`: the request starts it
+ * - `presented`: its token may be used; unless it is spent, only the use is noted
+ * - `spent`: its token is replaced by the successor; `next` is the successor's payload once the engine has made it
+ * - `refused`: its token may not be used
+ * - `started`: the family is new
  */
 export type FamilyUse =
   | Decision
@@ -101,7 +101,7 @@ export type FamilyUse =
 /**
  * Judges a secret presented to the token endpoint.
  *
- * @param retryWindow seconds since the last rotation in which the former secret is answered again; 0 is never
+ * @param retryWindow seconds after a rotation during which the former secret is accepted again; 0: never
  */
 export function judge(
   family: FamilyState,
@@ -118,10 +118,10 @@ export function judge(
 }
 
 /**
- * Decides about a token that its client presents to the token endpoint.
+ * Decides about a token presented to the token endpoint by its client.
  *
- * @param family the row of the token's family
- * @param keyring derives what follows the token
+ * @param family the token's family
+ * @param keyring derives the successor
  */
 export function decide(
   family: FamilyRead,
@@ -145,7 +145,7 @@ export function decide(
   const successor = successors(keyring, token, family.generation).find((secret) =>
     isSecret(secret, family.currentHash),
   );
-  // Without one it was derived under a secret that this process no longer has.
+  // None: the stored one was derived under a secret that this process no longer has.
   if (successor === undefined) return refused(family, 'rotated_beyond_window');
   return { ...common, verdict, successor, otherSuccessors: [] };
 }
@@ -156,7 +156,7 @@ const endsOnReuse = {
   refuse: 'nothing',
 } as const;
 
-/** A refusal, for a reason that lies in the family or elsewhere. */
+/** A decision to refuse. */
 export function refused(
   family: Refusal['family'],
   reason: RefusalReason,
@@ -165,12 +165,12 @@ export function refused(
   return { kind: 'refused', family, reason, ends };
 }
 
-/** Whether a family ends alone: its grant stays, for what else hangs on it. */
+/** Whether a family ends alone, so that its grant stays for its other families. */
 export function leavesGrant(use: FamilyUse | undefined): boolean {
   return use?.kind === 'refused' && use.ends === 'family';
 }
 
-/** When a family ends by itself: idle, absolutely, or with the consent, whichever is first. */
+/** When a family expires: by idle time, absolutely or with the consent, whichever is first. */
 export function expiresAt({
   idleExpiresAt,
   absoluteExpiresAt,
@@ -182,13 +182,13 @@ export function expiresAt({
 
 type EndedState = FamilyState & { readonly endReason: string | null };
 
-/** Why a secret that may not be used now may not. */
+/** Why a secret that is refused is refused. */
 export function refusalReason(family: EndedState, secret: string, now: Date): RefusalReason {
   const reason = isPrevious(secret, family) ? 'rotated_beyond_window' : 'reuse';
   return lifeEnd(family, now) ?? reason;
 }
 
-/** Why a family is not alive any more; undefined while it is. */
+/** Why a family is not alive any more. @returns undefined while it is */
 export function lifeEnd(family: EndedState, now: Date): RefusalReason | undefined {
   if (family.endedAt !== null) return family.endReason as EndReason;
   if (family.consentExpiresAt !== null && family.consentExpiresAt <= now) return 'consent_expired';

@@ -1,11 +1,11 @@
-// Requests that want the same of the database at the same time ask together: what comes while others are on their way
-// goes with the next. A lone request goes at once, and one that is late does not hold up the others.
+// Batches queries of the same kind from concurrent requests: a query that arrives while a batch is on its way goes with
+// the next one. A lone query goes at once, and a slow batch does not hold up the others.
 
 const LARGEST = 64;
-// So many of those that wait go together, or half of them if that is more: while the database has these, this process
-// has the others.
+// A batch takes this many of the waiting queries, or half of them if that is more: the database works on these while this
+// process prepares the others.
 const SMALL = 10;
-const AT_ONCE = 3; // on their way at a time, when those before are late
+const AT_ONCE = 3; // batches on their way at a time, when earlier ones are late
 const LATE = 20; // milliseconds
 
 interface Waiting<In, Out> {
@@ -22,7 +22,7 @@ export class Batch<In, Out> {
   #isScheduled = false;
   #alarm: NodeJS.Timeout | undefined;
 
-  /** @param run answers each item, in their order; what it throws is thrown to each of them */
+  /** @param run answers the items, in their order; an error rejects each of them */
   constructor(run: (items: readonly In[]) => Promise<readonly Out[]>) {
     this.#run = run;
   }
@@ -47,7 +47,7 @@ export class Batch<In, Out> {
       }
     }
     this.#isScheduled = true;
-    // After everything that has arrived by now.
+    // After everything else that has arrived by now.
     setImmediate(() => {
       this.#isScheduled = false;
       const half = Math.ceil(this.#waiting.length / 2);
@@ -78,7 +78,7 @@ export class Batch<In, Out> {
   }
 }
 
-// PostgreSQL's classes 22 and 23: data that cannot be stored, a constraint. One item's fault is not the others'.
+// PostgreSQL's classes 22 and 23: invalid data, a violated constraint. One item's error must not fail the others.
 function isOfOne(error: unknown): boolean {
   return /^2[23]/.test((error as { code?: string }).code ?? '');
 }

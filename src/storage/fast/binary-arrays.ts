@@ -1,18 +1,18 @@
-// Arrays as PostgreSQL takes them in binary. The driver writes them as text, with two digits for a byte and a date for
-// a time, and everything escaped: with the columns of a refresh that is a tenth of a statement's time.
+// Array parameters in PostgreSQL's binary format. The driver would write them as text, with two digits for a byte, dates
+// for times, and escapes: for the columns of a refresh that is a tenth of a statement's time.
 
-const SINCE = Date.UTC(2000, 0); // milliseconds; PostgreSQL counts times from there
+const SINCE = Date.UTC(2000, 0); // milliseconds; PostgreSQL counts times from then
 
 export interface Types {
   bytea: Uint8Array;
   int4: number;
-  /** JSON's text. */
+  /** JSON text. */
   jsonb: string;
   text: string;
   timestamptz: Date;
 }
 
-// The types' ids in PostgreSQL's catalog, which are the same everywhere, and their values on the wire.
+// The types' ids in PostgreSQL's catalog, which are the same in every database, and how a value is encoded.
 const types: {
   readonly [T in keyof Types]: { readonly oid: number; readonly wire: (v: Types[T]) => Uint8Array };
 } = {

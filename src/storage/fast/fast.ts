@@ -1,7 +1,6 @@
-// The frequent statements: refreshing, exchanging, authorizing, and looking up what is presented. They go to the
-// database's own driver, prepared by name, past Prisma's query interface, and for all requests of the moment together.
-// They may say no and never wait for anybody: what is locked, has changed or is not ordinary was not done, and is left
-// to commit.ts. docs/performance.md tells what that buys.
+// The frequent statements: refreshing, exchanging, authorizing, and looking up what is presented. They go directly to the
+// database's driver, prepared by name, in batches for all concurrent requests. They may say no, and never wait: a row
+// that is locked or has changed is left alone, and the write is left to commit.ts. See docs/performance.md.
 import type { Pool } from 'pg';
 import { Batch } from './batch.ts';
 import { type ClientRead, KnownClients } from './known-clients.ts';
@@ -36,21 +35,21 @@ export interface Fast {
   grant(id: string): Promise<GrantRead | undefined>;
   /**
    * @param id the artifact's primary key
-   * @param clientId who presents it, if that is to be read as well
+   * @param clientId the client that presents it, to be read as well
    */
   artifact(id: Uint8Array, clientId?: string): Promise<ArtifactRead>;
   /**
-   * Finds by the second way in: a session's uid, a device's user code. The newest, where two stand for a moment.
+   * Finds a session by its uid, or a device code by its user code; the newest, when there are two for a moment.
    *
-   * @param lookups what may stand there, one for each secret
+   * @param lookups the keyed hashes of the value, one for each secret
    */
   lookUp(model: string, lookups: readonly Uint8Array[]): Promise<ArtifactRow | undefined>;
   readForRefresh(familyId: string, clientId: string): Promise<RefreshRead>;
-  /** @returns whether it was done; if not, nothing was written, and why is to be found out by other means */
+  /** @returns whether it was done; if not, nothing was written, and commit.ts finds out why */
   rotate(write: RefreshWrite): Promise<boolean>;
-  /** @returns see {@link rotate} */
+  /** @returns whether it was done, as of {@link rotate} */
   exchange(write: ExchangeWrite): Promise<boolean>;
-  /** @returns see {@link rotate} */
+  /** @returns whether it was done, as of {@link rotate} */
   authorize(write: AuthorizeWrite): Promise<boolean>;
 }
 

@@ -1,7 +1,7 @@
-// Clients as they were last read: one is parsed, and its secret unsealed, once for as long as its row says the same.
+// A cache of clients as they were last read: a client is parsed, and its secret unsealed, once until its row changes.
 import type { Row } from './statements.ts';
 
-/** As long as the row says the same, it is the same object; see clients.ts. */
+/** The same object until the row changes; clients.ts relies on that. */
 export interface ClientRead {
   readonly id: string;
   readonly metadata: object;
@@ -13,7 +13,7 @@ const MOST_CLIENTS = 1000;
 export class KnownClients {
   readonly #known = new Map<string, { readonly text: string; readonly client: ClientRead }>();
 
-  /** @param as under which the client's columns stand in the row */
+  /** @param as the prefix of the client's columns in the row */
   pick(row: Row, id: string, as: 'client' | 'presenter'): ClientRead | undefined {
     const text = row[`${as}.metadata`] as string | null;
     if (text === null) return undefined;
@@ -21,7 +21,7 @@ export class KnownClients {
     const before = this.#known.get(id);
     if (before?.text === text && isSame(before.client.secret, secret)) return before.client;
     const found = { id, metadata: JSON.parse(text) as object, secret };
-    this.#known.delete(id); // and so it is the youngest
+    this.#known.delete(id); // so that it becomes the youngest
     this.#known.set(id, { text, client: found });
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= MOST_CLIENTS) break;
@@ -31,7 +31,7 @@ export class KnownClients {
   }
 }
 
-/** Whether two values of bytes, or none, are equal. */
+/** Whether two byte strings are equal, or both null. */
 export function isSame(a: Uint8Array | null, b: Uint8Array | null): boolean {
   return a === null || b === null ? a === b : Buffer.compare(a, b) === 0;
 }

@@ -1,29 +1,29 @@
-// The frequent reads: one statement reads the client, family, grant, person and resource of each refresh, one an
-// artifact with who presents it and all that belongs to it. A test compares what they read with what Prisma reads.
+// The frequent reads: one statement reads the client, family, grant, person and resource of each refresh, another an
+// artifact with the client that presents it and everything it belongs to. A test compares them with Prisma's reads.
 import type { Pool } from 'pg';
 import type { Account, Artifact, Grant, RefreshFamily, Resource } from '../../generated/client.ts';
 import { type ClientRead, type KnownClients, isSame } from './known-clients.ts';
 import { byItem, columns, lookUp, statement } from './statements.ts';
 
-/** What is needed of a row on the way; the rest, times above all, costs more to read than the row to find. */
+/** Only the columns that are needed: reading the others, above all times, costs more than finding the row. */
 export type GrantRead = Pick<Grant, 'id' | 'payload' | 'expiresAt'>;
 export type AccountRead = Omit<Account, 'passwordHash' | 'admin' | 'createdAt'>;
 export type ResourceRead = Omit<Resource, 'createdAt' | 'updatedAt'>;
 type FamilyRow = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp' | 'lastUsedUserAgent'>;
 export type FamilyRead = FamilyRow & { readonly grant: GrantRead | null };
 
-/** What is needed to open one. */
+/** The columns that are needed to open an artifact. */
 export type ArtifactRow = Pick<Artifact, 'id' | 'sealed' | 'consumedAt'>;
 
-/** An artifact, as it is asked for. */
+/** A query for an artifact. */
 export interface ArtifactQuery {
   /** Its primary key. */
   readonly id: Uint8Array;
-  /** Who presents it. */
+  /** The client that presents it. */
   readonly clientId: string | undefined;
 }
 
-/** Who presents an artifact, and the artifact with all that belongs to it. */
+/** The client that presents an artifact, and the artifact with everything it belongs to. */
 export interface ArtifactRead {
   readonly presenter: ClientRead | undefined;
   readonly found: ArtifactFound | undefined;
@@ -38,10 +38,10 @@ export interface ArtifactFound {
   readonly session: ArtifactRow | undefined;
 }
 
-/** What is asked for by the second way in that it has: a session's uid, a device's user code. */
+/** A query for a session by its uid, or for a device code by its user code. */
 export interface LookupQuery {
   readonly model: string;
-  /** What may stand there, one for each secret. */
+  /** The keyed hashes of the value, one for each secret. */
   readonly lookups: readonly Uint8Array[];
 }
 
@@ -55,7 +55,7 @@ export interface RefreshRead {
   readonly client: ClientRead | undefined;
   readonly family: FamilyRead | undefined;
   readonly account: AccountRead | undefined;
-  /** What its access tokens are for, if that is one thing. */
+  /** The resource server of its access tokens, if there is exactly one. */
   readonly resource: ResourceRead | undefined;
 }
 
@@ -173,8 +173,8 @@ export async function readGrants(
   return rows.map((row) => row && grants.pick(row));
 }
 
-// Mostly an artifact is presented by its own client; then that is read once. Of a session, where two stand for a
-// moment, the newest.
+// An artifact is mostly presented by its own client; then that is read once. Of two rows for one session, which exist for
+// a moment, the newest is read.
 const artifactsRead = statement(
   'read_artifacts',
   {

@@ -1,10 +1,10 @@
-// Statements for many requests at once: each parameter is an array with an element for each of them, and is said once -
-// its name, its type, where it comes from - which makes its place in the SQL, its alias and its values. What is read of
-// a table is said once likewise, which makes the SELECT list and the object.
+// Statements for many requests at once. Each parameter is an array with one element per request. It is declared once,
+// with its name, type and source, which gives its place in the SQL, its alias and its values. The columns that are read
+// from a table are declared once as well, which gives the SELECT list and the object.
 import type { Pool } from 'pg';
 import { type Types, binaryArray } from './binary-arrays.ts';
 
-/** A parameter: its type, and its value for one of the requests. */
+/** A parameter: its type, and how its value is taken from a request. */
 export type Parameter<Item> = {
   [T in keyof Types]: readonly [type: T, of: (item: Item) => Types[T] | null | undefined];
 }[keyof Types];
@@ -13,17 +13,17 @@ export type Parameter<Item> = {
 export type Row = Record<string, unknown>;
 
 export interface Statement<Item> {
-  /** Runs it for all of these. @returns its rows; `n` tells for which of the items one is, from 1 */
+  /** Runs it for all items. @returns its rows; `n` is the number of the item that a row belongs to, from 1 */
   readonly run: (pool: Pool, items: readonly Item[]) => Promise<Row[]>;
 }
 
 /**
- * A statement that is prepared under its name. It is planned once, perhaps while the tables are empty, and the plan
- * must hold when they are large: so ids that are parameters bound what is looked at (`id = ANY (…)`), and what belongs
- * to a row is looked up by its id ({@link lookUp}).
+ * A statement that is prepared under its name. It is planned once, perhaps while the tables are empty, and the plan must
+ * be good when they are large: so ids in parameters limit the rows (`id = ANY (…)`), and a row's relations are looked up
+ * by id ({@link lookUp}).
  *
- * @param sql gets the rows of parameters as `asked`, with their number `n`, to be put behind FROM, and each parameter
- * by its name, as the array that it is
+ * @param sql gets the table of parameters to be put behind FROM, whose alias is `asked` and whose column `n` numbers the
+ * items, and each parameter by its name, as an array
  */
 export function statement<Item, Name extends string>(
   name: string,
@@ -51,7 +51,7 @@ function valuesOf<Item, T extends keyof Types>(
   return binaryArray(type, items.map(of));
 }
 
-/** For each of the items, the row that answers it. @param number the column that has the item's number */
+/** The row of each item, in their order. @param number the column with the item's number */
 export function byItem(
   rows: readonly Row[],
   items: readonly unknown[],
@@ -62,20 +62,20 @@ export function byItem(
   return answers;
 }
 
-/** Joins a row by its id: a look-up for each, which OFFSET 0 keeps one. */
+/** Joins a row by its id. OFFSET 0 makes the planner look up each row by itself. */
 export function lookUp(table: string, alias: string, id: string): string {
   return `LEFT JOIN LATERAL (SELECT * FROM ${table} WHERE id = ${id} OFFSET 0) ${alias} ON true`;
 }
 
-/** What is read of a table: the names of an object's members, and the columns that they come from. */
+/** The columns that are read from a table, and the object that they become. */
 export interface Columns<T> {
-  /** The SELECT list. @param alias the table's in the statement */
+  /** The SELECT list. @param alias the table's alias in the statement */
   readonly of: (alias: string) => string;
-  /** The object; undefined when nothing was joined. */
+  /** The object; undefined when no row was joined. */
   readonly pick: (row: Row) => T | undefined;
 }
 
-/** @param prefix under which the columns stand in the rows; `id` must be among them */
+/** @param prefix of the columns in the rows; `id` must be among the columns */
 export function columns<T extends { readonly id: unknown }>(
   prefix: string,
   names: Readonly<Record<keyof T, string>>,

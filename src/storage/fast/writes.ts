@@ -1,7 +1,6 @@
 // The ordinary writes: one statement rotates families and writes the access tokens issued with them, one spends codes
-// and starts families, one issues codes. Each is one transaction: whoever is told that it was done has it on disk.
-// Grants are locked first, then artifacts, then families, as everywhere; what somebody else has locked is passed over
-// and not done.
+// and starts families, one issues codes. Each is one transaction: what it reports as done is on disk. Grants are locked
+// first, then artifacts, then families, as everywhere; a row that is locked already is skipped, and its write not done.
 import type { AdapterPayload } from 'oidc-provider';
 import type { Pool } from 'pg';
 import { sha256 } from '../../keys/keyring.ts';
@@ -11,7 +10,7 @@ import type { Presented, Start } from '../families/verdict.ts';
 import type { Occasion } from '../origin.ts';
 import { type Statement, byItem, statement } from './statements.ts';
 
-/** A rotation, with the access token that is issued with it, if that is opaque. */
+/** A rotation, with its access token if that is opaque. */
 export interface RefreshWrite extends Occasion {
   readonly presented: Presented;
   /** The successor's payload. */
@@ -28,7 +27,7 @@ export interface ExchangeWrite extends Occasion {
   readonly start: Start | undefined;
 }
 
-/** A code for somebody who is signed in, with their session as it is now. */
+/** A code for a person who is signed in, with their session as it is now. */
 export interface AuthorizeWrite {
   readonly session: SealedArtifact;
   readonly code: IssuedArtifact;
@@ -52,15 +51,15 @@ export interface IssuedArtifact extends SealedArtifact {
 
 const STARTED: EventType = 'family.started';
 
-// The access tokens that are issued with what was done.
+// Inserts the access tokens of the items that were done.
 const issuedWith = (done: 'rotated' | 'spent') => `issued AS (
     INSERT INTO artifact (id, model, grant_id, client_id, account_id, family_id, session, sealed, expires_at)
     SELECT asked.artifact_id, 'AccessToken', asked.grant_id, asked.client_id, asked.account_id, asked.family_id,
            asked.session, asked.sealed, asked.expires_at
     FROM asked JOIN ${done} USING (n) WHERE asked.artifact_id IS NOT NULL)`;
 
-// With a rotation lost nothing is issued. IS NOT DISTINCT FROM is = where no index is to be used: rows are found by
-// their primary key, and not among all that hang on a grant.
+// When a rotation loses its race, nothing is issued. IS NOT DISTINCT FROM is an = that uses no index: rows are to be found
+// by their primary key, not among all rows of a grant.
 const rotation = statement(
   'rotate_and_issue',
   {
@@ -101,7 +100,7 @@ const rotation = statement(
   SELECT n AS rotated_n FROM rotated`,
 );
 
-// Nothing is issued for a code that is not spent here and now. A grant that a new family might outlive is to be
+// Nothing is issued for a code that this statement did not spend. A grant that a new family might outlive must be
 // extended, which is not ordinary.
 const exchange = statement(
   'exchange_code',
@@ -153,8 +152,8 @@ const exchange = statement(
   SELECT n AS spent_n FROM spent`,
 );
 
-// Of one session's requests the last has the last word, as if they had come one after the other. A session that has
-// ended meanwhile does not come back, and gets no code.
+// Of several requests of one session, the last one's session is written, as if they had come one after the other. A
+// session that has ended meanwhile does not come back, and gets no code.
 const authorization = statement(
   'authorize',
   {
@@ -192,7 +191,7 @@ const authorization = statement(
   SELECT n AS authorized_n FROM allowed JOIN kept ON kept.id = allowed.session_id`,
 );
 
-/** Each of these tells for every item whether it was done. */
+/** Each of these returns for every item whether it was done. */
 export const rotateAll = telling(rotation, 'rotated_n');
 export const exchangeAll = telling(exchange, 'spent_n');
 export const authorizeAll = telling(authorization, 'authorized_n');
