@@ -1,5 +1,5 @@
-// Browsers and applications in words, from what they call themselves (User-Agent, RFC 9110 §10.1.5): "Firefox on Windows".
-// It is what they say of themselves, and told only so that a person recognises them.
+// Browsers and applications in words, from what they call themselves (User-Agent, RFC 9110 §10.1.5): "Firefox on
+// Windows". It is what they say of themselves, and told only so that a person recognises them.
 import { BROWSER_MAP, parse } from 'bowser';
 import type { Language } from './languages.ts';
 

@@ -1,5 +1,5 @@
-// E-mail addresses of accounts: confirming that one is the person's, and changing it. The new address confirms a change,
-// the former one is told of it, and links that were sent to the former one are void.
+// E-mail addresses of accounts: confirming that one is the person's, and changing it. The new address confirms a
+// change, the former one is told of it, and links that were sent to the former one are void.
 import type { Account, Prisma } from '../generated/client.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { saveMail } from '../storage/deliveries.ts';
@@ -52,8 +52,8 @@ export async function askForEmailChange(
  * Spends a link of one of the two. What was asked for before all sign-ins were ended is void, and so is what is for an
  * account that is locked.
  *
- * @param by who is signed in where the link was opened: a change is confirmed by nobody but the account's own person, or
- * a stranger's account would become that of whoever has the address
+ * @param by who is signed in where the link was opened: a change is confirmed by nobody but the account's own person,
+ * or a stranger's account would become that of whoever has the address
  * @returns the account as it is now; nothing when the link does not work
  * @throws {AccountError} when somebody else has the address by now
  */

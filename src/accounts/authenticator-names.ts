@@ -1,5 +1,5 @@
-// What authenticators are called, by what they say that they are (AAGUID, WebAuthn §6.5.1). The names are the makers' own,
-// and are not translated.
+// What authenticators are called, by what they say that they are (AAGUID, WebAuthn §6.5.1). The names are the makers'
+// own, and are not translated.
 const authenticators: Record<string, string> = {
   'fbfc3007-154e-4ecc-8c0b-6e020557d7bd': 'Apple Passwords',
   'dd4ec289-e01d-41c9-bb89-70fa845d4bf2': 'iCloud Keychain',

@@ -60,8 +60,8 @@ export async function changePassword(
 }
 
 /**
- * The time of a sign-in that was verified now, in seconds. Sign-ins are kept in whole seconds, and those of the second in
- * which all were ended are over: one that comes later in it counts for the next.
+ * The time of a sign-in that was verified now, in seconds. Sign-ins are kept in whole seconds, and those of the second
+ * in which all were ended are over: one that comes later in it counts for the next.
  */
 export function signInTime({ signedOutAt }: Pick<Account, 'signedOutAt'>, now: Date): number {
   const isBehind = signedOutAt !== null && signedOutAt <= now;

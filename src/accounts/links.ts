@@ -1,7 +1,8 @@
 // Links that are sent by mail and work once: 256 random bits in the URL, their SHA-256 in the database. Looking at one
 // spends nothing, since scanners of mail open every link; what is spent is deleted, so that of two uses at once the
-// second finds nothing. A new link voids the older ones for the same purpose and person; but for a sign-up, which anybody can
-// begin with anybody's address: there each works for the browser or the password that began it, and the first one counts.
+// second finds nothing. A new link voids the older ones for the same purpose and person; but for a sign-up, which
+// anybody can begin with anybody's address: there each works for the browser or the password that began it, and the
+// first one counts.
 import { randomBytes } from 'node:crypto';
 import type { Link, Prisma } from '../generated/client.ts';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
@@ -54,13 +55,18 @@ export function linkUrl(issuer: string, purpose: LinkPurpose, token: string): st
   return `${issuer}${paths[purpose]}?token=${token}`;
 }
 
-/** Makes a link, and voids the older ones, if it is not for a sign-up. @returns its secret, which is kept nowhere else */
+/**
+ * Makes a link, and voids the older ones, if it is not for a sign-up.
+ *
+ * @returns its secret, which is kept nowhere else
+ */
 export async function makeLink(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   { purpose, accountId, email, now, token = linkToken(), expiresAt, data }: NewLink,
 ): Promise<string> {
-  // A stranger must not void the link that is in the owner's mailbox; how many there are, accounts/mail-limits.ts limits.
+  // A stranger must not void the link that is in the owner's mailbox; how many there are, accounts/mail-limits.ts
+  // limits.
   if (purpose !== 'sign_up')
     await database.link.deleteMany({
       where: accountId === undefined ? { purpose, accountId: null, email } : { purpose, accountId },

@@ -1,6 +1,6 @@
-// How many mails others may have sent to somebody: per network address that asks, and per e-mail address so that nobody's
-// mailbox is flooded. Each purpose is counted by itself: a stranger's sign-ups keep nobody from resetting a password.
-// Counted in PostgreSQL, for all processes as one; keys hold no address.
+// How many mails others may have sent to somebody: per network address that asks, and per e-mail address so that
+// nobody's mailbox is flooded. Each purpose is counted by itself: a stranger's sign-ups keep nobody from resetting a
+// password. Counted in PostgreSQL, for all processes as one; keys hold no address.
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';

@@ -64,8 +64,8 @@ export async function registrationOptions(
 /**
  * Verifies the passkey that the browser has made, and spends its challenge. Within a unit of work.
  *
- * @param answer its `response` is what the browser gave, as JSON; without a `name` it is called after its authenticator,
- * or else after the device, in the person's language
+ * @param answer its `response` is what the browser gave, as JSON; without a `name` it is called after its
+ * authenticator, or else after the device, in the person's language
  * @throws {FactorError} when it is not accepted
  */
 export async function verifyNewPasskey(

@@ -80,7 +80,8 @@ export async function checkPassword(
 }
 
 /**
- * Checks a passkey that is to be the whole sign-in, within a unit of work. It is not counted: nobody guesses a signature.
+ * Checks a passkey that is to be the whole sign-in, within a unit of work. It is not counted: nobody guesses a
+ * signature.
  *
  * @throws {FactorError} when it is not accepted
  */

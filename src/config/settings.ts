@@ -1,5 +1,5 @@
-// Every setting of Symbolon, said once: an entry stands where its value goes in the configuration, and says its variable,
-// what it accepts and what it is for. docs/configuration.md tells them in this order.
+// Every setting of Symbolon, said once: an entry stands where its value goes in the configuration, and says its
+// variable, what it accepts and what it is for. docs/configuration.md tells them in this order.
 import { clients } from './settings/clients.ts';
 import { network } from './settings/network.ts';
 import { people } from './settings/people.ts';

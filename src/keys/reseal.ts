@@ -45,7 +45,10 @@ export async function reseal(
   return counts;
 }
 
-/** The rows of a table in which something is sealed, in batches: each is read past the last one, which may be gone by then. */
+/**
+ * The rows of a table in which something is sealed, in batches: each is read past the last one, which may be gone by
+ * then.
+ */
 async function* rowsOf(
   prisma: PrismaClient,
   { table, key, column }: SealedTable,

@@ -1,5 +1,5 @@
-// Mails that anybody can ask for by naming an address: to reset a password, to sign up. The request is kept before it is
-// known whether the address has an account; that is looked up here, once the answer has left, so that neither the
+// Mails that anybody can ask for by naming an address: to reset a password, to sign up. The request is kept before it
+// is known whether the address has an account; that is looked up here, once the answer has left, so that neither the
 // answer nor its time can tell.
 import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
 import type { Keyring } from '../keys/keyring.ts';

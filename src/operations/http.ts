@@ -71,8 +71,8 @@ export function endRequests(stopping: AbortSignal | undefined) {
 }
 
 /**
- * The engine defines a getter on the context, `oidc`, and V8 puts getters among its old objects: there it would hold all
- * that the request had until the next full collection. So it is left with nothing to hold.
+ * The engine defines a getter on the context, `oidc`, and V8 puts getters among its old objects: there it would hold
+ * all that the request had until the next full collection. So it is left with nothing to hold.
  */
 function empty(object: object): void {
   for (const key of Reflect.ownKeys(object))

@@ -139,7 +139,8 @@ export function createInteractions({
   async function current(ctx: Context): Promise<Step> {
     const { provider } = engine;
     const wanted = (ctx['params'] as { uid: string }).uid;
-    // Looked for without the cookie: a browser forgets that when the time is over, which is not told from blocked cookies.
+    // Looked for without the cookie: a browser forgets that when the time is over, which is not told from blocked
+    // cookies.
     const { exp = 0 } = (await provider.Interaction.find(wanted)) ?? {};
     if (exp <= epoch(storage.now()))
       throw new errors.SessionNotFound('interaction session not found');

@@ -1,6 +1,6 @@
-// A forgotten password: /forgot asks for the address and always answers the same, /reset is where the mail's link leads.
-// Opening the link spends nothing; setting the password does. It signs nobody in: who has a second factor is asked
-// for it at the next sign-in.
+// A forgotten password: /forgot asks for the address and always answers the same, /reset is where the mail's link
+// leads. Opening the link spends nothing; setting the password does. It signs nobody in: who has a second factor is
+// asked for it at the next sign-in.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError, accountInput } from '../accounts/accounts.ts';

@@ -1,5 +1,5 @@
-// What a request asks a person to allow: as the consent page and the page of approvals show it, and as its form answers.
-// A form can leave out what is optional, and can add nothing.
+// What a request asks a person to allow: as the consent page and the page of approvals show it, and as its form
+// answers. A form can leave out what is optional, and can add nothing.
 import type { Client } from 'oidc-provider';
 import { standardScopes } from '../config/claims.ts';
 import type { Config } from '../config/config.ts';
@@ -65,7 +65,11 @@ export async function requested(
   };
 }
 
-/** The resources that are named, each with its scopes of those that are named. @param counts whether one of them does */
+/**
+ * The resources that are named, each with its scopes of those that are named.
+ *
+ * @param counts whether one of them does
+ */
 export async function resourcesIn(
   prisma: PrismaClient,
   { scope, resource }: Params,

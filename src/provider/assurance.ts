@@ -1,5 +1,5 @@
-// Levels of assurance that relying parties ask for, and what they are told. `acr` follows from the session's `amr`; what
-// is asked for only picks among the levels that were reached. A request asks by:
+// Levels of assurance that relying parties ask for, and what they are told. `acr` follows from the session's `amr`;
+// what is asked for only picks among the levels that were reached. A request asks by:
 // - an essential acr claim (OIDC Core §5.5.1.1), and the client's own `minimum_acr`: the request is not answered below
 // - `acr_values` and a voluntary acr claim (RFC 9470 §4): the person is asked for what they have, and then it goes on
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';

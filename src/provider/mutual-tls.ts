@@ -1,5 +1,6 @@
-// Mutual TLS (RFC 8705): the client's certificate comes from the provider's own listener for it, or in a header from
-// a proxy that ends TLS and checks it. The header is believed only because SYMBOLON_TRUST_PROXY says that a proxy sets it.
+// Mutual TLS (RFC 8705): the client's certificate comes from the provider's own listener for it, or in a header from a
+// proxy that ends TLS and checks it. The header is believed only because SYMBOLON_TRUST_PROXY says that a proxy sets
+// it.
 import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';

@@ -1,5 +1,5 @@
-// Which grant an authorization request goes on with: consent is asked for once, yet every browser session has a grant of
-// its own, so that revoking one device leaves the others.
+// Which grant an authorization request goes on with: consent is asked for once, yet every browser session has a grant
+// of its own, so that revoking one device leaves the others.
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { answered } from '../storage/errors.ts';

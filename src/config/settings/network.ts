@@ -1,5 +1,5 @@
-// The settings of what the provider reaches, itself or through a person's other device (CIBA), and of the TLS by which it
-// is reached.
+// The settings of what the provider reaches, itself or through a person's other device (CIBA), and of the TLS by which
+// it is reached.
 import { z } from 'zod';
 import { type Section, flag, integer, path } from './setting.ts';
 

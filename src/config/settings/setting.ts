@@ -1,4 +1,5 @@
-// What a setting is, and the kinds of values that several have. A kind says what it accepts and how that is put in words.
+// What a setting is, and the kinds of values that several have. A kind says what it accepts and how that is put in
+// words.
 import { resolve } from 'node:path';
 import { z } from 'zod';
 

@@ -1,4 +1,5 @@
-// /account: what a person sees and changes by themselves. Each of its pages is a file; what they share is in account-area.ts.
+// /account: what a person sees and changes by themselves. Each of its pages is a file; what they share is in
+// account-area.ts.
 import Router from '@koa/router';
 import { type AccountAreaParts, createAccountArea } from './account-area.ts';
 import { createApplications } from './applications.ts';

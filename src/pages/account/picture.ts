@@ -1,5 +1,6 @@
 // A person's picture: taken when its content is one (its name and its type are not believed), shown under an address
-// that nobody can guess and that is another with every picture, so that it may be kept for long and is gone when removed.
+// that nobody can guess and that is another with every picture, so that it may be kept for long and is gone when
+// removed.
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';

@@ -1,5 +1,5 @@
-// Where somebody signs in, as the place says that asks for it: an authorization request (interactions.ts) or a page of our
-// own (own-sign-in.ts).
+// Where somebody signs in, as the place says that asks for it: an authorization request (interactions.ts) or a page of
+// our own (own-sign-in.ts).
 import type { Context } from 'koa';
 import type { Level } from '../../accounts/factors.ts';
 import type { Account } from '../../generated/client.ts';

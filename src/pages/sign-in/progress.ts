@@ -1,5 +1,5 @@
-// What was verified so far of a sign-in that lacks another factor: kept sealed in a cookie, which opens only in the place
-// where it was made, for ten minutes, and not after the account's sign-ins were ended. It signs nobody in.
+// What was verified so far of a sign-in that lacks another factor: kept sealed in a cookie, which opens only in the
+// place where it was made, for ten minutes, and not after the account's sign-ins were ended. It signs nobody in.
 import type { Context } from 'koa';
 import { signInTime } from '../../accounts/changes.ts';
 import { united } from '../../accounts/factors.ts';

@@ -1,4 +1,5 @@
-// What every page has, whatever it shows: the renderer adds it to the view's own data, which has no key of the same name.
+// What every page has, whatever it shows: the renderer adds it to the view's own data, which has no key of the same
+// name.
 import type { Theme } from '../../config/config.ts';
 import type { Language } from '../../languages.ts';
 

@@ -1,5 +1,5 @@
-// What Symbolon replaces on the engine's classes, and how. What takes a member's place is decided elsewhere and handed in;
-// nothing of the engine is replaced in any other file.
+// What Symbolon replaces on the engine's classes, and how. What takes a member's place is decided elsewhere and handed
+// in; nothing of the engine is replaced in any other file.
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { type Seam, assertKnown, memberOf } from './seam.ts';
 import { used } from './used.ts';

@@ -1,5 +1,5 @@
-// A member of the engine's classes on which Symbolon relies although the engine does not promise it; and how it is looked
-// for when a provider is built, so that an engine that has changed says so at the start.
+// A member of the engine's classes on which Symbolon relies although the engine does not promise it; and how it is
+// looked for when a provider is built, so that an engine that has changed says so at the start.
 import type { Provider } from 'oidc-provider';
 
 export interface Seam {
@@ -22,7 +22,9 @@ export function assertKnown(provider: Provider, { name, kind }: Seam, adapt: str
     throw new Error(`the engine has no getter ${name} any more: adapt ${adapt}`);
 }
 
-/** A member as it was declared, by its class or by one that it extends: getters cannot be asked for without a request. */
+/**
+ * A member as it was declared, by its class or by one that it extends: getters cannot be asked for without a request.
+ */
 export function memberOf(provider: Provider, name: string): PropertyDescriptor | undefined {
   const [root = '', ...path] = name.split('.');
   const member = path.pop() ?? '';

@@ -86,8 +86,8 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     const payload = payloadFor(family, value);
     if (isRefreshing() && client) return this.#presented(unit, family, token, payload);
 
-    // Only the token endpoint honours the retry window and finds replays. At introspection a former secret is not active; at
-    // revocation it ends its family (RFC 7009 §2.1).
+    // Only the token endpoint honours the retry window and finds replays. At introspection a former secret is not
+    // active; at revocation it ends its family (RFC 7009 §2.1).
     const isAlive = !['ended', 'expired'].includes(judge(family, token.secret, now(), 0));
     const counts = route === 'revocation' || isSecret(token.secret, family.currentHash);
     return isAlive && counts ? payload : undefined;

@@ -1,5 +1,5 @@
-// The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people. Each write is a
-// few statements inside the caller's transaction.
+// The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people. Each write is
+// a few statements inside the caller's transaction.
 import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../../generated/client.ts';
 import { sha256 } from '../../keys/keyring.ts';
 import { type EventType, writeEvent } from '../audit.ts';

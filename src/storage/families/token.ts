@@ -13,7 +13,9 @@ export function isSecret(secret: string, hash: Uint8Array): boolean {
   return timingSafeEqual(sha256(secret), hash);
 }
 
-/** The first token of a new family. Its id never starts with a hyphen, which a command line would take for an option. */
+/**
+ * The first token of a new family. Its id never starts with a hyphen, which a command line would take for an option.
+ */
 export function newRefreshToken(): RefreshToken {
   const random = randomBytes(16 + 32);
   const familyId = random.toString('base64url', 0, 16);

@@ -2,8 +2,8 @@
 // the next one. A lone query goes at once, and a slow batch does not hold up the others.
 
 const LARGEST = 64;
-// A batch takes this many of the waiting queries, or half of them if that is more: the database works on these while this
-// process prepares the others.
+// A batch takes this many of the waiting queries, or half of them if that is more: the database works on these while
+// this process prepares the others.
 const SMALL = 10;
 const AT_ONCE = 3; // batches on their way at a time, when earlier ones are late
 const LATE = 20; // milliseconds

@@ -1,5 +1,5 @@
-// Array parameters in PostgreSQL's binary format. The driver would write them as text, with two digits for a byte, dates
-// for times, and escapes: for the columns of a refresh that is a tenth of a statement's time.
+// Array parameters in PostgreSQL's binary format. The driver would write them as text, with two digits for a byte,
+// dates for times, and escapes: for the columns of a refresh that is a tenth of a statement's time.
 
 const SINCE = Date.UTC(2000, 0); // milliseconds; PostgreSQL counts times from then
 

@@ -1,6 +1,6 @@
-// The frequent statements: refreshing, exchanging, authorizing, and looking up what is presented. They go directly to the
-// database's driver, prepared by name, in batches for all concurrent requests. They may say no, and never wait: a row
-// that is locked or has changed is left alone, and the write is left to commit.ts. See docs/performance.md.
+// The frequent statements: refreshing, exchanging, authorizing, and looking up what is presented. They go directly to
+// the database's driver, prepared by name, in batches for all concurrent requests. They may say no, and never wait: a
+// row that is locked or has changed is left alone, and the write is left to commit.ts. See docs/performance.md.
 import type { Pool } from 'pg';
 import { Batch } from './batch.ts';
 import { type ClientRead, KnownClients } from './known-clients.ts';

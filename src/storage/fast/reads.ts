@@ -173,8 +173,8 @@ export async function readGrants(
   return rows.map((row) => row && grants.pick(row));
 }
 
-// An artifact is mostly presented by its own client; then that is read once. Of two rows for one session, which exist for
-// a moment, the newest is read.
+// An artifact is mostly presented by its own client; then that is read once. Of two rows for one session, which exist
+// for a moment, the newest is read.
 const artifactsRead = statement(
   'read_artifacts',
   {

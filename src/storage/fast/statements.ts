@@ -18,12 +18,12 @@ export interface Statement<Item> {
 }
 
 /**
- * A statement that is prepared under its name. It is planned once, perhaps while the tables are empty, and the plan must
- * be good when they are large: so ids in parameters limit the rows (`id = ANY (…)`), and a row's relations are looked up
- * by id ({@link lookUp}).
+ * A statement that is prepared under its name. It is planned once, perhaps while the tables are empty, and the plan
+ * must be good when they are large: so ids in parameters limit the rows (`id = ANY (…)`), and a row's relations are
+ * looked up by id ({@link lookUp}).
  *
- * @param sql gets the table of parameters to be put behind FROM, whose alias is `asked` and whose column `n` numbers the
- * items, and each parameter by its name, as an array
+ * @param sql gets the table of parameters to be put behind FROM, whose alias is `asked` and whose column `n` numbers
+ * the items, and each parameter by its name, as an array
  */
 export function statement<Item, Name extends string>(
   name: string,

@@ -58,8 +58,8 @@ const issuedWith = (done: 'rotated' | 'spent') => `issued AS (
            asked.session, asked.sealed, asked.expires_at
     FROM asked JOIN ${done} USING (n) WHERE asked.artifact_id IS NOT NULL)`;
 
-// When a rotation loses its race, nothing is issued. IS NOT DISTINCT FROM is an = that uses no index: rows are to be found
-// by their primary key, not among all rows of a grant.
+// When a rotation loses its race, nothing is issued. IS NOT DISTINCT FROM is an = that uses no index: rows are to be
+// found by their primary key, not among all rows of a grant.
 const rotation = statement(
   'rotate_and_issue',
   {
