@@ -1,4 +1,4 @@
-// People: adding them and checking their passwords.
+// Accounts: adding people and checking their passwords.
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { locks } from '../database/locks.ts';
@@ -14,7 +14,7 @@ import {
   passwordProblem,
 } from './password-rules.ts';
 
-// What is wrong is told by the key of its message.
+// A mistake is reported by the key of its message.
 export const accountInput = z.object({
   email: z
     .string()
@@ -36,8 +36,8 @@ export const accountInput = z.object({
 export type AccountInput = z.input<typeof accountInput>;
 
 /**
- * The account cannot be added or changed so. `field` is what is wrong; `code` and `values` are the message that says
- * how to mend it, in the language of whoever reads it. `message` is the English one, for the command line.
+ * The account cannot be added or changed like this. `field` is the field that is wrong; `code` and `values` are the
+ * message that says how to mend it, in any language. `message` is the English text, for the command line.
  */
 export class AccountError extends Error {
   readonly field: 'email' | 'name' | 'password' | 'account';
@@ -53,12 +53,12 @@ export class AccountError extends Error {
   }
 }
 
-/** What a field's rules found, as an error. */
+/** Turns the issues of a field's rules into an error. */
 export function accountError(field: AccountError['field'], { issues }: z.ZodError): AccountError {
   const [issue] = issues;
   const { minimum: min, maximum: max } = (issue ?? {}) as { minimum?: number; maximum?: number };
   const values = { ...(min === undefined ? {} : { min }), ...(max === undefined ? {} : { max }) };
-  // What no form of ours sends the library tells in words of its own.
+  // For values that none of our forms sends, the library has words of its own.
   const code = isMessageKey(issue?.message) ? issue.message : 'common.check-fields';
   return new AccountError(field, code, values);
 }
@@ -72,7 +72,7 @@ export interface AccountOptions {
   readonly locale?: string;
 }
 
-/** An account to be made, checked and with its password hashed. */
+/** An account to be made: checked, its password hashed. */
 export interface NewAccount {
   readonly email: string;
   readonly name: string | null;
@@ -105,7 +105,7 @@ export async function checkAccount(input: AccountInput): Promise<NewAccount> {
 }
 
 /**
- * The same of an account that is checked. A `first` one needs a transaction: others wait until it is over.
+ * Adds an account that was checked. A `first` one needs a transaction: others wait until it ends.
  *
  * @throws {AccountError} when the address is taken, or a first account exists already
  */
@@ -142,7 +142,7 @@ export function listAccounts(prisma: PrismaClient): Promise<Account[]> {
   return prisma.account.findMany({ orderBy: { createdAt: 'asc' } });
 }
 
-// Verified when no account has the address, so that the answer takes as long as for one that exists.
+// The hash that is verified when no account has the address, so that the answer takes as long as if one had it.
 let nobodysHash: Promise<string> | undefined;
 
 function hashOfNobody(): Promise<string> {
@@ -154,8 +154,8 @@ function hashOfNobody(): Promise<string> {
 }
 
 /**
- * Finds the account that an address and a password belong to. Whether the address or the password is wrong can
- * be told neither from the answer nor from its time.
+ * Finds the account of an address and a password. Neither the answer nor its time tells whether the address or the
+ * password is wrong.
  */
 export async function authenticate(
   prisma: PrismaClient,
@@ -164,7 +164,7 @@ export async function authenticate(
 ): Promise<Account | undefined> {
   const account = await findAccountByEmail(prisma, email);
   const stored = account?.passwordHash ?? (await hashOfNobody());
-  // What is too long for a password is nobody's, as the empty one is; that, too, takes as long.
+  // Nobody's password is too long: the empty one is verified instead, which takes as long.
   const isTooLong = passwordLength(password) > LONGEST;
   const matches = await verifyPassword(stored, isTooLong ? '' : password);
   if (!account?.passwordHash || account.lockedAt !== null || !matches) return undefined;
@@ -173,8 +173,8 @@ export async function authenticate(
 }
 
 /**
- * Hashes a password that was just right once more, when it was hashed with less than passwords are hashed with now.
- * Only what was verified is replaced: a password that was changed meanwhile stays.
+ * Hashes a password that was just verified again if its hash was made with weaker parameters than today's. Only the
+ * hash that was verified is replaced: a password that was changed meanwhile stays.
  */
 export async function raiseHash(
   prisma: PrismaClient,
@@ -186,7 +186,7 @@ export async function raiseHash(
   await prisma.account.updateMany({ where: { id, passwordHash }, data: { passwordHash: raised } });
 }
 
-/** @throws {AccountError} when a person cannot have this password */
+/** @throws {AccountError} when the password breaks a rule */
 export async function assertPassword(password: string, owner: Owner): Promise<void> {
   const problem = await passwordProblem(password, owner);
   if (problem) throw new AccountError('password', problem, { min: SHORTEST, max: LONGEST });

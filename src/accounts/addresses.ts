@@ -1,5 +1,5 @@
-// E-mail addresses of accounts: confirming that one is the person's, and changing it. The new address confirms a
-// change, the former one is told of it, and links that were sent to the former one are void.
+// E-mail addresses of accounts: confirming and changing them. A change is confirmed by a link sent to the new address;
+// the former address gets a notice, and links that were sent there are void.
 import type { Account, Prisma } from '../generated/client.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { saveMail } from '../storage/deliveries.ts';
@@ -26,10 +26,10 @@ export async function askForVerification(
 }
 
 /**
- * Sends a link to an address that is to become the account's. Whether somebody else has it already is told only to
- * whoever opens the link there.
+ * Sends a link to an address that is to become the account's. Only whoever opens that link learns whether somebody else
+ * has the address already.
  *
- * @throws {AccountError} when it is no address
+ * @throws {AccountError} when it is no e-mail address
  */
 export async function askForEmailChange(
   database: Database,
@@ -49,12 +49,12 @@ export async function askForEmailChange(
 }
 
 /**
- * Spends a link of one of the two. What was asked for before all sign-ins were ended is void, and so is what is for an
- * account that is locked.
+ * Spends a link that confirms an address or a change. A link is void if the account is locked, or if all its sign-ins
+ * were ended after the link was made.
  *
- * @param by who is signed in where the link was opened: a change is confirmed by nobody but the account's own person,
- * or a stranger's account would become that of whoever has the address
- * @returns the account as it is now; nothing when the link does not work
+ * @param by the account that is signed in where the link was opened: only the account's own person confirms a change,
+ * or a stranger's account could be given to the owner of the address
+ * @returns the account as it is now; undefined when the link does not work
  * @throws {AccountError} when somebody else has the address by now
  */
 export async function confirmAddress(

@@ -1,5 +1,4 @@
-// What authenticators are called, by what they say that they are (AAGUID, WebAuthn §6.5.1). The names are the makers'
-// own, and are not translated.
+// The names of authenticators by AAGUID (WebAuthn §6.5.1). They are the makers' own names and are not translated.
 const authenticators: Record<string, string> = {
   'fbfc3007-154e-4ecc-8c0b-6e020557d7bd': 'Apple Passwords',
   'dd4ec289-e01d-41c9-bb89-70fa845d4bf2': 'iCloud Keychain',
@@ -19,7 +18,7 @@ const authenticators: Record<string, string> = {
   'f3809540-7f14-49c1-a8b3-8f813b225541': 'Enpass',
 };
 
-/** @returns undefined for one that does not say which it is, or is not on the list */
+/** @returns undefined when the AAGUID is zero or not on the list */
 export function authenticatorName(aaguid: string): string | undefined {
   return authenticators[aaguid];
 }

@@ -1,17 +1,17 @@
-// Challenges of WebAuthn (§13.4.3): random, for one purpose and one browser session or interaction, good for five
-// minutes and for one answer. None is stored: each carries its end and a MAC, and only a spent one is remembered.
+// Challenges of WebAuthn (§13.4.3): random, for one purpose and one browser session or interaction, valid for five
+// minutes and one answer. None is stored: each carries its expiry and a MAC, and only a spent one is remembered.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { isFirstUse } from '../storage/replay.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { FactorError } from './factors.ts';
 
 const LIFE = 300; // seconds
-const HEAD = 20; // 16 random bytes, and the end in 4
+const HEAD = 20; // bytes: 16 random ones, then the expiry in 4
 
 /** What a challenge is for. */
 export interface ChallengePurpose {
   readonly kind: 'registration' | 'authentication';
-  /** The interaction, or the browser's session, that it was given to. */
+  /** The id of the interaction or the browser session that it was given to. */
   readonly binding: string;
 }
 
@@ -26,9 +26,9 @@ export function createChallenge(
 }
 
 /**
- * Takes a challenge that came back. Within a unit of work.
+ * Spends a challenge that came back. Within a unit of work.
  *
- * @throws {FactorError} when it was made for something else, is too old, or was taken before
+ * @throws {FactorError} when it was made for another purpose, is too old, or was spent before
  */
 export async function spendChallenge(
   { keyring, now }: Storage,

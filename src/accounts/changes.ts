@@ -1,6 +1,6 @@
-// Changes of an account that end what it had: a new password, a lock, signing out everywhere. Browser sessions end
-// with each, and what was begun before it is void; refresh-token families end as SYMBOLON_END_FAMILIES_ON says. Each
-// change is made in the caller's transaction.
+// Changes of an account that end its sessions: a new password, a lock, signing out everywhere. Each also voids whatever
+// was begun before it, such as links; refresh-token families end as SYMBOLON_END_FAMILIES_ON says. Each change is made
+// in the caller's transaction.
 import type { Account, Prisma } from '../generated/client.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { saveNotice } from '../storage/notices.ts';
@@ -20,9 +20,9 @@ export interface ChangeParts {
 type Database = Prisma.TransactionClient;
 
 /**
- * The hash of a password that an account is to have.
+ * Checks and hashes a new password of an account.
  *
- * @throws {AccountError} when the password is not acceptable
+ * @throws {AccountError} when the password breaks a rule
  */
 export async function acceptedPassword(
   { prisma }: Pick<Storage, 'prisma'>,
@@ -35,10 +35,10 @@ export async function acceptedPassword(
 }
 
 /**
- * Gives an account another password. The person is told by mail.
+ * Changes an account's password. The person gets a notice by mail.
  *
- * @param passwordHash see {@link acceptedPassword}
- * @param by how, when not by the person who is signed in
+ * @param passwordHash as {@link acceptedPassword} returns it
+ * @param by how it was changed, if not by the person who is signed in
  * @returns how many refresh-token families ended
  */
 export async function changePassword(
@@ -60,15 +60,19 @@ export async function changePassword(
 }
 
 /**
- * The time of a sign-in that was verified now, in seconds. Sign-ins are kept in whole seconds, and those of the second
- * in which all were ended are over: one that comes later in it counts for the next.
+ * The time of a sign-in that was verified now, in seconds since the epoch. Sign-ins of the second in which all were
+ * ended are over, so a sign-in later in that second counts for the next one.
  */
 export function signInTime({ signedOutAt }: Pick<Account, 'signedOutAt'>, now: Date): number {
   const isBehind = signedOutAt !== null && signedOutAt <= now;
   return isBehind ? Math.max(epoch(now), epoch(signedOutAt) + 1) : epoch(now);
 }
 
-/** Locks an account: nobody signs in with it, and nothing is refreshed. @returns see {@link changePassword} */
+/**
+ * Locks an account: nobody can sign in with it, and nothing is refreshed.
+ *
+ * @returns how many refresh-token families ended
+ */
 export async function lockAccount(
   database: Database,
   parts: ChangeParts,
@@ -100,9 +104,10 @@ export async function signOutEverywhere(
 }
 
 /**
- * Takes every factor from an account but its password, for who has lost them all, and ends its browser sessions.
+ * Removes every factor of an account except its password, for a person who has lost them, and ends its browser
+ * sessions.
  *
- * @returns what there was
+ * @returns the factors that there were
  */
 export async function resetFactors(
   database: Database,
@@ -122,7 +127,7 @@ export async function resetFactors(
   return had;
 }
 
-/** Ends what an account has had so far. @returns how many families ended */
+/** Ends an account's sessions, and its families if the settings say so. @returns how many families ended */
 async function end(
   database: Database,
   { storage, config, origin }: ChangeParts,
@@ -131,7 +136,7 @@ async function end(
 ): Promise<number> {
   const now = storage.now();
   await database.account.update({ where: { id }, data: { signedOutAt: now } });
-  // In the order of locks that units of work keep: grants, then the rest.
+  // In the order of locks: grants first, then the rest.
   const ends = config.endFamiliesOn.includes(reason);
   const ended = ends ? await revokeAccount(database, id, { reason, now, origin }) : 0;
   await endSessions(database, id);
@@ -139,7 +144,7 @@ async function end(
   return ended;
 }
 
-/** Somebody else may have begun it: an address to be confirmed, an app for codes that waits for its first one. */
+/** Voids links and an app whose first code is missing: an intruder may have begun them. */
 async function voidWhatWasBegun(database: Database, accountId: string): Promise<void> {
   await database.link.deleteMany({ where: { accountId } });
   await database.totp.deleteMany({ where: { accountId, confirmedAt: null } });

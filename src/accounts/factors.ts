@@ -1,5 +1,5 @@
-// Factors: what an account can be signed in to with, and what a sign-in is worth. How somebody signed in is `amr`
-// (RFC 8176), and follows from what was verified here; its level is `acr`, and follows from `amr` alone.
+// Factors: what a person can sign in with, and what a sign-in is worth. `amr` (RFC 8176) says which methods were
+// verified; the level, `acr`, follows from `amr` alone.
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { type MessageKey, english } from '../languages.ts';
@@ -11,19 +11,19 @@ import type { Origin } from '../storage/origin.ts';
 export const levels = ['1fa', '2fa', 'phr'] as const;
 export type Level = (typeof levels)[number];
 
-/** With what a second factor is proved. */
+/** The methods that prove a second factor. */
 export type Method = 'passkey' | 'totp' | 'recovery_code';
 
-/** The factors of an account. A password and one of the others are two. */
+/** The factors of an account. A password and one other are two factors. */
 export interface Factors {
   readonly password: boolean;
   readonly passkeys: number;
   readonly totp: boolean;
-  /** How many are left. They are for who has lost the second factor, and are none by themselves. */
+  /** How many are left. They are for a person who has lost the second factor, and are no factor of their own. */
   readonly recoveryCodes: number;
 }
 
-/** What somebody may do about a factor went wrong. The code is the key of the message that says how to mend it. */
+/** A check or change of a factor failed. The code is the key of the message that says how to mend it. */
 export class FactorError extends Error {
   readonly code: Extract<MessageKey, `factor.${string}`> | 'sign-in.wrong';
 
@@ -34,7 +34,7 @@ export class FactorError extends Error {
   }
 }
 
-/** What changes factors and writes down that they did. */
+/** What code that changes factors and records it depends on. */
 export interface FactorParts {
   readonly storage: {
     readonly prisma: PrismaClient;
@@ -44,7 +44,7 @@ export interface FactorParts {
   readonly origin: Origin;
 }
 
-/** What changes about a person's factors, as the audit says it and as the person is told. */
+/** The changes of a person's factors: the event of the audit, and the notice to the person. */
 const changes = {
   'passkey.added': 'passkey_added',
   'passkey.removed': 'passkey_removed',
@@ -54,7 +54,7 @@ const changes = {
 } as const;
 
 /**
- * Writes down a change of somebody's factors, and tells the person.
+ * Records a change of a person's factors, and sends the notice.
  *
  * @param database the transaction of the change
  * @param name of the passkey
@@ -93,7 +93,7 @@ export function hasSecondFactor({ passkeys, totp }: Factors): boolean {
   return passkeys > 0 || totp;
 }
 
-/** The level of a sign-in. @returns nothing for none */
+/** The level of a sign-in. @returns undefined when it reaches none */
 export function levelOf(amr: readonly string[] | undefined): Level | undefined {
   if (!amr || amr.length === 0) return undefined;
   if (!amr.includes('mfa')) return '1fa';
@@ -104,19 +104,19 @@ export function isLevel(value: unknown): value is Level {
   return levels.some((level) => level === value);
 }
 
-/** Whether a level is enough where another is wanted. */
+/** Whether a level is at least the wanted one. */
 export function suffices(level: Level | undefined, wanted: Level): boolean {
   return level !== undefined && levels.indexOf(level) >= levels.indexOf(wanted);
 }
 
-/** The lowest level that fulfils one of those that were asked for; nothing when none of them is one of ours. */
+/** The lowest of the requested levels. @returns undefined when none of them is one of ours */
 export function lowestOf(values: readonly unknown[]): Level | undefined {
   return levels.find((level) => values.includes(level));
 }
 
 /**
- * What is told as `acr`: of the levels that were asked for, in their order, the first that is reached; else the level
- * itself. A relying party that asks for `2fa` looks for `2fa`, and not for what is better (OIDC Core §5.5.1.1).
+ * The `acr` of a sign-in: the first of the requested levels that is reached, else the sign-in's own level. A relying
+ * party that asks for `2fa` looks for `2fa`, not for something better (OIDC Core §5.5.1.1).
  */
 export function acrFor(
   amr: readonly string[] | undefined,
@@ -126,7 +126,7 @@ export function acrFor(
   return asked.find((value): value is Level => isLevel(value) && suffices(level, value)) ?? level;
 }
 
-/** The methods of one sign-in that went on: what was verified before and what was verified now. */
+/** The `amr` of a sign-in that got another factor: what was verified before and now. */
 export function united(before: readonly string[], now: readonly string[]): string[] {
   const all = new Set([...before, ...now]);
   const possession = ['otp', 'hwk', 'swk'].some((method) => all.has(method));
@@ -134,17 +134,17 @@ export function united(before: readonly string[], now: readonly string[]): strin
   return ['pwd', 'otp', 'hwk', 'swk', 'mfa'].filter((method) => all.has(method));
 }
 
-/** The highest level that an account's factors lead to. */
+/** The highest level that an account's factors can reach. */
 export function highestLevel(factors: Factors): Level {
   if (factors.passkeys > 0) return 'phr';
   return factors.totp ? '2fa' : '1fa';
 }
 
 /**
- * With which methods a sign-in gets on: to the level that is wanted, or, once a person has set up a second factor, to
- * two factors in any case.
+ * The methods with which a sign-in gets to the wanted level; in any case to two factors, once the person has set up a
+ * second one.
  *
- * @returns none when nothing is missing; `undefined` when the account's factors do not lead there
+ * @returns an empty list when nothing is missing; undefined when the account's factors cannot reach the level
  */
 export function missingMethods(
   amr: readonly string[],

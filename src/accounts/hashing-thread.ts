@@ -4,7 +4,7 @@ import { parentPort } from 'node:worker_threads';
 import { hashSync, verifySync } from '@node-rs/argon2';
 import type { Answer, Question } from './hashing.ts';
 
-// Linux has a priority for every thread, and this is this one's; elsewhere it would be the whole process's.
+// On Linux this sets the priority of this thread; elsewhere it would be the whole process's.
 if (process.platform === 'linux') setPriority(0, 10);
 
 parentPort?.on('message', ({ password, stored }: Question) => {

@@ -1,13 +1,13 @@
-// Passwords are kept as argon2id with OWASP's parameters, which are the library's own (19 MiB, 2 passes, 1 lane). Each
-// takes a core for tens of milliseconds: in threads of their own (hashing-thread.ts), one fewer than there are cores,
-// which step back behind whatever else wants a core. So a storm of sign-ins does not hold up everything else; who would
-// wait too long behind it is refused at once.
+// Password hashing with argon2id and OWASP's parameters, which are the library's defaults (19 MiB, 2 passes, 1 lane). A
+// hash takes a core for tens of milliseconds. So hashing runs in threads of its own (hashing-thread.ts), one fewer than
+// there are cores, at a low priority: a storm of sign-ins does not hold up other requests. When the queue is too long,
+// a request is refused at once.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { errors } from 'oidc-provider';
 import { normalizedPassword } from './password-rules.ts';
 
-/** What a thread is asked, and what it answers. */
+/** What a thread is asked: to hash a password, or to compare it with a hash. */
 export type Question = { readonly password: string; readonly stored?: string };
 export type Answer = { readonly value: string | boolean } | { readonly error: unknown };
 
@@ -16,7 +16,7 @@ const THREADS = Math.max(1, availableParallelism() - 1);
 const LONGEST_QUEUE = 200; // about ten seconds of work for one thread
 const IDLE = 10_000; // milliseconds after which a thread that has nothing to do ends
 
-/** More passwords wait than are hashed in good time: this one was not looked at (RFC 6749 §4.1.2.1). */
+/** Too many passwords wait to be hashed: this one was not looked at (RFC 6749 §4.1.2.1). */
 export class TooBusy extends errors.CustomOIDCProviderError {
   constructor() {
     super(
@@ -37,11 +37,11 @@ export async function hashPassword(password: string): Promise<string> {
 export async function verifyPassword(stored: string, password: string): Promise<boolean> {
   const normalized = normalizedPassword(password);
   if (await ask({ password: normalized, stored })) return true;
-  // Hashed before passwords were normalised.
+  // An old hash, made before passwords were normalised.
   return normalized !== password && ((await ask({ password, stored })) as boolean);
 }
 
-/** Whether a hash was made with less than passwords are hashed with now, and with nothing that is more. */
+/** Whether a hash was made with weaker parameters than today's, and with none that is stronger. */
 export function isWeaker(stored: string): boolean {
   const parameters = /^\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$/.exec(stored);
   if (!parameters) return true; // another algorithm
@@ -86,12 +86,12 @@ class Thread {
     this.#worker.once('exit', () => {
       threads--;
       if (idle.includes(this)) idle.splice(idle.indexOf(this), 1);
-      // Who waits must not wait for ever, whatever a thread died of.
+      // The queue must go on, whatever a thread died of.
       if (waiting.length > 0 && threads < THREADS) new Thread().work();
     });
   }
 
-  /** Takes who has waited longest, or waits itself. */
+  /** Takes the question that has waited longest, or waits for one. */
   work(): void {
     clearTimeout(this.#end);
     this.#current = waiting.shift();
@@ -101,7 +101,7 @@ class Thread {
       return;
     }
     idle.push(this);
-    this.#worker.unref(); // it does not keep the process
+    this.#worker.unref(); // it does not keep the process alive
     this.#end = setTimeout(() => void this.#worker.terminate(), IDLE).unref();
   }
 }

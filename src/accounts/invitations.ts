@@ -1,4 +1,4 @@
-// Inviting somebody who has no account yet: a link under which the account is made (pages/sign-up.ts).
+// Invitations of people who have no account yet: a link under which the account is made (pages/sign-up.ts).
 import type { Config } from '../config/config.ts';
 import type { Prisma } from '../generated/client.ts';
 import { saveMail } from '../storage/deliveries.ts';
@@ -9,9 +9,9 @@ import { linkUrl, makeLink } from './links.ts';
 export interface Invitation {
   readonly email: string;
   readonly name?: string | undefined;
-  /** How long it can be taken. */
+  /** How long the invitation is valid. */
   readonly seconds: number;
-  /** The language of the mail, where it is known. */
+  /** The language of the mail, if known. */
   readonly locale?: string;
 }
 
@@ -21,7 +21,7 @@ export interface Invited {
   readonly isMailed: boolean;
 }
 
-/** @throws {AccountError} when there is such an account already, or nobody may be invited */
+/** @throws {AccountError} when there is an account already, or the settings allow no invitations */
 export async function invite(
   database: Prisma.TransactionClient,
   { config, storage }: { config: Config; storage: Storage },

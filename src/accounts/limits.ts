@@ -1,8 +1,8 @@
-// Limits on guessing. Who guesses waits longer with every guess, and is never locked out: a password is counted by the
-// address that it comes from, alone and together with the account, so that a stranger's guesses slow nobody else; a
-// browser that has signed the account in before is counted by itself. A second factor's six digits are counted by the
-// account: whoever gets so far has its password. A try is counted before it is judged, in PostgreSQL, so that many at
-// once and many processes count as one; a success takes it back.
+// Limits on guessing. Whoever guesses waits longer with every guess, and is never locked out. Guesses at a password are
+// counted by network address, alone and together with the account, so that a stranger's guesses slow nobody else; a
+// browser that has signed in to the account before is counted by itself. Guesses at a second factor's six digits are
+// counted by the account: whoever gets that far has its password. A try is counted before it is judged, in PostgreSQL,
+// so that simultaneous tries and all processes count together; a success takes it back.
 import ipaddr from 'ipaddr.js';
 import { errors } from 'oidc-provider';
 import type { Pool } from 'pg';
@@ -11,11 +11,11 @@ import type { Keyring } from '../keys/keyring.ts';
 import { answered } from '../storage/errors.ts';
 
 interface Rule {
-  /** Guesses that nobody waits for, within the window. */
+  /** Guesses within the window that cause no wait. */
   readonly free: number;
-  /** Seconds after which the first guess is forgotten, and all with it. */
+  /** Seconds after the first guess when all are forgotten. */
   readonly window: number;
-  /** The longest time that somebody waits, in seconds. */
+  /** The longest wait, in seconds. */
   readonly longest: number;
 }
 
@@ -24,7 +24,7 @@ const DAY = 86_400;
 
 const rules = {
   password: { free: 5, window: DAY, longest: 900 },
-  // An office, or a whole town behind one address.
+  // An office or a whole town may share one address.
   address: { free: 50, window: HOUR, longest: 60 },
   code: { free: 5, window: DAY, longest: HOUR },
   recovery_code: { free: 5, window: DAY, longest: 900 },
@@ -32,12 +32,12 @@ const rules = {
   setup: { free: 10, window: HOUR, longest: 60 },
 } satisfies Record<string, Rule>;
 
-/** What is being guessed at, and by whom. */
+/** A try: what is being guessed at, and by whom. */
 export type Try = Guess | { readonly what: 'user_code' | 'setup'; readonly from: Guesser };
 
 interface Guess {
   readonly what: 'password' | 'code' | 'recovery_code';
-  /** The account. For a password the address as it was typed: whether there is such an account makes no difference. */
+  /** The account; for a password the e-mail address as it was typed, whether or not there is such an account. */
   readonly account: string;
   readonly from: Guesser;
 }
@@ -45,9 +45,9 @@ interface Guess {
 /** Who guesses. */
 export interface Guesser {
   readonly ip: string;
-  /** A browser that has signed this account in before (pages/sign-in/known-browser.ts). */
+  /** A browser that has signed in to this account before (pages/sign-in/known-browser.ts). */
   readonly browser?: string | undefined;
-  /** A client that passes on what people typed, from wherever it runs, and has authenticated. */
+  /** An authenticated client that passes on what people typed. */
   readonly clientId?: string;
 }
 
@@ -55,17 +55,17 @@ export interface Limits {
   /**
    * Counts a try, before it is judged.
    *
-   * @returns what is called when it was right
-   * @throws {TooManyAttempts} when it comes too early: then it is not judged
+   * @returns a function to be called when the try was right, which takes it back
+   * @throws {TooManyAttempts} when it comes too early; then it must not be judged
    */
   count(attempt: Try): Promise<() => Promise<void>>;
 }
 
-/** Somebody has guessed too often and has to wait. */
+/** There were too many guesses: the next one has to wait. */
 export class TooManyAttempts extends errors.CustomOIDCProviderError {
   /** In seconds. */
   readonly retryAfter: number;
-  /** Whether this is the first that was refused since the last one that was judged. */
+  /** Whether this is the first refusal since a try was judged. */
   readonly isFirst: boolean;
 
   constructor(retryAfter: number, isFirst: boolean) {
@@ -77,7 +77,7 @@ export class TooManyAttempts extends errors.CustomOIDCProviderError {
   }
 }
 
-/** How long the next guess waits after so many. In seconds; doubled with each. */
+/** The wait before the next guess, in seconds; it doubles with each guess. */
 export function delayAfter(guesses: number, { free, longest }: Rule): number {
   return guesses <= free ? 0 : Math.min(longest, 2 ** Math.min(30, guesses - free));
 }
@@ -85,7 +85,7 @@ export function delayAfter(guesses: number, { free, longest }: Rule): number {
 export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }): Limits {
   const common = { storeClient: pool, storeType: 'pool', tableName: 'attempt', tableCreated: true };
   const options = { ...common, clearExpiredByTimeout: false };
-  // How many guesses there were, and whether the next one may come already.
+  // One limiter counts the guesses, the other is the gate that the next one waits at.
   const guesses = new RateLimiterPostgres({ ...options, keyPrefix: 'n', points: 1, duration: DAY });
   const gate = new RateLimiterPostgres({ ...options, keyPrefix: 'w', points: 1, duration: 1 });
 
@@ -96,7 +96,7 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
         try {
           taken.push(await countOne(rules[rule], `${rule}:${hashed(key)}`, isOwn));
         } catch (error) {
-          // What is not judged is not counted by any of them.
+          // A try that is not judged is not counted anywhere.
           if (error instanceof TooManyAttempts) for (const takeBack of taken) await takeBack();
           throw error;
         }
@@ -116,14 +116,14 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
     return async () => {
       await answered(async () => {
         if (delay > 0) await gate.delete(key);
-        // Who was right has no guesses behind them; others at the same address may have.
+        // A success clears the person's own guesses, but not those of others at the same address.
         if (isOwn) await guesses.delete(key);
         else await guesses.reward(key, 1, { customDuration: rule.window });
       });
     };
   }
 
-  // One passes, and closes the gate behind.
+  // One try passes, and closes the gate behind it.
   async function pass(key: string, delay: number): Promise<void> {
     try {
       await gate.consume(key, 1, { customDuration: delay });
@@ -138,7 +138,7 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
     }
   }
 
-  // No address of a person, of mail or of the network, is kept.
+  // Neither e-mail nor network addresses are stored.
   function hashed(key: readonly string[]): string {
     return keyring.macs('attempt', JSON.stringify(key))[0].toString('base64url');
   }
@@ -147,7 +147,7 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
 interface Counter {
   readonly rule: keyof typeof rules;
   readonly key: readonly string[];
-  /** Whether it counts one person's tries, and nobody else's. */
+  /** Whether it counts the tries of one person only. */
   readonly isOwn: boolean;
 }
 
@@ -161,12 +161,12 @@ function countersOf(attempt: Try): Counter[] {
     return [{ rule: what, key: [account, 'browser', from.browser], isOwn: true }];
   if (what === 'code') return [{ rule: what, key: [account], isOwn: true }];
   const own: Counter = { rule: what, key: [account, place, from.clientId ?? ''], isOwn: true };
-  // A client passes on what many people typed: its address says nothing of them.
+  // A client passes on what many people typed: its address says nothing about them.
   if (from.clientId !== undefined) return [own];
   return [{ rule: 'address', key: [place], isOwn: false }, own];
 }
 
-/** The network that an address belongs to: itself, or for IPv6 its /64, which is one household's. */
+/** The network of an address: for IPv4 the address itself, for IPv6 its /64, which is one household's. */
 export function networkOf(ip: string): string {
   if (!ipaddr.isValid(ip)) return ip;
   const address = ipaddr.process(ip); // IPv4 that is written as IPv6 is IPv4

@@ -1,8 +1,8 @@
-// Links that are sent by mail and work once: 256 random bits in the URL, their SHA-256 in the database. Looking at one
-// spends nothing, since scanners of mail open every link; what is spent is deleted, so that of two uses at once the
-// second finds nothing. A new link voids the older ones for the same purpose and person; but for a sign-up, which
-// anybody can begin with anybody's address: there each works for the browser or the password that began it, and the
-// first one counts.
+// Links that are sent by mail and work once: 256 random bits in the URL, their SHA-256 in the database. Looking at a
+// link does not spend it, since mail scanners open every link; a spent link is deleted, so that of two simultaneous
+// uses the second finds nothing. A new link voids older ones for the same purpose and person. A sign-up is the
+// exception, since anybody can begin one with anybody's address: each of its links works for the browser or the
+// password that began it, and the first one used counts.
 import { randomBytes } from 'node:crypto';
 import type { Link, Prisma } from '../generated/client.ts';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
@@ -10,7 +10,7 @@ import type { SealedTable } from '../keys/reseal.ts';
 
 export type LinkPurpose = 'invitation' | 'sign_up' | 'verification' | 'password_reset' | 'email_change';
 
-/** Seconds that a link lives. */
+/** Lifetime of a link, in seconds. */
 export const linkLife: Record<LinkPurpose, number> = {
   invitation: 604_800,
   sign_up: 86_400,
@@ -19,7 +19,7 @@ export const linkLife: Record<LinkPurpose, number> = {
   email_change: 86_400,
 };
 
-/** The path under which each is opened, below the issuer's. */
+/** The path of each purpose, below the issuer's. */
 const paths: Record<LinkPurpose, string> = {
   invitation: '/invitation',
   sign_up: '/sign-up/confirm',
@@ -30,15 +30,15 @@ const paths: Record<LinkPurpose, string> = {
 
 export interface NewLink {
   readonly purpose: LinkPurpose;
-  /** Undefined: of somebody who has no account yet. */
+  /** Undefined for a person who has no account yet. */
   readonly accountId?: string | undefined;
   readonly email: string;
   readonly now: Date;
-  /** Its secret, where it was made before; {@link linkToken} */
+  /** Its secret, if it was made before by {@link linkToken}. */
   readonly token?: string;
-  /** See {@link linkLife} */
+  /** By default after {@link linkLife}. */
   readonly expiresAt?: Date;
-  /** Kept sealed with it: {@link linkData} */
+  /** Stored sealed with the link; {@link linkData} reads it. */
   readonly data?: object;
 }
 
@@ -50,23 +50,18 @@ export function linkExpiry(purpose: LinkPurpose, now: Date): Date {
   return new Date(now.getTime() + linkLife[purpose] * 1000);
 }
 
-/** The address that a person opens. */
+/** The URL of a link. */
 export function linkUrl(issuer: string, purpose: LinkPurpose, token: string): string {
   return `${issuer}${paths[purpose]}?token=${token}`;
 }
 
-/**
- * Makes a link, and voids the older ones, if it is not for a sign-up.
- *
- * @returns its secret, which is kept nowhere else
- */
+/** Makes a link, and voids older ones unless it is for a sign-up. @returns its secret, which is stored nowhere */
 export async function makeLink(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   { purpose, accountId, email, now, token = linkToken(), expiresAt, data }: NewLink,
 ): Promise<string> {
-  // A stranger must not void the link that is in the owner's mailbox; how many there are, accounts/mail-limits.ts
-  // limits.
+  // A stranger must not void the link in the owner's mailbox; accounts/mail-limits.ts limits how many there are.
   if (purpose !== 'sign_up')
     await database.link.deleteMany({
       where: accountId === undefined ? { purpose, accountId: null, email } : { purpose, accountId },
@@ -86,7 +81,7 @@ export async function makeLink(
   return token;
 }
 
-/** Finds a link that could be spent now, and leaves it as it is. */
+/** Finds a link that could be spent now, without spending it. */
 export async function lookAtLink(
   database: Prisma.TransactionClient,
   purposes: readonly LinkPurpose[],
@@ -98,7 +93,7 @@ export async function lookAtLink(
   return link && isGood(link, purposes, now) ? link : undefined;
 }
 
-/** Spends a link: whoever deletes it has it. What follows from it belongs into the same transaction. */
+/** Spends a link by deleting it. What follows from it belongs in the same transaction. */
 export async function spendLink(
   database: Prisma.TransactionClient,
   purposes: readonly LinkPurpose[],
@@ -111,7 +106,7 @@ export async function spendLink(
   return count === 1 ? link : undefined;
 }
 
-/** What was kept with a link. */
+/** The data stored with a link. */
 export function linkData(keyring: Keyring, { id, sealed }: Link): unknown {
   return sealed ? JSON.parse(keyring.unseal(linkContext(id), sealed)) : undefined;
 }
@@ -120,7 +115,7 @@ function isGood({ purpose, expiresAt }: Link, purposes: readonly LinkPurpose[], 
   return (purposes as readonly string[]).includes(purpose) && expiresAt > now;
 }
 
-/** A link's own identity, under which what is kept with it is sealed. */
+/** The link's identity, under which its data is sealed. */
 function linkContext(id: Uint8Array): string {
   return `link ${Buffer.from(id).toString('base64url')}`;
 }

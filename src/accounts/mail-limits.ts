@@ -1,24 +1,24 @@
-// How many mails others may have sent to somebody: per network address that asks, and per e-mail address so that
-// nobody's mailbox is flooded. Each purpose is counted by itself: a stranger's sign-ups keep nobody from resetting a
-// password. Counted in PostgreSQL, for all processes as one; keys hold no address.
+// Limits on mails that anybody can have sent: per network address that asks, and per e-mail address so that nobody's
+// mailbox is flooded. Each purpose is counted by itself: a stranger's sign-ups keep nobody from resetting a password.
+// Counted in PostgreSQL for all processes together; keys hold no address.
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { networkOf } from './limits.ts';
 import type { LinkPurpose } from './links.ts';
 
-/** Seconds after which whoever has asked for too many may ask again. */
+/** Seconds after which anyone who has asked for too many may ask again. */
 export const MAIL_LIMIT_DURATION = 3600;
 const PER_IP = 30;
 const PER_EMAIL = 3;
 
-/** What a mail is for: its link, or a request that waits at /approve. */
+/** What a mail is for: a link, or a request that waits at /approve. */
 export type MailPurpose = Exclude<LinkPurpose, 'invitation'> | 'approval';
 
 export interface MailLimits {
-  /** Whether one more may be asked for from there. */
+  /** Whether one more mail may be asked for from this network address. */
   readonly fromIp: (ip: string) => Promise<boolean>;
-  /** Whether one more may be sent there for this. */
+  /** Whether one more mail may be sent to this address for this purpose. */
   readonly toEmail: (purpose: MailPurpose, email: string) => Promise<boolean>;
 }
 
@@ -29,7 +29,7 @@ export function createMailLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyr
       storeType: 'pool',
       tableName: 'attempt',
       tableCreated: true,
-      clearExpiredByTimeout: false, // the sweep does
+      clearExpiredByTimeout: false, // the sweep does that
       keyPrefix,
       points,
       duration: MAIL_LIMIT_DURATION,
@@ -49,6 +49,6 @@ async function consume(limiter: RateLimiterPostgres, key: string): Promise<boole
     return true;
   } catch (error) {
     if (error instanceof RateLimiterRes) return false;
-    return answered(() => Promise.reject(error as Error)); // the database has no answer
+    return answered(() => Promise.reject(error as Error)); // the database cannot answer
   }
 }

@@ -1,5 +1,6 @@
-// Passkeys (WebAuthn): added to an account, and signed in with. A credential belongs to one account; alone it is enough
-// only when the device has verified its user; one whose counter goes back may have been copied and is refused.
+// Passkeys (WebAuthn): adding them to an account, and signing in with them. A credential belongs to one account. Alone
+// it is enough only when the device has verified its user. One whose counter goes back may have been copied and is
+// refused.
 import {
   type AuthenticationResponseJSON,
   type PublicKeyCredentialCreationOptionsJSON,
@@ -38,9 +39,9 @@ export function listPasskeys(
 }
 
 /**
- * What the browser is given to make a passkey with.
+ * The options with which the browser makes a passkey.
  *
- * @param binding whom the answer is taken from: the session of the page
+ * @param binding the session that the answer must come from
  */
 export async function registrationOptions(
   { storage, config }: Pick<PasskeyParts, 'storage' | 'config'>,
@@ -56,7 +57,7 @@ export async function registrationOptions(
     userDisplayName: account.name ?? account.email,
     challenge: createChallenge(storage, { kind: 'registration', binding }),
     excludeCredentials: existing.map(({ id, transports }) => ({ id, transports })),
-    // Found without a name being typed; verifying its user is not asked of a key that is to be a second factor.
+    // Discoverable, so that no name need be typed. A key that is only a second factor need not verify its user.
     authenticatorSelection: { residentKey: 'required', userVerification: 'preferred' },
   });
 }
@@ -64,8 +65,8 @@ export async function registrationOptions(
 /**
  * Verifies the passkey that the browser has made, and spends its challenge. Within a unit of work.
  *
- * @param answer its `response` is what the browser gave, as JSON; without a `name` it is called after its
- * authenticator, or else after the device, in the person's language
+ * @param answer `response` is the browser's JSON; without a `name` the passkey is named after its authenticator, or
+ * else after the device, in the person's language
  * @throws {FactorError} when it is not accepted
  */
 export async function verifyNewPasskey(
@@ -112,7 +113,7 @@ export async function verifyNewPasskey(
 /**
  * Adds a passkey that was verified.
  *
- * @throws {FactorError} when the person has too many, or somebody has this one
+ * @throws {FactorError} when the person has too many, or the passkey is registered already
  */
 export async function addPasskey(
   database: Prisma.TransactionClient,
@@ -120,7 +121,7 @@ export async function addPasskey(
   passkey: Passkey,
 ): Promise<void> {
   const { accountId, name } = passkey;
-  // One at a time for a person, so that they are counted right.
+  // One at a time per person, so that they are counted correctly.
   await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
   if ((await database.passkey.count({ where: { accountId } })) >= MOST)
     throw new FactorError('factor.too-many-passkeys');
@@ -164,9 +165,9 @@ export async function removePasskey(
 }
 
 /**
- * What the browser is given to sign somebody in with.
+ * The options with which the browser signs a person in.
  *
- * @param accountId whose passkeys are asked for, once the person is known; else any that the browser finds
+ * @param accountId whose passkeys are asked for, if the person is known; else any that the browser finds
  */
 export async function authenticationOptions(
   { storage, config }: Pick<PasskeyParts, 'storage' | 'config'>,
@@ -184,14 +185,14 @@ export async function authenticationOptions(
 export interface PasskeySignIn {
   readonly account: Account;
   readonly passkey: Passkey;
-  /** What it is worth (RFC 8176). */
+  /** RFC 8176. */
   readonly amr: string[];
 }
 
 /**
- * Verifies what the browser answered. Within a unit of work.
+ * Verifies the browser's answer. Within a unit of work.
  *
- * @param answer with an `accountId` it is the second factor of this account, else the only one
+ * @param answer with an `accountId` it is the second factor of that account, else the whole sign-in
  * @throws {FactorError} when it is not accepted
  */
 export async function verifyPasskey(
@@ -225,17 +226,17 @@ export async function verifyPasskey(
       expectedRPID: hostname,
       expectedType: 'webauthn.get',
       requireUserVerification: !isSecond,
-      // The counter is compared below, where two answers at once meet.
+      // The counter is compared below, where simultaneous answers are told apart.
       credential: { id: passkey.id, publicKey: passkey.publicKey, counter: 0 },
     }),
   );
   if (!verified) throw new FactorError('factor.passkey-refused');
-  // §7.2, step 6: who was not known before is whom the credential names.
+  // §7.2, step 6: a person who was not known before is named by the credential.
   const handle = Buffer.from(response.response.userHandle ?? '', 'base64url').toString();
   if (handle !== account.id && !(isSecond && handle === ''))
     throw new FactorError('factor.passkey-refused');
 
-  // §7.2, step 22: a counter only rises, where there is one at all.
+  // §7.2, step 22: a counter, if there is one, only rises.
   const counter = BigInt(authenticationInfo.newCounter);
   const where: Prisma.PasskeyWhereInput = {
     id: passkey.id,
@@ -265,7 +266,7 @@ function challengeOf(
   };
 }
 
-// The library says why it refuses with plain errors.
+// The library refuses with plain errors.
 async function refusedUnless<T>(verify: () => Promise<T>): Promise<T> {
   try {
     return await verify();
@@ -282,7 +283,7 @@ function nameOf(name: string | undefined): string | undefined {
   return trimmed === '' ? undefined : trimmed;
 }
 
-// What the browser says of how the authenticator is reached comes back to it; nothing else is kept.
+// The browser's hints how to reach the authenticator are given back to it; nothing else is kept.
 function transportsOf(transports: unknown): string[] {
   const known = ['ble', 'cable', 'hybrid', 'internal', 'nfc', 'smart-card', 'usb'];
   return Array.isArray(transports) ? known.filter((one) => transports.includes(one)) : [];

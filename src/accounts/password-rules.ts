@@ -1,10 +1,10 @@
-// What a password may be (NIST SP 800-63B §3.1.1.2): 8 to 256 characters of any kind, none of the commonest, not the
-// person's own name or address. It is normalised first, in form C: the same password is typed as other code points on
-// other devices, and form KC would fold characters that people chose to be different (RFC 8265 §4.2).
+// Rules for passwords (NIST SP 800-63B §3.1.1.2): 8 to 256 characters of any kind, none of the commonest, not the
+// person's own name or address. A password is normalised first, in form C: devices type the same password as different
+// code points, and form KC would fold characters that people chose to be different (RFC 8265 §4.2).
 export const SHORTEST = 8;
 export const LONGEST = 256;
 
-/** Who the password is for, as far as it is known. */
+/** The person whom the password is for, as far as known. */
 export interface Owner {
   readonly email: string;
   readonly name?: string | null | undefined;
@@ -22,12 +22,12 @@ export function normalizedPassword(password: string): string {
   return password.normalize('NFC');
 }
 
-/** How long a password is: in characters, of which each code point is one. */
+/** The length of a password in code points. */
 export function passwordLength(password: string): number {
   return charactersIn(normalizedPassword(password));
 }
 
-/** Why a password cannot be a person's. @returns nothing when it can */
+/** The rule that a password breaks. @returns undefined when it breaks none */
 export async function passwordProblem(
   password: string,
   owner: Owner,
@@ -39,7 +39,7 @@ export async function passwordProblem(
   return isPersonal(password, owner) ? 'account.password-personal' : undefined;
 }
 
-/** Whether half of a password or more is made of the person's name and address. */
+/** Whether at least half of a password is made of the person's name and address. */
 function isPersonal(password: string, { email, name }: Owner): boolean {
   const words = new Set(
     [
@@ -70,7 +70,7 @@ function folded(text: string): string {
 
 let common: Promise<ReadonlySet<string>> | undefined;
 
-// Loaded when a password is first set, and once; a failure is not kept.
+// Loaded once, when a password is first set; a failure is not cached.
 function commonest(): Promise<ReadonlySet<string>> {
   common ??= import('@zxcvbn-ts/language-common').then(
     ({ dictionary }) =>

@@ -1,5 +1,5 @@
-// Recovery codes, for who has lost the second factor: ten, made anew together, shown once, each good once. What is kept
-// is a keyed hash of the account and the code; its key outlives every SYMBOLON_SECRET, since codes lie in drawers for
+// Recovery codes, for a person who has lost the second factor: ten, made together, shown once, each valid once. The
+// database has a keyed hash of account and code; its key outlives every SYMBOLON_SECRET, since codes lie in drawers for
 // years.
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Prisma } from '../generated/client.ts';
@@ -11,9 +11,9 @@ import { type FactorParts, recordChange } from './factors.ts';
 
 const COUNT = 10;
 const LENGTH = 16; // characters of 5 bits: 80 bits
-const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'; // Crockford's base 32: nothing that looks like another
+const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'; // Crockford's base 32: no two look alike
 
-/** Makes ten codes; the ones before are worth nothing any more. @returns them, for the one time that they are shown */
+/** Makes ten codes, which replace the older ones. @returns the codes, to be shown this once */
 export async function makeRecoveryCodes(
   database: Prisma.TransactionClient,
   parts: FactorParts,
@@ -30,7 +30,7 @@ export async function makeRecoveryCodes(
   return codes.map((code) => code.match(/.{4}/g)?.join('-') ?? code);
 }
 
-/** Takes a code, at once. @returns whether it was one of the person's that was not used before */
+/** Spends a code at once. @returns whether it was one of the person's unused codes */
 export async function useRecoveryCode(
   parts: FactorParts,
   accountId: string,
@@ -55,7 +55,7 @@ export async function useRecoveryCode(
   });
 }
 
-/** Whether what was typed can be a recovery code at all, and no code of an app. */
+/** Whether the text can be a recovery code, not a code of an app. */
 export function looksLikeRecoveryCode(typed: string): boolean {
   return normalized(typed).length > 8;
 }
@@ -72,7 +72,7 @@ function randomCode(): string {
   return [...randomBytes(LENGTH)].map((byte) => alphabet[byte % alphabet.length]).join('');
 }
 
-// As Crockford reads it: in any case, with o for 0, i and l for 1.
+// As Crockford's base 32 is read: in any case, with o for 0, i and l for 1.
 function normalized(typed: string): string {
   return typed.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1');
 }

@@ -1,6 +1,6 @@
-// What somebody signs in with, checked: a password, a passkey, a second factor. A guess is counted before it is judged
-// and taken back when it was right; what is refused is written down with the refusal. Which factors a sign-in needs is
-// decided by whoever asks, a page or a grant; so is what it leads to.
+// Checks of a password, a passkey and a second factor. A guess is counted before it is judged, and taken back when it
+// was right; a refusal is recorded in the audit. The caller, a page or a grant, decides which factors a sign-in needs
+// and what it leads to.
 import type { Account } from '../generated/client.ts';
 import type { AuditEvent } from '../storage/audit.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -18,11 +18,11 @@ export interface CheckParts {
   readonly limits: Limits;
 }
 
-/** What the audit tells of a try. */
+/** What the audit records of a try. */
 export interface Attempt {
   /** The client that the sign-in is for. */
   readonly clientId?: string | undefined;
-  /** The grant that it came by; not set: a page. */
+  /** The grant type; not set for a page. */
   readonly by?: string;
 }
 
@@ -30,35 +30,35 @@ export interface PasswordAttempt extends Attempt {
   /** As it was typed. */
   readonly email: string;
   readonly password: string;
-  /** Whom the guess is counted by. */
+  /** The guesser by whom the try is counted. */
   readonly from: Guesser;
 }
 
 export interface PasskeyAttempt extends Attempt {
-  /** What the browser answered: JSON. */
+  /** The browser's answer, JSON. */
   readonly response: string;
-  /** The interaction, or the browser's session, that its challenge was given to. */
+  /** The interaction or browser session that its challenge was given to. */
   readonly binding: string;
 }
 
 export interface SecondFactorAttempt extends Attempt {
   readonly accountId: string;
-  /** Those that are accepted. */
+  /** The methods that are accepted. */
   readonly methods: readonly Method[];
-  /** What the browser answered for a passkey: JSON. Not set: the code counts. */
+  /** The browser's answer for a passkey, JSON; not set when a code was typed. */
   readonly passkey?: string | undefined;
-  /** See {@link PasskeyAttempt}. */
+  /** As in {@link PasskeyAttempt}. */
   readonly binding: string;
-  /** Of an app, or a recovery code. */
+  /** A code of an app, or a recovery code. */
   readonly code: string;
-  /** Whom the guess is counted by. */
+  /** The guesser by whom the try is counted. */
   readonly from: Guesser;
 }
 
 /**
  * Checks a password, within a unit of work.
  *
- * @returns whose it is
+ * @returns the account
  * @throws {FactorError} when the address or the password is wrong, {@link TooManyAttempts} when it comes too early
  */
 export async function checkPassword(
@@ -80,8 +80,7 @@ export async function checkPassword(
 }
 
 /**
- * Checks a passkey that is to be the whole sign-in, within a unit of work. It is not counted: nobody guesses a
- * signature.
+ * Checks a passkey that is the whole sign-in, within a unit of work. It is not counted: nobody guesses a signature.
  *
  * @throws {FactorError} when it is not accepted
  */
@@ -92,7 +91,7 @@ export function checkPasskey(parts: CheckParts, attempt: PasskeyAttempt): Promis
 /**
  * Checks the second factor of an account, within a unit of work.
  *
- * @returns what it is worth (`amr`, RFC 8176)
+ * @returns its `amr` (RFC 8176)
  * @throws {FactorError} when it is wrong, {@link TooManyAttempts} when a code comes too early
  */
 export async function checkSecondFactor(
@@ -116,8 +115,8 @@ export async function checkSecondFactor(
 }
 
 /**
- * Writes down that somebody has signed in, and tells the person of a browser that had not signed the account in before;
- * both within a unit of work, with what the sign-in leads to.
+ * Records that a person has signed in, and sends a notice if the browser is new to the account. Both within the unit of
+ * work of the sign-in.
  */
 export function recordSignIn(signIn: {
   readonly accountId: string;
@@ -132,7 +131,7 @@ export function recordSignIn(signIn: {
   unit.audit({ type: 'sign_in', accountId, clientId, detail: { amr } });
 }
 
-/** @param accountId whose second factor it is to be; not set: it is the only one */
+/** @param accountId whose second factor it is; not set: it is the whole sign-in */
 async function passkeyOf(
   { storage, config }: CheckParts,
   attempt: PasskeyAttempt,
@@ -152,7 +151,7 @@ async function passkeyOf(
   }
 }
 
-/** Takes a code. @returns whether it was right */
+/** Spends a code. @returns whether it was right */
 function isCode(
   { storage }: CheckParts,
   method: 'totp' | 'recovery_code',
@@ -163,7 +162,7 @@ function isCode(
   return useRecoveryCode({ storage, origin: currentUnit().origin }, accountId, code);
 }
 
-// The first that is refused is written down; the thousand after it tell nothing more.
+// Only the first refusal is recorded; the thousand after it would say nothing more.
 async function counted(
   limits: Limits,
   guess: Try,

@@ -1,5 +1,5 @@
-// One-time codes of an app (TOTP, RFC 6238): six digits, every 30 seconds, with one step of either side for clocks that
-// differ. Each step is good for one code (§5.2), however many processes are asked at once.
+// One-time codes of an app (TOTP, RFC 6238): six digits every 30 seconds, with one step of tolerance on either side.
+// Each step is accepted once (§5.2), however many processes are asked at once.
 import { Secret, TOTP } from 'otpauth';
 import { renderSVG } from 'uqr';
 import type { Account, Prisma } from '../generated/client.ts';
@@ -17,7 +17,7 @@ export interface TotpParts extends FactorParts {
 
 /** What an app is set up with. */
 export interface TotpSetup {
-  /** Base32, for who types it. */
+  /** Base32, to be typed. */
   readonly secret: string;
   /** `otpauth://totp/…`, for an app on the same device. */
   readonly uri: string;
@@ -26,8 +26,8 @@ export interface TotpSetup {
 }
 
 /**
- * Gives the secret that an app is set up with. It counts for nothing until {@link confirmTotp} has seen a code; asked
- * for again within an hour, it is the same one.
+ * Makes the secret that an app is set up with. It is no factor until {@link confirmTotp} has seen a code. Within an
+ * hour the same secret is returned again.
  *
  * @throws {FactorError} when the person has an app already
  */
@@ -59,7 +59,7 @@ export async function beginTotp(
 }
 
 /**
- * The first code that the app shows: from now on it is a factor.
+ * Checks the first code of an app: from now on the app is a factor.
  *
  * @throws {FactorError} when the code is wrong, or there is nothing to confirm
  */
@@ -81,7 +81,7 @@ export async function confirmTotp(
   await recordChange(database, parts, { type: 'totp.added', accountId });
 }
 
-/** Takes a code of the person's app. @returns whether it is right and was not used before */
+/** Spends a code of the person's app. @returns whether it is right and was not used before */
 export async function verifyTotp(
   parts: Pick<TotpParts, 'storage'>,
   accountId: string,
@@ -113,7 +113,7 @@ export async function removeTotp(
   return true;
 }
 
-// The step that a code belongs to; nothing when it belongs to none that is near.
+// The time step of a code; undefined when it belongs to none that is near.
 function stepOf(
   { storage: { keyring, now } }: Pick<TotpParts, 'storage'>,
   { accountId, sealed }: Prisma.TotpGetPayload<object>,
@@ -129,7 +129,7 @@ function stepOf(
   return delta === null ? undefined : BigInt(TOTP.counter({ period: PERIOD, timestamp }) + delta);
 }
 
-/** The record's own identity, under which the secret is sealed. */
+/** The record's identity, under which the secret is sealed. */
 function totpContext(accountId: string): string {
   return `totp ${accountId}`;
 }
