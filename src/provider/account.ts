@@ -1,4 +1,4 @@
-// The person that a token is about, as the engine asks for them.
+// The person that a token is about, as the engine's account.
 import type { FindAccount, KoaContextWithOIDC } from 'oidc-provider';
 import { createHmac } from 'node:crypto';
 import type { PrismaClient } from '../generated/client.ts';
@@ -8,7 +8,7 @@ import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import type { ClaimsPolicy } from './claims.ts';
 
-/** The engine's `findAccount`. Somebody who is locked out is nobody. */
+/** The engine's `findAccount`. A locked account counts as none. */
 export function findAccountWith(
   { prisma }: Pick<Storage, 'prisma'>,
   claims: ClaimsPolicy,
@@ -19,7 +19,7 @@ export function findAccountWith(
     return {
       accountId: account.id,
       account,
-      // A grant may have been narrowed since the token was issued that this is about.
+      // The grant may have been narrowed since the token was issued.
       claims: (_use, scope, requested) =>
         claims.of(
           account,
@@ -30,7 +30,7 @@ export function findAccountWith(
   };
 }
 
-/** A person, who may have come along with what this request has read. */
+/** Finds an account. It may have been read ahead. */
 export async function findPerson(
   prisma: PrismaClient,
   id: string,
@@ -43,7 +43,7 @@ export async function findPerson(
   return found ?? undefined;
 }
 
-/** What an access token of this request tells of the person; see {@link ClaimsPolicy.ofAccessToken}. */
+/** The person's claims in an access token of this request; see {@link ClaimsPolicy.ofAccessToken}. */
 export function accessTokenClaims(
   { oidc }: Pick<KoaContextWithOIDC, 'oidc'>,
   claims: ClaimsPolicy,
@@ -59,9 +59,9 @@ function grantOf({ oidc }: Pick<KoaContextWithOIDC, 'oidc'>) {
 }
 
 /**
- * A pairwise subject (OIDC Core §8.1): other for every sector, the same for ever, and nothing to be learned from it.
+ * A pairwise subject (OIDC Core §8.1): different for every sector, constant, and revealing nothing.
  *
- * @param secret of the installation, kept in its database: it must outlive every SYMBOLON_SECRET
+ * @param secret the installation's, from its database: it must outlive every SYMBOLON_SECRET
  */
 export function pairwiseSubject(secret: Buffer, sector: string, accountId: string): string {
   return createHmac('sha256', secret).update(`${sector} ${accountId}`).digest('base64url');

@@ -1,8 +1,8 @@
-// The algorithms of JOSE (RFC 7518, RFC 8037) that are to be had, for each use.
+// The JOSE algorithms (RFC 7518, RFC 8037) that are supported for each use.
 import type { Configuration } from 'oidc-provider';
 import { signingAlgorithms } from '../keys/signing-keys.ts';
 
-// Symmetric ones would need client secrets as they are; they are kept as hashes.
+// Symmetric ones would need plain client secrets, which are stored as hashes.
 const encryptionAlgorithms = ['RSA-OAEP', 'RSA-OAEP-256', 'ECDH-ES'] as const;
 const contentEncryption = ['A128CBC-HS256', 'A128GCM', 'A256CBC-HS512', 'A256GCM'] as const;
 

@@ -1,7 +1,7 @@
-// Levels of assurance that relying parties ask for, and what they are told. `acr` follows from the session's `amr`;
-// what is asked for only picks among the levels that were reached. A request asks by:
-// - an essential acr claim (OIDC Core §5.5.1.1), and the client's own `minimum_acr`: the request is not answered below
-// - `acr_values` and a voluntary acr claim (RFC 9470 §4): the person is asked for what they have, and then it goes on
+// Levels of assurance that relying parties ask for, and the `acr` that they get. `acr` follows from the session's
+// `amr`; a request only picks among the levels that were reached. It asks by:
+// - an essential acr claim (OIDC Core §5.5.1.1) or the client's `minimum_acr`: the request fails below that level
+// - `acr_values` or a voluntary acr claim (RFC 9470 §4): the person is asked for the factors they have; then it goes on
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import {
   type Level,
@@ -20,27 +20,27 @@ import type { OwnMetadata } from './client-metadata.ts';
 
 type Params = Readonly<Record<string, unknown>>;
 
-/** What a request asks for, in the order of the relying party's wishes. */
+/** The levels that a request asks for, in the relying party's order of preference. */
 interface RequestedLevels {
   readonly essential: readonly unknown[];
   readonly voluntary: readonly unknown[];
 }
 
-/** The request cannot be answered as it must be (OpenID Connect Core Error Code unmet_authentication_requirements). */
+/** A required level is not reached (OpenID Connect Core Error Code unmet_authentication_requirements). */
 export class UnmetRequirements extends errors.CustomOIDCProviderError {
   constructor(description: string) {
     super('unmet_authentication_requirements', description);
   }
 }
 
-/** The level that a request must not be answered below. @param client its metadata */
+/** The level below which a request must fail. @param client the client's metadata */
 export function demandedLevel(params: Params, client: object | undefined): Level | undefined {
   const { minimum_acr: minimum } = (client ?? {}) as OwnMetadata;
   const both = [lowestOf(requestedLevels(params).essential), minimum];
   return [...levels].reverse().find((level) => both.includes(level));
 }
 
-/** The level that a person is asked for, when they can. */
+/** The level that a person is asked for, if their factors can reach it. */
 export function wantedLevel(params: Params, client: object | undefined): Level | undefined {
   const both = [demandedLevel(params, client), lowestOf(requestedLevels(params).voluntary)];
   return [...levels].reverse().find((level) => both.includes(level));
@@ -55,7 +55,7 @@ export function answeredLevel(
   return acrFor(amr, essential.length > 0 ? essential : voluntary);
 }
 
-/** Whether the sign-in prompt has no other reason than a level: then only the missing factor is asked for. */
+/** Whether a level is the only reason of the sign-in prompt: then only the missing factor is asked for. */
 export function isStepUp({ name, reasons }: { name: string; reasons: readonly string[] }): boolean {
   return (
     name === 'login' &&
@@ -83,7 +83,7 @@ export const acrChecks = [
       const { session, result, prompts } = oidc;
       const wanted = lowestOf(requestedLevels(oidc.params ?? {}).voluntary);
       const accountId = session?.accountId;
-      // Once is enough, and what is voluntary is no reason to refuse.
+      // A voluntary level is asked for once, and is no reason to refuse.
       if (!wanted || accountId === undefined || result?.login || prompts.has('none')) return false;
       if (suffices(levelOf(session?.amr), wanted)) return false;
       const factors = await answered(() => factorsOf(prisma, accountId));
@@ -92,13 +92,13 @@ export const acrChecks = [
   },
 ] as const;
 
-/** What is known of the sign-in that a token comes from. */
+/** The claims about the sign-in that a token comes from. */
 export interface SignInTold {
   readonly acr?: string | undefined;
   readonly authTime?: number | undefined;
 }
 
-/** What an access token tells of the sign-in that it comes from (RFC 9470 §6.2, RFC 9068 §2.2.1). */
+/** An access token's claims about its sign-in (RFC 9470 §6.2, RFC 9068 §2.2.1). */
 export function signInClaims({ oidc, state }: KoaContextWithOIDC): Record<string, unknown> {
   const entities = oidc.entities as Record<string, SignInTold | undefined>;
   const { AuthorizationCode, RefreshToken, DeviceCode, BackchannelAuthenticationRequest } =
@@ -108,7 +108,7 @@ export function signInClaims({ oidc, state }: KoaContextWithOIDC): Record<string
     RefreshToken ??
     DeviceCode ??
     BackchannelAuthenticationRequest ??
-    (state['subjectSignIn'] as SignInTold | undefined); // that of the token that is exchanged
+    (state['subjectSignIn'] as SignInTold | undefined); // the sign-in of the token that is exchanged
   const isFrontChannel = oidc.route === 'authorization' || oidc.route === 'resume';
   const { acr, authTime } = isFrontChannel
     ? { acr: oidc.acr, authTime: oidc.session?.authTime() }
@@ -137,7 +137,7 @@ interface AcrClaim {
   readonly values?: unknown;
 }
 
-// The engine has looked at the parameter's form already, but not at what is inside.
+// The engine has checked the form of the parameter, but not its content.
 function acrClaimOf(claims: unknown): AcrClaim | undefined {
   const request = typeof claims === 'string' ? (JSON.parse(claims) as unknown) : claims;
   const { id_token: idToken } = (request ?? {}) as { id_token?: Record<string, unknown> | null };

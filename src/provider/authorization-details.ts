@@ -1,5 +1,5 @@
-// Rich authorization requests (RFC 9396): what people granted in detail stays with their grant, and goes into the
-// access tokens of the resource that it is for.
+// Rich authorization requests (RFC 9396): details that a person has granted stay with the grant, and go into the access
+// tokens of the resource that they are for.
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 
 type Feature = NonNullable<NonNullable<Configuration['features']>['richAuthorizationRequests']>;
@@ -16,7 +16,7 @@ export function authorizationDetails(types: readonly string[]) {
     authorizationDetailsForGrantSource: ({ oidc }) => parse(oidc.params?.['authorization_details']),
     authorizationDetailsForAccessToken({ oidc }, token, source, grantType) {
       const asked = parse(oidc.params?.['authorization_details']);
-      // A client that acts for itself asks for itself; else there is no more than a person has granted (§6).
+      // A client that acts for itself gets what it asks for; otherwise no more than the person has granted (§6).
       const isForItself = grantType === 'client_credentials';
       const granted = isForItself ? asked : (source as { rar?: Detail[] } | undefined)?.rar;
       if (asked?.some((one) => !isAmong(one, granted ?? []))) {
@@ -56,7 +56,7 @@ function isAmong(detail: Detail, granted: readonly Detail[]): boolean {
   return granted.some((one) => canonical(one) === text);
 }
 
-// Members in the order of their names, so that two equal details have the same text.
+// Members are sorted by name, so that equal details have the same text.
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_name, member: unknown) =>
     member !== null && typeof member === 'object' && !Array.isArray(member)

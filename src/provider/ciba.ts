@@ -1,5 +1,5 @@
-// Asking people who are not at their browser (OpenID Client-Initiated Backchannel Authentication, poll and ping). The
-// person finds the request at /approve (pages/approvals.ts), to which a mail leads.
+// OpenID Client-Initiated Backchannel Authentication (CIBA), poll and ping: a client asks a person who is not at their
+// browser. A mail leads the person to the request at /approve (pages/approvals.ts).
 import { type Configuration, errors } from 'oidc-provider';
 import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
@@ -19,9 +19,9 @@ export function ciba(
   return {
     enabled: config.ciba,
     deliveryModes: ['poll', 'ping'],
-    /** Who is meant: an e-mail address or a subject. */
+    /** The hint is an e-mail address or a subject. */
     async processLoginHint({ oidc }, hint = '') {
-      // Whoever asks people must say who they are: else anybody could ask anybody, and learn who has an account.
+      // Only clients that authenticate may ask: else anybody could ask anybody, and learn who has an account.
       if (oidc.client?.clientAuthMethod === 'none')
         throw new errors.InvalidClient('a client that does not authenticate may not ask people');
       const account = await answered(() =>
@@ -51,7 +51,7 @@ export function ciba(
         throw new errors.InvalidRequest('request_context is not supported');
       }
     },
-    // The request is kept with this one's commit, and shown to the person at /approve.
+    // The request is committed with this unit of work, and shown to the person at /approve.
     async triggerAuthenticationDevice(_ctx, request, account, client) {
       const waiting = await answered(() =>
         prisma.artifact.count({

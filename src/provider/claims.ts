@@ -1,4 +1,4 @@
-// Scopes, the claims that each stands for (OIDC Core §5.4), and what of an account goes where.
+// Scopes, the claims that each releases (OIDC Core §5.4), and which of an account's claims go where.
 import type { AccountClaims, ClaimsParameterMember } from 'oidc-provider';
 import { type ClaimsConfig, standardClaims } from '../config/claims.ts';
 import type { Config } from '../config/config.ts';
@@ -8,11 +8,11 @@ type Requested = Readonly<Record<string, ClaimsParameterMember | null>>;
 
 export interface ClaimsPolicy {
   readonly scopes: string[];
-  /** The engine's `claims`: by scope, and those of the protocol itself. */
+  /** The engine's `claims`: claims by scope, and those of the protocol itself. */
   readonly byScope: Record<string, string[] | null>;
   /** The claims of an account for an ID token or userinfo; the engine takes those that the scopes release. */
   of(account: AccountRead, scope: string, requested: Requested): AccountClaims;
-  /** What access tokens tell, of what the person has granted. @param scope what was granted */
+  /** The account's claims in access tokens. @param scope the granted scope */
   ofAccessToken(account: AccountRead, scope: string): Record<string, unknown>;
 }
 
@@ -43,8 +43,8 @@ export function claimsPolicy({
       auth_time: null,
       iss: null,
       sid: null,
-      // The engine releases to ID tokens what `openid` stands for; `of` sees to it that the scope was granted.
-      // How and when somebody signed in is told unasked.
+      // The engine puts the claims of `openid` into ID tokens; `of` makes sure that their scope was granted.
+      // How and when the person signed in is always included.
       openid: ['sub', 'acr', 'amr', 'auth_time', ...config.id_token],
       ...byScope,
     },
@@ -70,7 +70,7 @@ export function claimsPolicy({
 function allOf(account: AccountRead, issuer: string): Record<string, unknown> {
   return {
     ...(account.claims as Record<string, unknown>),
-    // The person's own goes before what an administrator has entered.
+    // The person's own picture takes precedence over one that an administrator has entered.
     ...(account.pictureId ? { picture: `${issuer}/picture/${account.pictureId}` } : {}),
     name: account.name ?? undefined,
     email: account.email,

@@ -1,4 +1,4 @@
-// Client metadata of Symbolon's own: what each member may be, and what a client may not register.
+// Client metadata of Symbolon's own: its members, their values, and what a client may not register.
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { z } from 'zod';
 import { fapi2Algorithms, isFapi2 } from './fapi2.ts';
@@ -7,7 +7,7 @@ import type { Registrant } from './registration.ts';
 
 const seconds = z.number().int().min(1).max(3_155_760_000);
 
-/** Client metadata of Symbolon's own: what each may be, in a schema and in words. */
+/** Symbolon's own members of client metadata, each with a schema and its description in words. */
 export const clientMetadata = {
   refresh_token_rotation: {
     schema: z.enum(['always', 'unless_sender_constrained', 'never']),
@@ -116,22 +116,22 @@ export type OwnMetadata = {
   token_endpoint_auth_method?: string;
 };
 
-/** What decides about metadata besides itself. */
+/** What the validation of metadata depends on. */
 export interface MetadataRules {
-  /** Whether this client registers itself, and with whose permission. */
+  /** Whether this client registers itself, and whether it was invited. */
   readonly registrantOf: (
     ctx: KoaContextWithOIDC | undefined,
     metadata: object,
   ) => Registrant | undefined;
-  /** What the server gives a client that says nothing. */
+  /** The server's defaults. */
   readonly defaults: (metadata: object) => OwnMetadata;
 }
 
 /**
- * The engine's `extraClientMetadata.validator`; it may complete the metadata.
+ * The engine's `extraClientMetadata.validator`. It may complete the metadata.
  *
  * @param metadata all of the client's metadata, under the specification's names
- * @throws {errors.InvalidClientMetadata} with the field and what it wants
+ * @throws {errors.InvalidClientMetadata} naming the field and what it wants
  */
 export function validateClientMetadata(
   { registrantOf, defaults }: MetadataRules,
@@ -163,7 +163,7 @@ export function validateClientMetadata(
   if (name === 'security_profile') applyFapi2(metadata);
 }
 
-// The engine takes some of it for what it should be before it looks.
+// The engine uses some members before it has checked their types.
 function refuseMalformed(metadata: object): void {
   const { redirect_uris: uris, response_types: types } = metadata as Record<string, unknown>;
   for (const [name, list] of Object.entries({ redirect_uris: uris, response_types: types })) {
@@ -184,12 +184,12 @@ const operatorsOnly: readonly Name[] = [
   'required_scopes', // or people could leave nothing out
 ];
 
-// What only an operator may give.
+// Refuses what only an operator may give.
 function refusePrivilege(name: Name): void {
   if (operatorsOnly.includes(name)) throw ofOperators(name);
 }
 
-// A client that nobody vouches for may be stricter than the server, not more generous.
+// A client that registers itself without an invitation may be stricter than the server, not more generous.
 function refuseGenerosity(
   name: Name,
   value: unknown,
@@ -202,7 +202,7 @@ function refuseGenerosity(
   if (name === 'refresh_token_on_reuse' && value !== 'revoke_grant' && value !== limit)
     throw refused;
   if (name === 'refresh_token_rotation' && value !== 'always' && value !== limit) {
-    // FAPI 2.0 wants it so.
+    // FAPI 2.0 requires it.
     if (value !== 'unless_sender_constrained' || !isFapi2(metadata)) throw refused;
   }
 }
@@ -229,7 +229,7 @@ interface StandardMetadata {
   refresh_token_rotation?: string;
 }
 
-// FAPI 2.0 Security Profile §5.3.2 and §5.4: what is a choice is chosen, what is wrong is refused.
+// FAPI 2.0 Security Profile §5.3.2 and §5.4: defaults are set, what is not allowed is refused.
 function applyFapi2(metadata: StandardMetadata): void {
   const refuse = (what: string) => {
     throw new errors.InvalidClientMetadata(`security_profile "fapi2": ${what}`);
@@ -255,7 +255,7 @@ function applyFapi2(metadata: StandardMetadata): void {
     'userinfo_signed_response_alg',
     'introspection_signed_response_alg',
   ] as const) {
-    // RS256 is what a client gets that says nothing.
+    // RS256 is the default of a client that names no algorithm.
     if (metadata[name] === 'RS256') metadata[name] = 'PS256';
   }
   for (const name of ['token_endpoint_auth_signing_alg', 'request_object_signing_alg'] as const) {
@@ -265,13 +265,13 @@ function applyFapi2(metadata: StandardMetadata): void {
   }
 }
 
-// The engine's Client has the method under its own name, plain metadata under the specification's.
+// The engine's Client names the method in camel case, plain metadata as the specification does.
 function authMethod(metadata: object): string {
   const { clientAuthMethod, token_endpoint_auth_method: method } = metadata as OwnMetadata;
   return clientAuthMethod ?? method ?? 'client_secret_basic';
 }
 
-/** How a client authenticates, and nothing else of its metadata. */
+/** Only the authentication method of a client's metadata. */
 export function authOf(metadata: object): OwnMetadata {
   return { token_endpoint_auth_method: authMethod(metadata) };
 }

@@ -1,5 +1,5 @@
-// What clients may be: how they authenticate, what they may register, what they get by default, and whose scripts may
-// ask.
+// Clients: how they authenticate, what they may register, their defaults, and which origins' scripts may send requests
+// (CORS).
 import type { Configuration } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { authOf, clientMetadata, validateClientMetadata } from './client-metadata.ts';
@@ -47,8 +47,8 @@ export function clients(config: Config, policy: RefreshPolicy): Clients {
         validateClientMetadata(rules, ctx, name, value, metadata);
       },
     },
-    // What a client may register; by default it gets `code` alone. The others are for old applications: tokens in the
-    // front channel leak (RFC 9700 §2.1.2), and none of them gives a refresh token without a code.
+    // The default is `code` alone. The others are for old applications: tokens in the front channel leak (RFC 9700
+    // §2.1.2), and none of these types gives a refresh token without a code.
     responseTypes: [
       'code',
       'code id_token',
@@ -61,7 +61,7 @@ export function clients(config: Config, policy: RefreshPolicy): Clients {
       required: (_ctx, client) =>
         config.requirePkce || client.clientAuthMethod === 'none' || isFapi2(client),
     },
-    // Scripts of the origins that a browser-based client is registered with, and no others.
+    // Only scripts of the origins that a browser-based client is registered with.
     clientBasedCORS: (ctx, origin, client) =>
       (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') &&
       (client.redirectUris ?? []).some(

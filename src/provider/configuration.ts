@@ -1,4 +1,4 @@
-// The engine's configuration, put together of what each subject says.
+// The engine's configuration, put together from each subject's part.
 import { type Configuration, type JWK, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { levels } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
@@ -24,7 +24,7 @@ import { requestObjects } from './request-objects.ts';
 import { resourceIndicators } from './resources.ts';
 import { signingKey } from './signing.ts';
 
-/** The pages that the engine asks for; see pages/engine-pages.ts. */
+/** The pages that the engine asks for (pages/engine-pages.ts). */
 export interface EnginePages {
   renderError: NonNullable<Configuration['renderError']>;
   logoutSource: (ctx: KoaContextWithOIDC, form: string) => Promise<void>;
@@ -50,13 +50,13 @@ export interface ProviderParts {
   readonly config: Config;
   readonly storage: Storage;
   readonly signingKeys: readonly JWK[];
-  /** From which pairwise subjects are made. */
+  /** Pairwise subjects are derived from it. */
   readonly pairwiseSecret: Buffer;
   readonly pages: EnginePages;
   readonly outgoing: Outgoing;
 }
 
-/** The engine's configuration, without what is replaced on its classes. */
+/** The engine's configuration; engine-seams/ replaces members of its classes besides. */
 export function configuration(parts: ProviderParts): Configuration {
   const { config, storage, signingKeys, pages, outgoing } = parts;
   const policy = refreshPolicy(config);
@@ -97,7 +97,7 @@ export function configuration(parts: ProviderParts): Configuration {
   };
 }
 
-/** Whom tokens are about, and what they tell of them. */
+/** Subjects of tokens, and their claims. */
 function subjects({ config, storage, pairwiseSecret }: ProviderParts): Configuration {
   const claims = claimsPolicy(config);
   return {
@@ -118,12 +118,12 @@ function subjects({ config, storage, pairwiseSecret }: ProviderParts): Configura
   };
 }
 
-// OIDC Core §8.1: the host of the sector identifier, or of the one redirect URI.
+// OIDC Core §8.1: the host of the sector identifier, or of the only redirect URI.
 function sectorOf(client: object): string {
   return (client as { sectorIdentifier?: string }).sectorIdentifier ?? '';
 }
 
-/** What a person is asked, and has granted. */
+/** Interactions and grants. */
 function grants({ config, storage }: ProviderParts): Configuration {
   return {
     interactions: {
@@ -134,20 +134,20 @@ function grants({ config, storage }: ProviderParts): Configuration {
   };
 }
 
-/** When there is a refresh token, when it is followed by another, and whether it ends with the session. */
+/** When a refresh token is issued, when it is rotated, and whether it ends with the session. */
 function refreshTokens(policy: RefreshPolicy): Configuration {
   return {
-    // OIDC Core §11: only with offline_access, and only for clients that may refresh.
+    // OIDC Core §11: only with offline_access, and only to clients that may refresh.
     issueRefreshToken: (_ctx, client, source) =>
       client.grantTypeAllowed('refresh_token') && source.scopes.has('offline_access'),
     rotateRefreshToken: ({ oidc }) => {
       const { RefreshToken: token, Client: client } = oidc.entities;
-      // A retry gets the successor, whatever the policy has become since.
+      // A retry gets the successor, even if the policy has changed since.
       const { family } = currentUnit();
       if (family?.kind === 'presented' && family.verdict === 'retry') return true;
       return token !== undefined && client !== undefined && policy.rotates(client, token);
     },
-    // OIDC Core §11: offline access outlasts the session, unless the client says otherwise.
+    // OIDC Core §11: offline access outlasts the session, unless the client's metadata says otherwise.
     expiresWithSession: ({ oidc }, source) =>
       !source.scopes.has('offline_access') ||
       (oidc.client !== undefined && endsWithSession(oidc.client)),
@@ -161,7 +161,7 @@ function features({ config, storage, pages }: ProviderParts): Features {
     devInteractions: { enabled: false },
     ...withPages(pages),
     ...tokenEndpoints(),
-    // Every process knows the others' nonces: they come from SYMBOLON_SECRET (RFC 9449 §8).
+    // All processes derive the same nonces from SYMBOLON_SECRET (RFC 9449 §8).
     dPoP: { enabled: true, nonceSecret: storage.keyring.macs('dpop', 'nonce')[0] },
     mTLS: mutualTls(config),
     clientCredentials: { enabled: true },
@@ -177,7 +177,7 @@ function features({ config, storage, pages }: ProviderParts): Features {
     encryption: { enabled: config.encryption },
     fapi: { enabled: true, profile: (_ctx, client) => (isFapi2(client) ? '2.0' : undefined) },
     ...registration(config),
-    // Two experimental features: their versions are acknowledged here, and nowhere else.
+    // Two experimental features, whose versions must be acknowledged.
     externalSigningSupport: { enabled: true, ack: 'experimental-01' },
     clientIdMetadataDocument: { enabled: config.clientIdMetadataDocuments, ack: 'draft-02' },
   };
@@ -199,13 +199,13 @@ function withPages(pages: EnginePages): Pick<Features, 'deviceFlow' | 'rpInitiat
   };
 }
 
-/** Who may ask about a token, and end it. */
+/** Who may introspect and revoke a token. */
 function tokenEndpoints() {
   return {
     introspection: {
       enabled: true,
-      // Only clients that authenticate may ask: about any access token (they may be its resource server), but
-      // about refresh tokens only of their own (RFC 7662 §2.1, §4).
+      // Only clients that authenticate may ask: about any access token, since they may be its resource server, but only
+      // about their own refresh tokens (RFC 7662 §2.1, §4).
       allowedPolicy: (_ctx, client, token) =>
         client.clientAuthMethod !== 'none' &&
         (token.kind !== 'RefreshToken' || token.clientId === client.clientId),

@@ -1,17 +1,17 @@
-// What a person allows an application, and what of it they may leave out. What is left out is rejected in the grant: it
-// is neither issued nor asked for again, until the application asks for consent anew (prompt=consent).
+// What a person allows an application, and what they may leave out. What is left out is rejected in the grant: it is
+// neither issued nor asked for again, until the application asks for consent with prompt=consent.
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 
 export type Grant = InstanceType<Provider['Grant']>;
 
-/** Scopes of the provider, claims by their names, and scopes of resources by their indicators. */
+/** Scopes of the provider, claims by name, and scopes of resources by indicator. */
 export interface Permissions {
   readonly scopes: readonly string[];
   readonly claims: readonly string[];
   readonly resources: Readonly<Record<string, readonly string[]>>;
 }
 
-/** What a grant keeps besides: until when it was allowed, and that nobody was asked at all. */
+/** Additional members of a grant: until when it was allowed, and that nobody was asked. */
 export const grantMembers = ['consentExpiresAt', 'unasked'];
 
 interface ConsentMetadata {
@@ -19,19 +19,19 @@ interface ConsentMetadata {
   readonly required_scopes?: string;
 }
 
-/** Whether a client is the operator's own: its people are asked for offline access only. */
+/** Whether a client is the operator's own: people are only asked for offline access. */
 export function isFirstParty(client: object): boolean {
   return (client as ConsentMetadata).first_party === true;
 }
 
-/** Whether a person may allow a request without this scope of it. */
+/** Whether a person may leave this scope out. */
 export function isOptional(client: object, scope: string): boolean {
   if (isFirstParty(client)) return scope === 'offline_access';
   const { required_scopes: required = '' } = client as ConsentMetadata;
   return scope !== 'openid' && !required.split(' ').includes(scope);
 }
 
-/** Writes a person's answer into a grant. What is allowed now is so although it was refused before. */
+/** Writes a person's answer into a grant. What is allowed now is no longer rejected. */
 export function decide(grant: Grant, allowed: Permissions, refused: Permissions): void {
   // A rejection outweighs what is granted.
   const { openid, resources = {} } = (grant.rejected ??= {});

@@ -1,5 +1,5 @@
-// What the engine's discovery document leaves out or says wrong (RFC 8414, RFC 8705 §5), and how long what relying
-// parties fetch again and again may be kept.
+// Completes and corrects the engine's discovery document (RFC 8414, RFC 8705 §5), and sets how long it and the keys may
+// be cached.
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
@@ -27,7 +27,7 @@ export function completeDiscovery(config: Config) {
     ctx.set('Cache-Control', `public, max-age=${KEPT}`);
     if (route === 'jwks') return;
     const document = ctx.body as Record<string, unknown>;
-    // The metadata of RFC 7009 §2 and RFC 7662 §4: the same methods as at the token endpoint.
+    // Revocation (RFC 7009 §2) and introspection (RFC 7662 §4) take the same methods as the token endpoint.
     for (const endpoint of ['revocation', 'introspection']) {
       document[`${endpoint}_endpoint_auth_methods_supported`] = (
         document['token_endpoint_auth_methods_supported'] as string[]

@@ -1,5 +1,5 @@
-// The engine that serves now. Signing keys are part of it and it is immutable: other keys make another, which takes
-// the next requests while the one before finishes those that it has.
+// The engine that serves now. It is immutable, and its signing keys are part of it: other keys make another engine,
+// which takes the next requests while the former one finishes its own.
 import type { Middleware } from 'koa';
 import type { JWK, Provider } from 'oidc-provider';
 import mount from 'koa-mount';
@@ -7,15 +7,15 @@ import type { ProviderParts } from './configuration.ts';
 import { createProvider } from './provider.ts';
 
 export interface Engine {
-  /** The one that serves now: ask for it with every request. */
+  /** The provider that serves now: look it up for every request. */
   readonly provider: Provider;
   /** Everything below the issuer's path. */
   readonly middleware: Middleware;
-  /** Serves with these keys from now on. */
+  /** From now on serves with these keys. */
   use(signingKeys: readonly JWK[]): void;
 }
 
-/** @param observe told of every provider that is made, before it serves */
+/** @param observe called with every provider that is made, before it serves */
 export function createEngine(
   parts: Omit<ProviderParts, 'signingKeys'>,
   signingKeys: readonly JWK[],

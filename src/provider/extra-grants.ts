@@ -1,7 +1,7 @@
-// Grants that the engine does not have, for clients that are registered with them, where a setting enables them:
-// - jwt-bearer (RFC 7523 §2.1): the client asserts, signed with its own key, for whom it asks
-// - password (RFC 6749 §4.3): RFC 9700 §2.4 says that it MUST NOT be used; for migrations only
-// Neither shows a page: the client is trusted to have the person's permission, and the grant says so in the audit.
+// Grant types that the engine does not have, for clients that are registered with them, if a setting enables them:
+// - jwt-bearer (RFC 7523 §2.1): the client names the person in an assertion signed with its own key
+// - password (RFC 6749 §4.3): only for migrations; RFC 9700 §2.4 says that it MUST NOT be used
+// Neither shows a page: the client is trusted to have the person's permission, and the audit records the grant type.
 import { type JWTPayload, type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import { FactorError, factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
@@ -15,7 +15,7 @@ import { currentUnit } from '../storage/unit-of-work.ts';
 import { type OwnMetadata, authenticates } from './client-metadata.ts';
 import { jwtBearer, password } from './grant-types.ts';
 
-const ASSERTION_LIFE = 300; // seconds that an assertion may be valid, and be accepted, at most
+const ASSERTION_LIFE = 300; // seconds for which an assertion may be valid at most
 
 interface Parts {
   readonly config: Config;
@@ -55,7 +55,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
           throw new errors.InvalidRequest('missing required parameter(s) (username, password)');
         }
         const account = await owner(ctx, username, given);
-        // There is no page on which a second factor could be asked for; without it the password is not enough.
+        // There is no page to ask for a second factor, and the password alone is not enough.
         if (hasSecondFactor(await factorsOf(prisma, account.id)))
           throw new errors.InvalidGrant(
             'the account has a second factor, which this grant has not',
@@ -66,17 +66,17 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     );
   }
 
-  /** Whose address and password the client passes on. */
+  /** The account of the e-mail address and the password that the client passes on. */
   async function owner(ctx: KoaContextWithOIDC, email: string, given: string): Promise<Account> {
     const { client } = ctx.oidc;
     const clientId = client?.clientId ?? '';
-    // Anybody can use a public client's name: it passes on what others typed no more than a browser does.
+    // Anybody can use a public client's id, so its tries are counted like a browser's.
     const isProxy = client !== undefined && authenticates(client);
     const from = { ip: ctx.ip, ...(isProxy ? { clientId } : {}) };
     try {
       return await checkPassword(checks, { email, password: given, from, clientId, by: password });
     } catch (error) {
-      // The engine answers with the error, and nothing of when to come again.
+      // The engine's answer to the error does not say when to try again.
       if (error instanceof TooManyAttempts) ctx.set('Retry-After', String(error.retryAfter));
       if (error instanceof FactorError)
         throw new errors.InvalidGrant('the e-mail address or the password is not right');
@@ -107,7 +107,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     const scope = allowedScope(ctx, client);
     const grant = new provider.Grant({ accountId, clientId: client.clientId });
     grant.addOIDCScope(scope);
-    // The person was asked for nothing: it is no consent that could be remembered.
+    // The person was not asked: the grant is no consent to be remembered.
     Object.assign(grant, { unasked: true });
     const grantId = await grant.save();
     ctx.oidc.entity('Grant', grant);
@@ -139,7 +139,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     ctx.body = answer;
   }
 
-  /** RFC 7523 §3: signed by the client, for us, about somebody, for a short time, once. */
+  /** RFC 7523 §3: signed by the client, for this issuer, about a person, for a short time, used once. */
   async function assertedSubject(ctx: KoaContextWithOIDC, assertion: string): Promise<string> {
     const { client } = ctx.oidc;
     const keys = client?.jwks?.keys as JWK[] | undefined;
@@ -170,7 +170,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
   }
 }
 
-/** Tells the engine of a database that cannot answer in the engine's own words: 503. */
+/** Turns a database that cannot answer into an error of the engine: 503. */
 function unlessAway(handler: (ctx: KoaContextWithOIDC) => Promise<void>) {
   return (ctx: KoaContextWithOIDC) => unlessUnavailable(() => handler(ctx));
 }

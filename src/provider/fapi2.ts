@@ -1,16 +1,16 @@
-// FAPI 2.0 (Security Profile, Message Signing): for which clients it holds, and what it asks of what they sign. What it
-// asks of their metadata is in client-metadata.ts.
+// FAPI 2.0 (Security Profile, Message Signing): the clients that it applies to, and its rules for what they sign. Its
+// rules for their metadata are in client-metadata.ts.
 import { type Configuration, errors } from 'oidc-provider';
 
-/** The algorithms with which such a client may sign (§5.4). */
+/** The algorithms that such a client may sign with (§5.4). */
 export const fapi2Algorithms: readonly string[] = ['PS256', 'ES256', 'EdDSA'];
 
-/** Whether FAPI 2.0 holds for a client. */
+/** Whether FAPI 2.0 applies to a client. */
 export function isFapi2(client: object | undefined): boolean {
   return (client as { security_profile?: string } | undefined)?.security_profile === 'fapi2';
 }
 
-/** @throws what `refuse` makes, when FAPI 2.0 holds for the client and this is not signed as it asks */
+/** @throws what `refuse` makes, when FAPI 2.0 applies to the client and the algorithm is another */
 export function assertFapi2Algorithm(
   client: object,
   header: object | undefined,
@@ -21,7 +21,7 @@ export function assertFapi2Algorithm(
     throw refuse(`${alg} may not be used with FAPI 2.0`);
 }
 
-/** §5.3.2.1: only the issuer, as a string, is the audience of an assertion with which a client authenticates. */
+/** §5.3.2.1: the audience of an assertion by which a client authenticates is the issuer alone, as a string. */
 export function fapi2Assertions(
   issuer: string,
 ): NonNullable<Configuration['assertJwtClientAuthClaimsAndHeader']> {

@@ -1,4 +1,4 @@
-// The names of grant types that the code speaks of (RFC 6749 §4, §4.5), each written once.
+// The names of the grant types (RFC 6749 §4, §4.5), each written once.
 
 /** RFC 7523 §2.1 */
 export const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';

@@ -1,5 +1,5 @@
-// When a person is asked something: to choose an account, to sign in, to consent. The engine's policy, with
-// two changes: an account is offered for choice, and offline access asks for consent by itself.
+// When a person is asked to choose an account, to sign in or to consent. The engine's policy with two changes: it
+// offers a choice of account, and offline access by itself needs consent.
 import { interactionPolicy } from 'oidc-provider';
 import type { PrismaClient } from '../generated/client.ts';
 import { findPerson } from './account.ts';
@@ -53,8 +53,8 @@ export function createInteractionPolicy(prisma: PrismaClient) {
       },
     ),
   );
-  // The engine asks the context whether consent was prompted for, which may be assumed (engine-seams/replaced.ts). Here
-  // only the request counts.
+  // The engine asks the context for `prompt=consent`, which may be assumed there (engine-seams/replaced.ts). Here only
+  // the request itself counts.
   const consent = policy.get('consent');
   consent?.checks.remove(policyChecks.consentPrompt);
   consent?.checks.add(

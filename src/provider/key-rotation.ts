@@ -1,5 +1,5 @@
-// Signing keys change while the provider runs: every process looks for what has changed, whoever changed it, and
-// serves with it within seconds.
+// Signing keys change while the provider runs: every process looks for changes, its own or others', and serves with the
+// new keys within seconds.
 import { fingerprintKeys, loadSigningKeys, maintainKeys } from '../keys/signing-keys.ts';
 import type { KeySchedule } from '../keys/signing-keys.ts';
 import type { Log } from '../operations/log.ts';
@@ -11,9 +11,9 @@ const EVERY = 2_000; // milliseconds between two looks
 const DUE = 60_000; // milliseconds between two looks for keys to be made, promoted or removed
 
 export interface KeyRotation {
-  /** Takes up what has changed. */
+  /** Looks once, and takes up new keys. */
   look(): Promise<void>;
-  /** Looks, and goes on looking until stopped. */
+  /** Looks again and again until stopped. */
   start(): { stop(): Promise<void> };
 }
 
@@ -24,7 +24,7 @@ export interface KeyRotationParts {
   readonly log: Log;
 }
 
-/** @param known the fingerprint of the keys that the engine has */
+/** @param known the fingerprint of the engine's keys */
 export function createKeyRotation(
   { storage, schedule, engine, log }: KeyRotationParts,
   known: string,

@@ -1,4 +1,4 @@
-// How long what the engine makes lives, in seconds.
+// Lifetimes of the engine's records and tokens, in seconds.
 import type { Configuration } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
@@ -24,16 +24,16 @@ export function lifetimes(
     DeviceCode: DEVICE_CODE,
     BackchannelAuthenticationRequest: ({ oidc }) =>
       Math.min(DEVICE_CODE, Number(oidc.params?.['requested_expiry'] ?? DEVICE_CODE)),
-    // Whatever hangs on a grant is shorter; starting a refresh-token family extends it.
+    // Everything issued from a grant is shorter; starting a refresh-token family extends it.
     Grant: Math.max(ttl.session, ttl.refreshTokenAbsolute),
     IdToken: ttl.idToken,
     Interaction: INTERACTION,
     PushedAuthorizationRequest: PUSHED_REQUEST,
-    // As long as the client is there (RFC 7592 §3), and the invitation that was made for it.
+    // As long as the client exists (RFC 7592 §3).
     RegistrationAccessToken: AS_LONG_AS_IT_IS_THERE,
     RefreshToken: (_ctx, token, client) =>
       policy.remaining(client, token.iiat ?? epoch(now()), epoch(now())),
-    // What belongs to nobody yet is not remembered for long.
+    // A session without a sign-in is short.
     Session: (_ctx, session) => (session.accountId === undefined ? INTERACTION : ttl.session),
   };
 }

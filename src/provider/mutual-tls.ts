@@ -43,7 +43,7 @@ export function mutualTls({ tlsClient, tls }: Config): MutualTls {
   };
 }
 
-// Who speaks TLS with us is no proxy: what they put into a header proves nothing.
+// A peer that speaks TLS with us is no proxy: its headers prove nothing.
 function isEncrypted({ socket }: KoaContextWithOIDC): boolean {
   return 'encrypted' in socket && socket.encrypted === true;
 }
@@ -60,12 +60,12 @@ function ofHeader(ctx: KoaContextWithOIDC, header: string): X509Certificate | un
   try {
     return new X509Certificate(decodeURIComponent(value));
   } catch {
-    return undefined; // What the proxy passed is no certificate: as good as none.
+    return undefined; // The proxy passed something that is no certificate: it counts as none.
   }
 }
 
-// Node gives the subject a line an attribute in the certificate's order; RFC 4514 separates with commas and begins
-// with the last.
+// Node writes the subject with one attribute per line, in the certificate's order; RFC 4514 separates them by commas
+// and begins with the last.
 function distinguishedName(name: string): string {
   const parts = name.includes('\n') ? name.split('\n').reverse() : name.split(/(?<!\\),/);
   return parts.map((part) => part.trim()).join(',');

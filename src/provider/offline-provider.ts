@@ -1,5 +1,5 @@
-// A provider that serves nobody: the command line asks it what the engine thinks of a client's metadata. It makes no
-// signing keys and writes nothing of its own accord, so that a command changes what it is for and nothing else.
+// A provider that serves no requests: the command line validates clients' metadata with it. It makes no signing keys
+// and writes nothing of its own accord, so that a command changes only what it is for.
 import { generateKeyPairSync } from 'node:crypto';
 import type { JWK, Provider } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
@@ -14,10 +14,10 @@ export interface OfflineProvider {
   /** Whether a client with this metadata has a secret. */
   needsSecret(metadata: object): boolean;
   /**
-   * Looks at a client's metadata as it is done whenever the client is used.
+   * Validates a client's metadata as the engine does whenever the client is used.
    *
-   * @returns the members that are not known
-   * @throws {errors.OIDCProviderError} with what is wrong
+   * @returns the unknown members
+   * @throws {errors.OIDCProviderError} saying what is wrong
    */
   validate(metadata: ClientMetadata): Promise<string[]>;
   /** Makes an initial access token (RFC 7591 §3), within the unit of work. @param expiresIn seconds */
@@ -35,7 +35,7 @@ export function createOfflineProvider({
     config,
     storage,
     signingKeys: throwawayKeys(),
-    pairwiseSecret: Buffer.alloc(32), // no subject is made
+    pairwiseSecret: Buffer.alloc(32), // no pairwise subject is made
     pages: noPages,
     outgoing: createOutgoing({ config, storage, log: createLog('silent') }),
   });
@@ -59,7 +59,7 @@ function clientOf({ Client }: Provider) {
   };
 }
 
-// With an RSA key, one for ES256 and one for EdDSA, clients may ask for every algorithm that a provider has.
+// With keys for RSA, ES256 and EdDSA, clients may ask for every algorithm that a provider has.
 function throwawayKeys(): JWK[] {
   return [
     generateKeyPairSync('rsa', { modulusLength: 2048 }),

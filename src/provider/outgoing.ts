@@ -1,6 +1,6 @@
-// Requests that the provider itself makes: it reads the keys and documents that clients name, and tells them of
-// logouts and answered authentication requests. None goes to a private address, unless the setting allows it: a
-// client's metadata must not reach into the operator's network.
+// Requests that the provider itself makes: it fetches clients' keys and documents, and notifies clients of logouts and
+// answered authentication requests. None goes to a private address unless a setting allows it: a client's metadata must
+// not reach into the operator's network.
 import { lookup } from 'node:dns/promises';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -21,12 +21,12 @@ import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 
 const TIMEOUT = 5_000; // milliseconds
-const EVERY = 2_000; // milliseconds between two looks for what is to be tried again
+const EVERY = 2_000; // milliseconds between two looks for due messages
 
 export interface Outgoing {
-  /** The engine's `fetch`. What it posts is delivered once the request that it belongs to is committed. */
+  /** The engine's `fetch`. A POST is delivered after the commit of the request that it belongs to. */
   readonly fetch: NonNullable<Configuration['fetch']>;
-  /** Sends what is due, and goes on looking for it until stopped. */
+  /** Sends due messages until stopped. */
   start(): { stop(): Promise<void> };
 }
 
@@ -62,7 +62,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
         currentUnit().deliver(message, () => void sending.wake());
         return new Response(null, { status: 204 });
       }
-      // The engine's dispatcher is what refuses private addresses.
+      // The engine's dispatcher refuses private addresses.
       const { dispatcher, ...others } = options as typeof options & { dispatcher?: unknown };
       return fetch(url, allowPrivateAddresses ? others : { ...others, dispatcher });
     },
@@ -93,7 +93,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
   }
 }
 
-/** @returns the status of the answer, whose body is not read */
+/** @returns the status of the answer; its body is not read */
 async function post({ url, headers, body }: Message, allowPrivate: boolean): Promise<number> {
   const { protocol, hostname } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
@@ -108,7 +108,7 @@ async function post({ url, headers, body }: Message, allowPrivate: boolean): Pro
       method: 'POST',
       headers: { ...headers, 'content-length': Buffer.byteLength(body) },
       agent: false,
-      // The addresses that were looked at, and no others.
+      // Connects only to the addresses that were checked.
       lookup: (_host, options, done) => {
         const [first] = addresses;
         if (options.all) done(null, addresses);
@@ -121,7 +121,7 @@ async function post({ url, headers, body }: Message, allowPrivate: boolean): Pro
       resolve(response.statusCode ?? 0);
     });
     request.once('error', reject);
-    // An answer that is none, 101 for one, ends in neither of the two.
+    // An upgrade (101) ends in neither of the two events.
     request.once('upgrade', (response, socket) => {
       socket.destroy();
       resolve(response.statusCode ?? 0);
@@ -133,7 +133,7 @@ async function post({ url, headers, body }: Message, allowPrivate: boolean): Pro
   });
 }
 
-/** Looking up the host is in the time as well, which has no limit of its own. */
+/** Limits the time, including the look-up of the host, which has no limit of its own. */
 async function inTime(work: Promise<number>): Promise<number> {
   const late = new AbortController();
   const limit = pause(TIMEOUT + 1_000, undefined, { signal: late.signal }).then(() => {
@@ -150,6 +150,6 @@ async function inTime(work: Promise<number>): Promise<number> {
 function isPublic(address: string): boolean {
   const parsed = ipaddr.process(address);
   if (parsed.range() !== 'unicast') return false;
-  // RFC 4291 §2.4, RFC 3587: of IPv6 only 2000::/3 is handed out to hosts of the internet.
+  // RFC 4291 §2.4, RFC 3587: in IPv6, only 2000::/3 is assigned to hosts of the internet.
   return parsed.kind() === 'ipv4' || (parsed.toByteArray()[0] ?? 0) >> 5 === 1;
 }

@@ -1,4 +1,4 @@
-// The engine, configured. One Provider is immutable: other keys or settings make a new one.
+// The engine, configured. A Provider is immutable: other keys or settings make a new one.
 import { Provider } from 'oidc-provider';
 import { isClientSecret } from '../storage/clients.ts';
 import { nextRefreshToken } from '../storage/families/adapter.ts';
@@ -21,7 +21,7 @@ export function createProvider(parts: ProviderParts): Provider {
   return adapt(new Provider(parts.config.issuer, configuration(parts)), parts);
 }
 
-/** Adds what no configuration can say: what is replaced, grants, answers. @returns the same provider */
+/** Adds what cannot be configured: replaced members, grant types, answers. @returns the same provider */
 export function adapt(provider: Provider, parts: ProviderParts): Provider {
   const { config, storage } = parts;
   installSeams(provider, {
@@ -38,7 +38,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   registerExtraGrants(provider, parts);
   const findAccount = findAccountWith(storage, claimsPolicy(config));
   registerTokenExchange(provider, { ...parts, findAccount });
-  // A refusal that is told by a redirect has a status of success.
+  // A refusal by redirect has no error status.
   const refuse = () => {
     currentUnit().refuse();
   };

@@ -1,16 +1,16 @@
-// What relying parties fetch again and again: the discovery document and the keys. They change with the engine only,
-// so that each is made once for every engine, and then answered as it is.
+// The discovery document and the keys, which relying parties fetch again and again. They only change with the engine,
+// so each is made once per engine and then served from memory.
 import type { Context, Next } from 'koa';
 import type { Provider } from 'oidc-provider';
 import type { Engine } from './engine.ts';
 
-/** As Node writes it: names and values in turn. */
+/** As Node writes them: names and values in turn. */
 interface Answer {
   readonly headers: string[];
   readonly body: Buffer;
 }
 
-// The others are for pages.
+// The other headers are for pages.
 const of = [
   'content-type',
   'cache-control',
@@ -21,8 +21,8 @@ const of = [
 ];
 
 /**
- * Answers before anything else does; what scripts of other origins ask for is left to the engine (CORS), and so is any
- * other spelling of these paths, which it knows as well.
+ * Middleware that answers first. Requests of other origins' scripts (CORS) and other spellings of the paths are left to
+ * the engine.
  *
  * @param base the issuer's path: '' or like '/op'
  */
@@ -42,15 +42,15 @@ export function answerPublished(engine: Engine, base: string) {
     const { provider } = engine;
     let answers = made.get(provider);
     if (!answers) made.set(provider, (answers = new Map<string, Answer>()));
-    // URLs are made with the protocol that a proxy names.
+    // URLs have the protocol that a proxy names.
     const known = answers.get(`${ctx.protocol} ${ctx.path}`);
     if (known) {
-      ctx.respond = false; // Koa has nothing to find out about it
+      ctx.respond = false; // Koa need not write it
       ctx.res.writeHead(200, known.headers).end(known.body);
       return;
     }
     await next();
-    // Made by the engine that was asked, and not by one that has taken its place meanwhile.
+    // Only an answer of the engine that was asked, not of one that has taken its place meanwhile.
     if (ctx.status !== 200 || engine.provider !== provider || !isJson(ctx.body)) return;
     const body = Buffer.from(JSON.stringify(ctx.body));
     const all = ctx.response.headers as Record<string, string>;

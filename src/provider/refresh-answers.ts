@@ -1,5 +1,5 @@
-// What is added to the engine's answers about refresh tokens: how long one lives, what introspection tells of it, and
-// why one was refused.
+// Additions to the engine's answers about refresh tokens: their lifetime, what introspection returns, and why one was
+// refused.
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { refusePresented } from '../storage/families/adapter.ts';
@@ -25,8 +25,7 @@ export async function tellRefreshTokenExpiry(ctx: Context, next: Next): Promise<
 }
 
 /**
- * RFC 7662 §2.2: introspection tells what else is known, here how often the token was renewed, and of what sign-in it
- * comes (RFC 9470 §6.2).
+ * RFC 7662 §2.2: additional members of introspection: how often the token was renewed, and its sign-in (RFC 9470 §6.2).
  */
 export function introspected(token: object): object {
   const { rotations = 0, acr, authTime } = token as SignInTold & { rotations?: number };
@@ -42,7 +41,7 @@ const reasons: Record<string, RefusalReason> = {
   [refreshRefusals.noAccount]: 'account_locked',
 };
 
-/** Notes why a refresh is refused: for the audit in the unit of work, for the log on the request. */
+/** Notes why a refresh is refused: in the unit of work for the audit, on the request for the log. */
 export function refuseWithReason(provider: Provider): void {
   provider.on('grant.error', (ctx, error) => {
     const unit = currentUnit();

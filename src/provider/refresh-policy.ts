@@ -1,4 +1,4 @@
-// How refresh tokens rotate, live and end: the server's defaults, and what a client's metadata says instead.
+// Rules for the rotation, lifetimes and end of refresh tokens: the server's defaults, or a client's metadata.
 import { levelOf, suffices } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
 import { type OwnMetadata, authenticates, authenticatesWithKey } from './client-metadata.ts';
@@ -6,11 +6,11 @@ import type { FamilyPolicy } from '../storage/families/adapter.ts';
 
 export interface RefreshPolicy extends FamilyPolicy {
   readonly idleTtl: (metadata: object) => number;
-  /** Whether a use of this token replaces it. */
+  /** Whether using this token replaces it. */
   readonly rotates: (metadata: object, token: { isSenderConstrained(): boolean }) => boolean;
-  /** The life of the token about to be saved, in seconds: idle, but never beyond the absolute end. */
+  /** Lifetime of the token about to be saved, in seconds: the idle time, but not beyond the absolute end. */
   readonly remaining: (metadata: object, firstIssuedAt: number, now: number) => number;
-  /** All that holds for a client, its own or by default, under the metadata's names; times in seconds. */
+  /** All rules for a client, its own or the defaults, by the names of its metadata; times in seconds. */
   readonly inEffect: (metadata: object) => Record<string, string | number>;
 }
 
@@ -28,7 +28,7 @@ export function refreshPolicy({
   const policy: Omit<RefreshPolicy, 'inEffect'> = {
     idleTtl,
     absoluteTtl,
-    // Worth nothing to a thief alone, a token may be answered again for longer: a phone comes out of its tunnel.
+    // A bound token is worth nothing to a thief, so it may be retried for longer: a phone comes out of its tunnel.
     retryWindow: (metadata, isBound) =>
       of(metadata).refresh_token_retry_window ??
       (isBound || authenticates(metadata)
@@ -71,7 +71,7 @@ export function endsWithSession(metadata: object): boolean {
   return (metadata as OwnMetadata).offline_access_ends_with_session === true;
 }
 
-/** Whether token answers tell how long the refresh token lives. */
+/** Whether token answers include the refresh token's lifetime. */
 export function tellsExpiry(metadata: object): boolean {
   return (metadata as OwnMetadata).refresh_token_expires_in === true;
 }

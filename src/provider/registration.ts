@@ -1,4 +1,4 @@
-// Clients that register themselves (RFC 7591, RFC 7592), or are a document of their own: what they may.
+// Rules for clients that register themselves (RFC 7591, RFC 7592) or whose id is the URL of their metadata.
 import { randomUUID } from 'node:crypto';
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
@@ -7,9 +7,9 @@ import { cibaGrant, jwtBearer, password, tokenExchange } from './grant-types.ts'
 
 type Features = NonNullable<Configuration['features']>;
 
-// Grants that give tokens without a person's say are the operator's to allow.
+// Only an operator may allow grants that give tokens without a person's consent.
 const withoutConsent = ['client_credentials', jwtBearer, password, tokenExchange];
-// And so is, for a client that nobody vouches for, what writes to people who have never heard of it.
+// A client without an invitation may not have mails sent to people who have never heard of it either.
 const withoutAcquaintance = [cibaGrant];
 
 export function registration({
@@ -27,12 +27,13 @@ export function registration({
   };
 }
 
-/** Who vouches for metadata: nobody, or whoever gave the client an initial access token. */
+/** How a client registers itself: on its own, or invited with an initial access token. */
 export type Registrant = 'alone' | 'invited';
 
 /**
- * Tells whether metadata is a client's own, and not an operator's.
+ * Whether metadata comes from the client itself.
  *
+ * @returns undefined when it comes from an operator
  * @throws {errors.InvalidClientMetadata} when it asks for a grant that only an operator may give
  */
 export function registrantOf(config: Config) {

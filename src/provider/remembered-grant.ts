@@ -1,5 +1,5 @@
-// Which grant an authorization request goes on with: consent is asked for once, yet every browser session has a grant
-// of its own, so that revoking one device leaves the others.
+// The grant of an authorization request. Consent is asked for once, yet every browser session has a grant of its own,
+// so that revoking one device leaves the others.
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { answered } from '../storage/errors.ts';
@@ -51,7 +51,7 @@ async function rememberedGrant(
   return grant;
 }
 
-/** Whether a person's consent still holds. */
+/** Whether a person's consent has not expired. */
 function isAllowed(grant: object, now: Date): boolean {
   const { consentExpiresAt } = grant as { consentExpiresAt?: number };
   return consentExpiresAt === undefined || consentExpiresAt > epoch(now);

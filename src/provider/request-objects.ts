@@ -1,11 +1,11 @@
-// Request objects (RFC 9101): what they must have besides a signature.
+// Request objects (RFC 9101): what is required besides a signature.
 import { type Configuration, errors } from 'oidc-provider';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { assertFapi2Algorithm, isFapi2 } from './fapi2.ts';
 
 type RequestObjects = NonNullable<NonNullable<Configuration['features']>['requestObjects']>;
 
-const LONGEST = 3600; // seconds that one is valid at most
+const LONGEST = 3600; // seconds for which one is valid at most
 
 /** FAPI 2.0 Message Signing §5.3.1.1; CIBA §7.1.1. */
 export function requestObjects({ now }: Pick<Storage, 'now'>): RequestObjects {
@@ -17,7 +17,7 @@ export function requestObjects({ now }: Pick<Storage, 'now'>): RequestObjects {
         if ([exp, nbf, iat, jti, aud].includes(undefined))
           throw refuse('Request Object must have aud, exp, iat, nbf and jti');
       }
-      // What was pushed has been looked at when it was.
+      // A pushed request was checked when it was pushed.
       const isPushed = 'PushedAuthorizationRequest' in ctx.oidc.entities;
       if (!isFapi2(client) || isPushed) return Promise.resolve();
       assertFapi2Algorithm(client, header, refuse);

@@ -1,4 +1,4 @@
-// Resource indicators (RFC 8707): which resource servers there are, and what tokens for them look like (RFC 9068).
+// Resource indicators (RFC 8707): the resource servers, and the format of their tokens (RFC 9068).
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { SigningAlgorithm } from '../keys/signing-keys.ts';
 import { answered } from '../storage/errors.ts';
@@ -15,7 +15,7 @@ export function resourceIndicators(storage: Pick<Storage, 'fast'>): ResourceIndi
   return {
     enabled: true,
     getResourceServerInfo: resourceServers(storage),
-    // What was asked for in the authorization request need not be named again when there is no choice (§2.2).
+    // A resource of the authorization request need not be named again if it is the only one (§2.2).
     useGrantedResource: (_ctx, { resource }) => [resource ?? []].flat().length === 1,
   };
 }
@@ -39,7 +39,7 @@ export function resourceServers({ fast }: Pick<Storage, 'fast'>): ResourceServer
   };
 }
 
-// RS256 is not among the algorithms of FAPI 2.0 (§5.4).
+// FAPI 2.0 does not allow RS256 (§5.4).
 function algorithmFor(client: Client, registered: string | null): SigningAlgorithm {
   const alg = (registered ?? 'RS256') as SigningAlgorithm;
   return alg === 'RS256' && isFapi2(client) ? 'PS256' : alg;
@@ -51,7 +51,7 @@ export function mayAskFor(client: object, resource: string, scope: string): bool
   return registered === undefined || (registered[resource]?.includes(scope) ?? false);
 }
 
-// A client that registered itself gets nothing for itself: nobody would have allowed it.
+// A client that registered itself gets no token for itself: nobody has allowed it.
 function mayAsk(ctx: KoaContextWithOIDC, client: Client, resource: string, scope: string): boolean {
   const { resource_scopes: registered, clientIdIssuedAt } = client as {
     resource_scopes?: object;

@@ -1,5 +1,5 @@
-// Ending a session of another browser, with all that signing out there would end: the applications that want to know
-// are told (OpenID Connect Back-Channel Logout §2.5), and what may not outlast the session goes with it.
+// Ends a session of another browser as signing out there would: applications that registered for it are notified
+// (OpenID Connect Back-Channel Logout §2.5), and grants that may not outlast the session end with it.
 import type { Client, Provider } from 'oidc-provider';
 
 type EngineSession = InstanceType<Provider['Session']>;
@@ -10,7 +10,7 @@ interface Authorization {
   readonly persistsLogout?: boolean;
 }
 
-/** Ends a session, within the unit of work. @param id the session's, as its cookie holds it */
+/** Ends a session, within the unit of work. @param id the session's id, as in its cookie */
 export async function endSession(provider: Provider, id: string): Promise<void> {
   const session: EngineSession | undefined = await provider.Session.find(id);
   if (!session) return;

@@ -1,5 +1,5 @@
-// Signing with the keys whose signature takes a few microseconds: at once, where the engine by itself would have a
-// thread of the pool do it, and spend more on waiting than on signing. RSA takes ten times as long and keeps to that.
+// Signs at once with keys whose signature takes a few microseconds. The engine would hand them to a thread of the pool
+// and spend more time on waiting than on signing. RSA takes ten times as long and stays with the threads.
 import {
   type JsonWebKey,
   type KeyObject,
@@ -9,7 +9,7 @@ import {
 } from 'node:crypto';
 import { ExternalSigningKey, type JWK } from 'oidc-provider';
 
-/** A private key as the engine is to be given it. @param key with `kid`, `alg` and `use` */
+/** A private key in the form that the engine is given. @param key with `kid`, `alg` and `use` */
 export function signingKey(key: JWK): JWK | ExternalSigningKey {
   return key.alg === 'ES256' || key.alg === 'EdDSA' ? new QuickKey(key) : key;
 }
@@ -38,14 +38,14 @@ class QuickKey extends ExternalSigningKey {
   }
 }
 
-/** RFC 7518 §3.4 wants R and S as 32 bytes each; the signature comes as an ASN.1 sequence of both. */
+/** Converts an ASN.1 sequence of R and S to 32 bytes each (RFC 7518 §3.4). */
 function concatenated(sequence: Uint8Array): Uint8Array {
   const joined = new Uint8Array(64);
-  let at = 2; // behind the sequence's own tag and length
+  let at = 2; // after the tag and length of the sequence
   for (const end of [32, 64]) {
     const length = sequence[at + 1] ?? 0;
     const integer = sequence.subarray(at + 2, at + 2 + length);
-    const bytes = integer.subarray(Math.max(0, length - 32)); // without the zero of a sign
+    const bytes = integer.subarray(Math.max(0, length - 32)); // without the zero byte of the sign
     joined.set(bytes, end - bytes.length);
     at += 2 + length;
   }

@@ -1,6 +1,6 @@
-// Token exchange (RFC 8693): a resource server that was given an access token gets one for another resource, on behalf
-// of the same person. Which tokens a client may exchange, and for what, is in its metadata; the new token never has
-// more scope than the one that it came from, nor a longer life, and says who acts.
+// Token exchange (RFC 8693): a resource server exchanges an access token for one for another resource, on behalf of the
+// same person. A client's metadata says which tokens it may exchange, and for what. The new token never has more scope
+// or a longer lifetime than the old one, and names the actor.
 import { type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type FindAccount, type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
@@ -28,7 +28,7 @@ interface Subject {
   readonly audiences: readonly string[];
   readonly scope: string;
   readonly exp: number;
-  /** Who has acted before. */
+  /** The previous actors. */
   readonly act: object | undefined;
   readonly signIn: SignInTold;
 }
@@ -108,7 +108,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     const expiresIn = Math.min(issued.expiration, left);
     Object.assign(issued, { expiresIn });
     if (server.accessTokenFormat === 'opaque') {
-      // A grant of its own, of what nobody was asked for: it is no consent that could be remembered.
+      // A grant of its own. The person was not asked, so it is no consent to be remembered.
       const grant = new provider.Grant({ accountId: subject.accountId, clientId });
       grant.addResourceScope(resource, asked.join(' '));
       Object.assign(grant, { unasked: true });
@@ -132,7 +132,9 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     };
   }
 
-  /** A token of ours that is valid still: opaque, or a JWT (RFC 9068 §4). One bound to a key is not exchanged. */
+  /**
+   * The subject of a valid access token of ours, opaque or JWT (RFC 9068 §4). A token bound to a key is not exchanged.
+   */
   async function subjectOf(token: string): Promise<Subject | undefined> {
     if (token.split('.').length === 3) {
       try {

@@ -1,27 +1,27 @@
-// What Symbolon replaces on the engine's classes, and how. What takes a member's place is decided elsewhere and handed
-// in; nothing of the engine is replaced in any other file.
+// The members of the engine's classes that Symbolon replaces. What replaces them is decided elsewhere and handed in. No
+// other file replaces anything of the engine.
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { type Seam, assertKnown, memberOf } from './seam.ts';
 import { used } from './used.ts';
 
-/** What takes the place of the engine's own. */
+/** What replaces the engine's own behaviour. */
 export interface Decisions {
   /** The value of the refresh token that is about to be saved. */
   readonly nextRefreshToken: () => string;
-  /** What introspection tells of a refresh token besides what the engine does. */
+  /** Additional members of a refresh token's introspection. */
   readonly introspected: (token: object) => object;
-  /** Whether a `jti` of this issuer comes for the first time. `exp` in seconds since the epoch */
+  /** Whether this is the first use of an issuer's `jti`. `exp` is in seconds since the epoch. */
   readonly isFirstUse: (iss: string, jti: string, exp: number) => Promise<boolean>;
   readonly isClientSecret: (stored: string | undefined, presented: string) => boolean;
-  /** Members that a grant keeps besides the engine's. */
+  /** Additional members of a grant. */
   readonly grantMembers: readonly string[];
-  /** Where the request comes from, for the session that it signs in. */
+  /** The origin of the request, kept in the session at its sign-in. */
   readonly origin: () => object;
   /** Seconds since the epoch. */
   readonly now: () => number;
-  /** Whether this client's requests are taken as if they had `prompt=consent`. */
+  /** Whether this client's requests are treated as if they had `prompt=consent`. */
   readonly assumesConsent: (client: object | undefined) => boolean;
-  /** The `acr` of the answer. @param params of the request @param amr of the session */
+  /** The `acr` of the answer. @param params the request's @param amr the session's */
   readonly acr: (
     params: Readonly<Record<string, unknown>>,
     amr: readonly string[] | undefined,
@@ -104,9 +104,9 @@ export const replaced: readonly Replaced[] = [
 ];
 
 /**
- * Puts the decisions into a provider's classes, before it serves.
+ * Replaces the members of a provider's classes, before it serves.
  *
- * @throws {Error} which names the member that the engine has no more, and what to adapt
+ * @throws {Error} naming the member that the engine does not have any more, and what to adapt
  */
 export function installSeams(provider: Provider, decisions: Decisions): void {
   for (const { by, ...seam } of replaced)
@@ -158,7 +158,7 @@ function rememberBrowser({ Session }: Provider, { origin, now }: Decisions): voi
   };
 }
 
-// Before its first instance: the engine asks a class for its members once.
+// Called before the class's first instance: the engine reads a class's members once.
 function extendPayload(model: object, members: readonly string[]): void {
   const { IN_PAYLOAD } = model as { IN_PAYLOAD: string[] };
   Object.defineProperty(model, 'IN_PAYLOAD', { value: [...IN_PAYLOAD, ...members] });
@@ -177,8 +177,8 @@ function keepOnlyWhatWasKept({ Session }: Provider): void {
 
 /**
  * Keeps `offline_access` in requests without `prompt=consent`. OIDC Core §11 wants the person's consent, not the
- * parameter; the engine drops the scope unless the context's `prompts` have `consent`. So they say they do, and what
- * was not granted yet is asked for by the consent policy.
+ * parameter; the engine drops the scope unless the context's `prompts` contain `consent`. So they do, and the consent
+ * policy asks for what was not granted yet.
  */
 function assumeConsentPrompt(provider: Provider, { assumesConsent }: Decisions): void {
   const requested = memberOf(provider, 'OIDCContext.prototype.prompts');

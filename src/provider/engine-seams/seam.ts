@@ -1,17 +1,17 @@
-// A member of the engine's classes on which Symbolon relies although the engine does not promise it; and how it is
-// looked for when a provider is built, so that an engine that has changed says so at the start.
+// A member of the engine's classes that Symbolon relies on although the engine does not promise it. It is checked when
+// a provider is built, so that a changed engine is noticed at the start.
 import type { Provider } from 'oidc-provider';
 
 export interface Seam {
-  /** As one writes it: `Session.prototype.persist`. */
+  /** As in code: `Session.prototype.persist`. */
   readonly name: string;
-  /** What it is in the engine that is known; `free`: the engine has none. */
+  /** Its kind in the known engine; `free`: the engine has no such member. */
   readonly kind: 'method' | 'getter' | 'free';
-  /** For people; a row of docs/architecture.md. */
+  /** The reason in words; a row of docs/architecture.md. */
   readonly why: string;
 }
 
-/** @param adapt what relies on the member @throws {Error} when the member is not what is known of it */
+/** @param adapt what relies on the member @throws {Error} when the member is not of the known kind */
 export function assertKnown(provider: Provider, { name, kind }: Seam, adapt: string): void {
   const member = memberOf(provider, name);
   if (kind === 'free' && member)
@@ -22,9 +22,7 @@ export function assertKnown(provider: Provider, { name, kind }: Seam, adapt: str
     throw new Error(`the engine has no getter ${name} any more: adapt ${adapt}`);
 }
 
-/**
- * A member as it was declared, by its class or by one that it extends: getters cannot be asked for without a request.
- */
+/** The property descriptor of a member, from its class or a superclass: getters cannot be called without a request. */
 export function memberOf(provider: Provider, name: string): PropertyDescriptor | undefined {
   const [root = '', ...path] = name.split('.');
   const member = path.pop() ?? '';

@@ -1,8 +1,8 @@
-// What is used of the engine's classes although the engine does not promise it.
+// The members of the engine's classes that Symbolon uses although the engine does not promise them.
 import type { Seam } from './seam.ts';
 
 interface Used extends Seam {
-  /** What relies on it, to be adapted when it has changed. */
+  /** The code that relies on it, to be adapted when it changes. */
   readonly by: string;
 }
 

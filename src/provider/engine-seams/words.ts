@@ -1,7 +1,7 @@
-// The engine's own words that are matched, each written once: it tells these things in no other way. A test compares
-// them with the installed engine.
+// The engine's private words that Symbolon matches, each written once, where the engine offers no other way. A test
+// compares them with the installed engine.
 
-/** Why a living refresh token was refused: the errors' `error_detail`. */
+/** The `error_detail` of the errors that refuse a living refresh token. */
 export const refreshRefusals = {
   otherKey: 'failed jkt verification',
   otherCertificate: 'failed x5t#S256 verification',
@@ -10,7 +10,7 @@ export const refreshRefusals = {
   noAccount: 'refresh token invalid (referenced account not found)',
 } as const;
 
-/** What the description of a `SessionNotFound` contains. */
+/** Parts of a `SessionNotFound`'s description. */
 export const lostInteraction = {
   noCookie: 'cookie not found',
   otherCookie: 'mismatch',
@@ -26,14 +26,14 @@ export const userCodeErrors = {
   used: 'AlreadyUsedError',
 } as const;
 
-/** The reasons of checks in the engine's interaction policy that others take the place of. */
+/** The reasons of the checks in the engine's interaction policy that are replaced. */
 export const policyChecks = {
   essentialAcr: 'essential_acr',
   essentialAcrs: 'essential_acrs',
   consentPrompt: 'consent_prompt',
 } as const;
 
-/** The secret by which the engine knows the forms of its pages again: their field `xsrf`. */
+/** The secret by which the engine recognises the forms of its pages: their field `xsrf`. */
 export function formSecret(
   session: { state?: object | undefined } | undefined,
 ): string | undefined {
@@ -48,9 +48,9 @@ export interface SelfSubmittingForm {
 }
 
 /**
- * The form of a page of the engine's that submits itself by an inline script; such a page can be told by its title.
+ * The form of an engine's page that submits itself by an inline script. Such a page is recognised by its title.
  *
- * @returns nothing for any other answer
+ * @returns undefined for any other answer
  * @throws {Error} when the form cannot be read
  */
 export function selfSubmittingForm(body: unknown): SelfSubmittingForm | undefined {
@@ -68,7 +68,7 @@ export function selfSubmittingForm(body: unknown): SelfSubmittingForm | undefine
   };
 }
 
-// The engine escapes these five (its helpers/html_safe.js).
+// The engine escapes these five characters (its helpers/html_safe.js).
 const entities: Record<string, string> = {
   '&amp;': '&',
   '&lt;': '<',
@@ -81,7 +81,7 @@ function unescape(text: string): string {
   return text.replace(/&(?:amp|lt|gt|quot|#39);/g, (entity) => entities[entity] ?? entity);
 }
 
-/** What is matched, for docs/architecture.md; the last two are where no import leads here. */
+/** All that is matched, for docs/architecture.md. The last two are matched in files that cannot import this one. */
 export const matched = [
   { name: 'refreshRefusals', why: 'why a refresh was refused, for the audit' },
   { name: 'lostInteraction', why: 'whether the cookie is missing or another window was faster' },
