@@ -1,5 +1,5 @@
-// What applications have asked a person who was not at their browser (OpenID CIBA): /approve shows it, and takes the
-// answer. Each form is bound to the person and to the request that it answers.
+// /approve: shows the requests of applications to a person who was not at their browser (OpenID CIBA), and takes the
+// answers. Each form is bound to the person and to its request.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { type Client, type Provider, errors } from 'oidc-provider';
@@ -62,11 +62,11 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     const { provider } = engine; // one and the same: the request and the grant are of its classes
     const waits = (await waiting(person, provider)).find(({ request }) => idOf(request.jti) === id);
     if (!waits) {
-      seeOther(ctx, base); // answered already, or too late: the page tells what still waits
+      seeOther(ctx, base); // answered already, or expired: the page shows what still waits
       return;
     }
     const { request, client } = waits;
-    // Answered after one more factor, or another sign-in, when the client asks for that.
+    // The client may require another factor or a recent sign-in before the answer.
     if (isAllowed && !(await sessions.require(ctx, demandOf(waits, person)))) return;
     if (isAllowed) await allow(person, waits, form, provider);
     else await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
@@ -96,7 +96,7 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     const asked = await requested(parts, client, askedBy(request));
     const answer = applyAnswer(grant, asked, form, epoch(storage.now()));
     await grant.save();
-    // The engine issues what the request says: no more than what was allowed.
+    // The engine issues the request's scope: no more than was allowed.
     request.scope = answer.scope;
     const acr = answeredLevel(paramsOf(request), amr);
     await provider.backchannelResult(request, grant, {
@@ -129,7 +129,7 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     });
   }
 
-  /** What waits for this person's answer. */
+  /** The requests that wait for this person's answer. */
   async function waiting({ account }: SignedIn, provider: Provider): Promise<Waiting[]> {
     const now = storage.now();
     const found = await answered(() => findArtifactsOf(prisma, keyring, MODEL, account.id, now));
@@ -139,7 +139,7 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     const answerable = await Promise.all(
       requests.map(async (request) => {
         if (!request) return [];
-        // A client that has gone, or learns its answers in another way by now, cannot be told.
+        // A client that has gone, or has changed how it gets its answers, cannot be answered.
         const client = await provider.Client.find(request.clientId ?? '');
         const { client_notification_token: token } = (request.params ?? {}) as Params;
         const isPing = client?.backchannelTokenDeliveryMode === 'ping';
@@ -153,7 +153,7 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
 function demandOf({ request, client }: Waiting, { authTime }: SignedIn): Demand {
   const level = demandedLevel(paramsOf(request), client);
   const { defaultMaxAge: maxAge } = client as { defaultMaxAge?: number };
-  // Who has signed in since it was asked has done so for it, also when no sign-in is recent enough (a maximum of 0).
+  // A sign-in after the request was made counts as recent, even if the client wants a maximum age of 0.
   const isSince = authTime >= request.iat;
   return {
     to: '/approve',
@@ -170,7 +170,7 @@ function subject({ account, authTime }: SignedIn, id: string): string {
   return `approve ${account.id} ${authTime} ${id}`;
 }
 
-// The auth_req_id is the client's; pages show a hash of it.
+// The auth_req_id is the client's secret; pages show a hash of it.
 function idOf(authReqId: string): string {
   return Buffer.from(sha256(`approve ${authReqId}`)).toString('base64url');
 }

@@ -1,4 +1,4 @@
-// Forms that belong to no interaction and to nobody who is signed in: their token is bound to a cookie of this browser,
+// Forms for people who are not signed in, outside of interactions: their token is bound to a cookie of this browser,
 // which another site's form does not bring.
 import type { Context } from 'koa';
 import type { Config } from '../config/config.ts';
@@ -13,13 +13,13 @@ import {
 } from './forms.ts';
 
 export interface BrowserForm {
-  /** The token for the form, which is shown now. */
+  /** The token for the form that is being shown. */
   readonly token: (ctx: Context) => string;
-  /** @throws {ForeignForm} when another site has sent it, or it was not shown to this browser */
+  /** @throws {ForeignForm} when another site has sent the form, or it was not shown to this browser */
   readonly read: ReadForm;
 }
 
-/** @param path where the form is shown and sent to, below the issuer's */
+/** @param path of the form's page and its action, below the issuer's */
 export function createBrowserForm(
   config: Pick<Config, 'issuer' | 'basePath'>,
   keyring: Keyring,

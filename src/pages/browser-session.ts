@@ -1,10 +1,10 @@
-// The engine's session, for pages of our own: who is signed in to the provider in this browser, how far, and signing in
-// without a relying party. A sign-in that has ended elsewhere counts as none.
+// The engine's session, for pages of our own: the person who is signed in to the provider in this browser, and at which
+// level; and signing in without a relying party. A sign-in that has ended elsewhere counts as none.
 //
-// A page begins with `const person = await sessions.require(ctx)` and returns when there is none: then the answer
-// already leads to the sign-in (own-sign-in.ts) and from there back. What only somebody who is surely the person may do
-// asks for more: `require(ctx, { maxAge: 300 })` for having signed in within five minutes, `{ level: '2fa' }` for a
-// second factor. A form that is posted names the page to come back to: `{ to: '/account' }`.
+// A page begins with `const person = await sessions.require(ctx)` and returns when that is undefined: then the answer
+// already leads to the sign-in (own-sign-in.ts) and from there back. A sensitive page asks for more: `require(ctx, {
+// maxAge: 300 })` for a sign-in within the last five minutes, `{ level: '2fa' }` for a second factor. A form that is
+// posted names the page to come back to: `{ to: '/account' }`.
 import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
 import { signInTime } from '../accounts/changes.ts';
@@ -19,32 +19,32 @@ import { seeOther } from './responses.ts';
 
 export interface SignedIn {
   readonly account: Account;
-  /** When, in seconds since the epoch. */
+  /** The time of the sign-in, in seconds since the epoch. */
   readonly authTime: number;
-  /** How (RFC 8176), and what that is worth. */
+  /** The verified methods (RFC 8176), and the level that they reach. */
   readonly amr: string[];
   readonly level: Level | undefined;
-  /** Of this browser's session. */
+  /** The uid of this browser's session. */
   readonly sessionUid: string;
 }
 
-/** What a page asks for. */
+/** What a page requires of the sign-in. */
 export interface Demand {
   readonly level?: Level;
   /** Seconds since the sign-in. */
   readonly maxAge?: number;
-  /** The path to come back to, below the issuer's; not set: the page that is asked for. */
+  /** The path to come back to, below the issuer's; not set: the requested page. */
   readonly to?: string;
 }
 
 export interface BrowserSession {
   readonly find: (ctx: Context) => Promise<SignedIn | undefined>;
-  /** Who is signed in as far as it is demanded. @returns nothing when the answer leads to the sign-in now */
+  /** The person, if the sign-in meets the demand. @returns undefined when the answer now leads to the sign-in */
   readonly require: (ctx: Context, demand?: Demand) => Promise<SignedIn | undefined>;
   /**
-   * Signs a person in; what another person's session in this browser was is gone.
+   * Signs a person in. Another person's session in this browser ends.
    *
-   * @param authTime when, in seconds, if it is an earlier sign-in that goes on with more factors
+   * @param authTime seconds since the epoch, if an earlier sign-in goes on with more factors
    */
   readonly start: (
     ctx: Context,
@@ -52,9 +52,9 @@ export interface BrowserSession {
     amr: string[],
     authTime?: number,
   ) => Promise<void>;
-  /** The session in which a person is signed in already goes on with more factors, under another id. */
+  /** Adds factors to the session of a person who is signed in; it gets another id. */
   readonly raise: (ctx: Context, person: SignedIn, amr: string[]) => Promise<void>;
-  /** Signs a person in whose sessions, with this browser's, have just been ended: it alone goes on. */
+  /** Signs a person in again after all their sessions have just been ended, this browser's included. */
   readonly startAnew: (ctx: Context, account: Account, amr: string[]) => Promise<void>;
 }
 
@@ -112,7 +112,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     const former = await sessionOf(ctx, provider);
     const isSame = (await find(ctx))?.account.id === account.id;
     if (!isSame && former.exp !== undefined) await former.destroy();
-    // The same person's session stays, with the applications that it is signed in to.
+    // The same person's session stays, with its applications.
     if (isSame) await goOn(ctx, provider, former, account, amr, authTime);
     else {
       const session: EngineSession = new provider.Session();

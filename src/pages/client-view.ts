@@ -1,4 +1,4 @@
-// What a page may show of a relying party: its own words, and links only where they lead to the web.
+// What a page may show of a relying party: its own words, and links only if they are http or https.
 import type { Client } from 'oidc-provider';
 
 export interface ClientView {

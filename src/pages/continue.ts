@@ -1,6 +1,6 @@
-// The engine sometimes answers with a form that submits itself by an inline script: the response mode form_post,
-// signing out before another account signs in. The same form is put on a page of ours, whose script is a file:
-// no page ever runs an inline script.
+// The engine sometimes answers with a form that submits itself by an inline script: for the response mode form_post,
+// and for signing out before another account signs in. The form is put on a page of ours, whose script is a file: no
+// page runs an inline script.
 import type { Context, Next } from 'koa';
 import { selfSubmittingForm } from '../provider/engine-seams/words.ts';
 import { type Renderer, allowScripts } from './render.ts';

@@ -1,5 +1,5 @@
-// Every cookie of our own: its name, its path, which sites' requests bring it, how long it lives. No script reads one,
-// and none goes over HTTP where there is TLS. (The engine names its own, in the provider's configuration.)
+// All cookies of our own: name, path, SameSite, lifetime. They are HttpOnly, and Secure where there is TLS. (The
+// engine's cookies are named in the provider's configuration.)
 import { randomBytes } from 'node:crypto';
 import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
@@ -10,11 +10,11 @@ import type { Config } from '../config/config.ts';
 export const FACTOR_LIFE = 600;
 
 export interface Cookie {
-  /** @returns undefined also for one that is empty, which is never set */
+  /** @returns undefined for an empty cookie too, since none is ever set */
   readonly get: (ctx: Context) => string | undefined;
-  /** @param value of characters that a cookie may have, for example Base64url */
+  /** @param value of characters that a cookie may have, such as base64url */
   readonly set: (ctx: Context, value: string) => void;
-  /** A random value that stays the browser's: made the first time, and set anew each time. */
+  /** A random value that stays with the browser: made the first time, and set again each time. */
   readonly ensure: (ctx: Context) => string;
   readonly clear: (ctx: Context) => void;
 }
@@ -23,37 +23,37 @@ export type Cookies = ReturnType<typeof createCookies>;
 
 interface Attributes {
   readonly path: string;
-  /** `lax`: links of other sites bring it. */
+  /** `lax`: links from other sites bring it. */
   readonly sameSite: 'strict' | 'lax';
-  /** Seconds; not set: as long as the browser runs. */
+  /** Seconds; not set: until the browser is closed. */
   readonly maxAge?: number;
-  /** Whether another's value counts as none. Not needed where a value that was made up is worth nothing. */
+  /** Whether the value must be signed by us. Not needed when a forged value is worth nothing. */
   readonly signed?: boolean;
 }
 
 export function createCookies({ basePath }: Pick<Config, 'basePath'>) {
   const everywhere = basePath || '/';
   return {
-    /** What the forms of somebody who is not signed in are bound to. @param path the forms', with the issuer's */
+    /** Binds the forms of a browser in which nobody is signed in. @param path the forms' path, with the issuer's */
     form: (path: string) => cookie('symbolon_form', { path, sameSite: 'strict' }),
-    /** What was verified of a sign-in before its second factor, sealed. @param path the sign-in's, with the issuer's */
+    /** The factors verified so far in a sign-in, sealed. @param path the sign-in's path, with the issuer's */
     factor: (path: string) =>
       cookie('symbolon_factor', { path, sameSite: 'lax', maxAge: FACTOR_LIFE }),
-    /** The browser in which somebody signed up; the link that confirms it is opened from a mail. */
+    /** The browser that signed up; its link is opened from a mail. */
     signUp: cookie('symbolon_sign_up', {
       path: `${basePath}/sign-up`,
       sameSite: 'lax',
       maxAge: linkLife.sign_up,
     }),
-    /** The interaction to come back to after a password was reset or an account made. */
+    /** The interaction to come back to after resetting a password or signing up. */
     return: cookie('symbolon_return', { path: everywhere, sameSite: 'lax' }),
-    /** The accounts that the browser has signed in before; 400 days are the longest that browsers keep one. */
+    /** The accounts that this browser has signed in to; browsers keep a cookie for 400 days at most. */
     browser: cookie('symbolon_browser', {
       path: everywhere,
       sameSite: 'lax',
       maxAge: 400 * 86_400,
     }),
-    /** The message of the next page under /account. */
+    /** The message on the next page under /account. */
     flashMessage: cookie('symbolon_notice', {
       path: `${basePath}/account`,
       sameSite: 'strict',
@@ -63,7 +63,7 @@ export function createCookies({ basePath }: Pick<Config, 'basePath'>) {
   };
 }
 
-/** Sets the engine's session cookie as the engine does, after a sign-in on a page of our own. */
+/** Sets the engine's session cookie, as the engine does, after a sign-in on a page of our own. */
 export function setSessionCookie(
   ctx: Context,
   provider: Provider,

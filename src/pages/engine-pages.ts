@@ -1,4 +1,4 @@
-// The pages that the engine asks for: signing out, a device's code, errors.
+// The pages that the engine asks for: signing out, device codes, errors.
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 import { deviceInWords } from '../devices.ts';
 import type { MessageKey } from '../languages.ts';
@@ -15,7 +15,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
       preferLanguages(ctx, ctx.oidc.params?.['ui_locales'], undefined);
       const { route, session } = ctx.oidc;
       if (route === 'end_session_confirm' && session && session.accountId === undefined) {
-        ctx.status = 200; // the form was sent twice: what it asks for is done
+        ctx.status = 200; // the form was sent twice: its request is done already
         renderer.page(ctx, 'signed-out', {});
         return;
       }
@@ -46,7 +46,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
       }
       const { action, xsrf } = form(ctx, 'code_verification');
       if (xsrf === undefined) {
-        // A form without the cookie of its page: the page is shown anew.
+        // A form without the cookie of its page: the page is shown again.
         seeOther(ctx, action);
         return;
       }
@@ -83,7 +83,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
     },
   };
 
-  /** Who is signed in; their language is noted, after that of the request. */
+  /** The person who is signed in. Their language is noted, after the request's. */
   async function person(ctx: KoaContextWithOIDC) {
     const { session, params } = ctx.oidc;
     const account =
@@ -104,7 +104,7 @@ function form(
   return { action: ctx.oidc.urlFor(route), xsrf: formSecret(ctx.oidc.session) };
 }
 
-/** The key of what is wrong with a code. */
+/** The message for a code that is wrong. */
 function mistake(error: Error | undefined): MessageKey | undefined {
   switch (error?.name) {
     case undefined:

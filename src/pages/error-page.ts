@@ -1,4 +1,4 @@
-// Errors as people and programs see them: a page that says what to do, or JSON. One place for both.
+// Errors as people and programs see them: a page that says what to do, or JSON.
 import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
@@ -34,7 +34,7 @@ export function errorPage(
   });
 }
 
-// What the protocol says is wrong is English, and for whoever made the request.
+// The protocol's description is English, for the developer of the client.
 const forDevelopers = new Set<MessageKey>(['error.request', 'error.client']);
 
 function explain(code: string, error: unknown): Explanation {

@@ -1,5 +1,5 @@
-// One way to take a form of our own pages: it is refused when another site has sent it (a cookie does not say who has),
-// its body is read once, and its token says that a page of ours was shown for what the form acts on.
+// Reads forms of our own pages. A form is refused if another site has sent it, which cookies alone do not tell; its
+// body is read once; its token proves that a page of ours was shown for what the form acts on.
 import { timingSafeEqual } from 'node:crypto';
 import { bodyParser } from '@koa/bodyparser';
 import type { Context } from 'koa';
@@ -7,32 +7,32 @@ import { errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import type { Keyring } from '../keys/keyring.ts';
 
-/** A form that none of our pages has sent, or not to this person. */
+/** A form that was not sent from our pages, or not shown to this person. */
 export class ForeignForm extends errors.InvalidRequest {}
 
 /** A form as it was sent. */
 export interface Form {
-  /** The text of a field; '' when it was not sent, or more than once. */
+  /** The text of a field; '' when it was not sent exactly once. */
   readonly text: (name: string) => string;
   /** The texts of a field that may be sent more than once. */
   readonly all: (name: string) => readonly string[];
   readonly file: (name: string) => File | undefined;
-  /** Whether it was longer than a form with a file may be: then it has no fields. */
+  /** Whether it was longer than a form with a file may be; then it has no fields. */
   readonly isTooLong: boolean;
 }
 
-/** @throws {ForeignForm} when another site has sent it */
+/** @throws {ForeignForm} when another site has sent the form */
 export type ReadForm = (ctx: Context) => Promise<Form>;
 
 type Field = readonly [name: string, value: string | File];
 
-// It answers by itself what cannot be read: a form that is longer with 413, one that cannot be inflated with 400.
+// It answers a form that is too long with 413, and one that cannot be inflated with 400.
 const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb' });
 
 /**
- * How a page reads its forms.
+ * Makes the reader of a page's forms.
  *
- * @param largest set: forms come with a file (multipart/form-data); bytes that all of one may have
+ * @param largest set for forms with a file (multipart/form-data): bytes of the whole form at most
  */
 export function createFormReader({ issuer }: Pick<Config, 'issuer'>, largest?: number): ReadForm {
   const { origin } = new URL(issuer);
@@ -44,7 +44,7 @@ export function createFormReader({ issuer }: Pick<Config, 'issuer'>, largest?: n
   };
 }
 
-/** The token for a form that acts on this subject, for example one interaction. Its field is `csrf`. */
+/** The token of a form that acts on this subject, such as an interaction. Its field is `csrf`. */
 export function formToken(keyring: Keyring, subject: string): string {
   return keyring.macs('form', subject)[0].toString('base64url');
 }

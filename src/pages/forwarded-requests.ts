@@ -1,4 +1,4 @@
-// Requests that relying parties send by a form, to endpoints that take the same by GET.
+// Requests that relying parties send by POST to endpoints that take them by GET.
 import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
 import { errors } from 'oidc-provider';
@@ -8,7 +8,7 @@ const LONGEST = 12_000; // characters of a query that a request line may have
 
 /**
  * Authorization requests (OIDC Core §3.1.2.1) and requests to sign out (RP-Initiated Logout §2) may come by POST. The
- * browser is sent on with GET: with a form of another site it does not bring our cookies (SameSite=Lax).
+ * browser is redirected to a GET, since a form of another site does not bring our cookies (SameSite=Lax).
  *
  * @param base the issuer's path: '' or like '/op'
  */

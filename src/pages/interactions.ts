@@ -1,5 +1,5 @@
-// What a person is asked during an authorization request: which account, the password, consent. Every page is
-// reached with the interaction's cookie and its form token; the answer goes back to the engine.
+// The pages of an authorization request: choosing an account, signing in, consent. Each needs the interaction's cookie
+// and its forms a token; the answer goes back to the engine.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import {
@@ -36,12 +36,12 @@ export interface InteractionParts {
 
 type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 
-/** Where a request is in an interaction: found once, since the engine may be another one the next time. */
+/** The state of an interaction in this request: looked up once, since the engine may change meanwhile. */
 interface Step {
   readonly provider: Provider;
   readonly interaction: Interaction;
   readonly client: Client;
-  /** Who is signed in. */
+  /** The person who is signed in. */
   readonly account: Pick<Account, 'email' | 'name' | 'locale'> | undefined;
 }
 
@@ -104,7 +104,7 @@ export function createInteractions({
     const step = await submitted(ctx);
     const { provider, interaction, client, form } = step;
     const { params, session, result } = interaction;
-    // A form that was sent twice answers twice, in one grant.
+    // A form that was sent twice writes into the same grant twice.
     const grantId = result?.consent?.grantId ?? interaction.grantId;
     const accountId = session?.accountId;
     if (interaction.prompt.name !== 'consent' || accountId === undefined) {
@@ -139,8 +139,7 @@ export function createInteractions({
   async function current(ctx: Context): Promise<Step> {
     const { provider } = engine;
     const wanted = (ctx['params'] as { uid: string }).uid;
-    // Looked for without the cookie: a browser forgets that when the time is over, which is not told from blocked
-    // cookies.
+    // Looked up without the cookie: the browser drops an expired cookie, which looks like blocked cookies.
     const { exp = 0 } = (await provider.Interaction.find(wanted)) ?? {};
     if (exp <= epoch(storage.now()))
       throw new errors.SessionNotFound('interaction session not found');
@@ -163,7 +162,7 @@ export function createInteractions({
     const { action, cancel } = actions(interaction);
     const isOther = ctx.query['account'] === 'other';
     const found = isStepUp(prompt) && !isOther ? await sessions.find(ctx) : undefined;
-    // The sign-in may have become too old while the other factor was asked for: then all of them are.
+    // If the sign-in has become too old while the other factor was asked for, all factors are asked for.
     const { max_age: maxAge } = params;
     const isLate =
       maxAge !== undefined && (found?.authTime ?? 0) < epoch(storage.now()) - Number(maxAge);

@@ -1,6 +1,6 @@
-// A forgotten password: /forgot asks for the address and always answers the same, /reset is where the mail's link
-// leads. Opening the link spends nothing; setting the password does. It signs nobody in: who has a second factor is
-// asked for it at the next sign-in.
+// A forgotten password: /forgot asks for the address and always answers the same; the link in the mail leads to /reset.
+// Opening the link does not spend it; setting the password does. That signs nobody in: anyone who has a second factor
+// is asked for it at the next sign-in.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { AccountError, accountInput } from '../accounts/accounts.ts';
@@ -62,7 +62,7 @@ export function createPasswordReset({
       renderer.page(ctx, 'limit', {});
       return;
     }
-    // The same is done for every address: whether it has an account is looked up when the mail is made.
+    // The same for every address: whether it has an account is looked up when the mail is made.
     const { data: email } = parsed;
     if (await limits.toEmail('password_reset', email))
       await currentUnit().change((database) =>
@@ -91,13 +91,13 @@ export function createPasswordReset({
       await unit.change(async (database) => {
         if (!(await spendLink(database, ['password_reset'], token, now())))
           throw new LinkVoid({ again: forgot });
-        // Whoever has the link reads what is sent to the address.
+        // Whoever has the link reads the mail of the address: it is verified.
         const where = { id: accountId, email };
         const { count } = await database.account.updateMany({
           where,
           data: { emailVerified: true },
         });
-        // The address may be the account's no more.
+        // The address may have changed meanwhile.
         if (count === 0) throw new LinkVoid({ again: forgot });
         await changePassword(database, parts, accountId, hash, 'reset');
       });

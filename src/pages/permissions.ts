@@ -1,5 +1,5 @@
-// What a request asks a person to allow: as the consent page and the page of approvals show it, and as its form
-// answers. A form can leave out what is optional, and can add nothing.
+// The permissions that a request asks for, as the consent page and /approve show them, and as their forms answer. A
+// form can leave out optional permissions, but cannot add any.
 import type { Client } from 'oidc-provider';
 import { standardScopes } from '../config/claims.ts';
 import type { Config } from '../config/config.ts';
@@ -20,7 +20,7 @@ import type { Form } from './forms.ts';
 import { claimInWords, consentDurations, presentDurations, scopeInWords } from './scopes-view.ts';
 import type { PermissionView, PermissionsView } from './views/partials.ts';
 
-/** The parameters of a request that say what it asks for. */
+/** The parameters of a request. */
 export type Params = Readonly<Record<string, unknown>>;
 
 export interface Requested {
@@ -31,7 +31,7 @@ export interface Requested {
   readonly resources: readonly AskedResource[];
 }
 
-/** A resource server (RFC 8707), with those of its scopes that are asked for. */
+/** A resource server (RFC 8707), with the requested ones of its scopes. */
 export interface AskedResource {
   readonly id: string;
   readonly name: string;
@@ -43,10 +43,10 @@ interface Parts {
   readonly prisma: PrismaClient;
 }
 
-// What every request gets and nobody is asked for (OIDC Core §2).
+// Claims that every request gets without consent (OIDC Core §2).
 const ofProtocol = ['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss'];
 
-/** What a client asks for, of what there is. */
+/** What a client asks for, without anything unknown. */
 export async function requested(
   { config, prisma }: Parts,
   client: Client,
@@ -65,11 +65,7 @@ export async function requested(
   };
 }
 
-/**
- * The resources that are named, each with its scopes of those that are named.
- *
- * @param counts whether one of them does
- */
+/** The resource servers of these indicators, each with its scopes. @param counts whether a scope is included */
 export async function resourcesIn(
   prisma: PrismaClient,
   { scope, resource }: Params,
@@ -135,11 +131,11 @@ export function presentRequested(
 }
 
 /**
- * Writes the answer of a form that had these fields into a grant.
+ * Writes the answer of a consent form into a grant.
  *
- * @param form as it was sent: what is ticked
+ * @param form as it was sent: with the permissions that were ticked
  * @param now in seconds since the epoch
- * @returns the scopes that are granted, of all that were asked for, and until when offline access is, if for a time
+ * @returns the granted ones of the requested scopes, and until when offline access is granted, if not for ever
  */
 export function applyAnswer(
   grant: Grant,
@@ -167,19 +163,19 @@ export function applyAnswer(
   decide(grant, allowed, split(false));
   const scope = [...allowed.scopes, ...Object.values(allowed.resources).flat()].join(' ');
   if (!allowed.scopes.includes('offline_access')) return { scope };
-  // Only who allowed offline access has said for how long.
+  // The duration only counts when offline access was allowed.
   const until = allowedUntil(form.text('duration'), now);
   Object.assign(grant, { consentExpiresAt: until });
   return until === undefined ? { scope } : { scope, until };
 }
 
-// Only what the page offers; anything else allows without an end, as the page's first choice does.
+// Only durations that the page offers; anything else means without an end, like the page's first choice.
 function allowedUntil(duration: string, now: number): number | undefined {
   const chosen = consentDurations.find((seconds) => seconds !== '' && seconds === duration);
   return chosen === undefined ? undefined : now + Number(chosen);
 }
 
-/** The claims that a request's `claims` parameter names (OIDC Core §5.5): JSON, or what it says. */
+/** The names in a request's `claims` parameter (OIDC Core §5.5), which is JSON text or its value. */
 function claimsIn(claims: unknown): string[] {
   const members = (typeof claims === 'string' ? JSON.parse(claims) : (claims ?? {})) as Record<
     string,

@@ -1,5 +1,5 @@
-// Rendering views: views/<template>.eta with its data, inside the layout. Eta escapes everything. An installation may
-// have templates and a style sheet of the same name in a folder of its own (SYMBOLON_VIEWS_DIR), which replace ours.
+// Renders views: views/<template>.eta with its data, inside the layout. Eta escapes everything. An installation may
+// replace templates and the style sheet by its own, in a folder named by SYMBOLON_VIEWS_DIR.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -14,11 +14,11 @@ import type { Views } from './views/views.ts';
 
 const views = fileURLToPath(new URL('../../views', import.meta.url));
 
-/** What pages may load (Content-Security-Policy): no script, no frame around them. */
+/** The Content-Security-Policy of pages: no script, no frame around them. */
 export const pagePolicy =
   "default-src 'none'; style-src 'self'; img-src 'self' https: data:; base-uri 'none'; frame-ancestors 'none'";
 
-/** Lets the scripts run that the page brings: files of ours. */
+/** Allows the page's scripts, which are files of ours. */
 export function allowScripts(ctx: Pick<Context, 'set'>): void {
   ctx.set('Content-Security-Policy', `${pagePolicy}; script-src 'self'`);
 }
@@ -28,32 +28,32 @@ interface Asset {
   readonly path: string;
   readonly type: string;
   readonly content: string | Buffer;
-  /** What it may load itself, when it is opened by itself. */
+  /** Its own Content-Security-Policy, for when it is opened by itself. */
   readonly policy?: string;
 }
 
-// A picture of the operator’s is shown by <img>, where no script of an SVG runs; opened by itself it runs none either.
+// The operator’s logo is shown by <img>, where an SVG runs no script; opened by itself it runs none either.
 const picturePolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
-/** What a page is shown in answer to. `state.locales` are the languages that were asked for, before the browser's. */
+/** The request that a page answers. `state.locales` are the languages that take precedence over the browser's. */
 export type PageContext = Pick<Context, 'type' | 'body' | 'set' | 'acceptsLanguages' | 'state'>;
 
 export interface Renderer {
   readonly languages: Languages;
-  /** The language that whoever made the request is answered in. */
+  /** The language of the answer. */
   readonly language: (ctx: Pick<PageContext, 'acceptsLanguages' | 'state'>) => Language;
-  /** Answers a request with a page; its status is left as it is. */
+  /** Answers a request with a page. The status stays as it is. */
   readonly page: <T extends keyof Views>(ctx: PageContext, template: T, data: Views[T]) => void;
-  /** The one script, of the page that takes people on. */
+  /** The script of the page that submits a form of the engine's. */
   readonly script: Asset;
-  /** The scripts of the pages that ask for a passkey, by their URL paths. */
+  /** The URL paths of the scripts of pages that ask for a passkey. */
   readonly passkeyScripts: readonly string[];
-  /** Middleware that serves the style sheet and the script. */
+  /** Middleware that serves the style sheet and the scripts. */
   readonly assets: (ctx: Context, next: Next) => Promise<void>;
 }
 
 /**
- * Notes which languages are wanted before the browser's: those of the request (`ui_locales`, OIDC Core §3.1.2.1),
+ * Notes the languages that take precedence over the browser's: those of the request (`ui_locales`, OIDC Core §3.1.2.1),
  * then the person's own.
  */
 export function preferLanguages(
@@ -67,7 +67,7 @@ export function preferLanguages(
 
 /**
  * @param base the issuer's path: '' or like '/op'
- * @throws {Error} when a template of the installation's own cannot be read
+ * @throws {Error} when one of the installation's templates cannot be read
  */
 export function createRenderer(base: string, theme: Theme): Renderer {
   const eta = createEta(theme.views);
@@ -126,7 +126,8 @@ export function createRenderer(base: string, theme: Theme): Renderer {
 function createEta(own: string | undefined): Eta {
   const eta = new Eta({ views, cache: true, autoEscape: true });
   if (own === undefined) return eta;
-  // A template's name is its path below either folder; whichever includes it, the installation's own is taken first.
+  // A template's name is its path below either folder; the installation's own takes precedence, wherever it is
+  // included.
   eta.resolvePath = (template, options) => {
     const from = options?.filepath ?? join(views, 'layout');
     const root = relative(own, from).startsWith('..') ? views : own;
@@ -150,7 +151,7 @@ function readAsset(own: string | undefined, name: string, type: string, more = '
   return asset(name, type, readFileSync(join(folder, file), 'utf8') + more);
 }
 
-// The library's own single file, as it comes in its package.
+// The single file from the library's package.
 function libraryAsset(): Asset {
   const main = import.meta.resolve('@simplewebauthn/browser');
   const bundle = new URL('../dist/bundle/index.umd.min.js', main);

@@ -1,4 +1,4 @@
-// Scopes, claims, details and lifetimes in a person's words.
+// Scopes, claims, authorization details and durations in words that people understand.
 import type { ClaimsConfig } from '../config/claims.ts';
 import type { Language } from '../languages.ts';
 
@@ -7,7 +7,7 @@ export interface Sentence {
   readonly detail?: string;
 }
 
-// What there are messages for: of standardScopes all but offline_access.
+// The scopes that have messages: all standard ones except offline_access.
 const ownScopes = ['openid', 'profile', 'email', 'address', 'phone'] as const;
 const ownClaims = [
   'name',
@@ -18,7 +18,7 @@ const ownClaims = [
   'email_verified',
 ] as const;
 
-/** Nothing for offline access, which the consent page tells apart from the others, and for what there is not. */
+/** @returns undefined for offline access, which the consent page shows apart, and for an unknown scope */
 export function scopeInWords(
   { t }: Language,
   scope: string,
@@ -32,7 +32,7 @@ export function scopeInWords(
   return { title: t(`scope.${scope}`), ...detail };
 }
 
-/** Those that there are words for. */
+/** The scopes that have words, in words. */
 export function scopesInWords(
   language: Language,
   scopes: readonly string[],
@@ -49,7 +49,7 @@ function isOneOf<T extends string>(names: readonly T[], name: string): name is T
   return names.some((one) => one === name);
 }
 
-/** Rich authorization requests (RFC 9396), for a person who must see all of them. */
+/** Rich authorization requests (RFC 9396), complete: the person must see every member. */
 export function presentDetails(value: unknown): { type: string; lines: [string, string][] }[] {
   if (typeof value !== 'string') return [];
   return (JSON.parse(value) as Record<string, unknown>[]).map(({ type, ...members }) => ({
@@ -61,7 +61,7 @@ export function presentDetails(value: unknown): { type: string; lines: [string, 
   }));
 }
 
-// `instructedAmount` and `payment_initiation` as a person would write them.
+// Splits `instructedAmount` and `payment_initiation` into words.
 function nameInWords(name: string): string {
   return name
     .replaceAll('_', ' ')
@@ -78,7 +78,7 @@ function inWords(value: unknown): string {
 
 const DAY = 86_400;
 
-/** For how many seconds a person may allow offline access; '' is without an end. */
+/** The durations for which a person may allow offline access, in seconds; '' is without an end. */
 export const consentDurations = ['', DAY, 7 * DAY, 30 * DAY, 365 * DAY].map(String);
 
 export function presentDurations({ t, duration }: Language): { seconds: string; words: string }[] {

@@ -1,4 +1,4 @@
-// The first administrator: a link printed at the start, worth something only as long as there is no account.
+// The set-up of the first administrator: a link printed at the start, valid only as long as there is no account.
 import { timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
@@ -19,7 +19,7 @@ export interface SetupParts {
   readonly limits: Limits;
 }
 
-/** The link under which the first administrator's account is made. It is a secret until then. */
+/** The link under which the first administrator's account is made. It is a secret. */
 export function setupLink(config: Config, keyring: Keyring): string {
   return `${config.issuer}/setup?token=${setupToken(keyring)}`;
 }

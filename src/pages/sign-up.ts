@@ -1,7 +1,7 @@
-// How people come to an account by themselves: /sign-up for everybody, /invitation for who was invited. The account
-// exists once the link in the mail was opened and confirmed; until then nothing tells whether an address has one.
-// Whoever opens the link in another browser than the one that asked must know the password that was chosen there: else
-// somebody could sign up with the address of another, who would confirm an account with a stranger's password.
+// Making an account: /sign-up for everybody, /invitation for anyone who was invited. The account exists once the link
+// in the mail was opened and confirmed; until then nothing tells whether an address has one. Whoever opens the link in
+// another browser than the one that signed up must know the password that was chosen there: else somebody could sign up
+// with another person's address, who would confirm an account with a stranger's password.
 import { timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
@@ -92,7 +92,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     }
     let account: NewAccount;
     try {
-      // The password is hashed for every address; whether it has an account is looked up when the mail is made.
+      // The password is hashed for every address; whether one has an account is looked up when the mail is made.
       account = await checkAccount({ email, name, password: form.text('password') });
     } catch (error) {
       const errors = unprocessableFields(renderer, ctx, error);
@@ -141,7 +141,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
         confirmPage(ctx, link, { token, mistake: t('sign-in.wait', { seconds }) });
         return;
       }
-      // Somebody else has the address by now: an administrator has added the account, for one.
+      // The address has an account by now: an administrator may have added it.
       if (error instanceof AccountError) throw voidLink('sign_up');
       throw error;
     }
@@ -149,19 +149,19 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
 
   return router;
 
-  /** @throws {LinkVoid} */
+  /** Opens a link without spending it. @throws {LinkVoid} */
   async function open(purpose: SignUpPurpose, token: string): Promise<Link> {
     const link = await lookAtLink(prisma, [purpose], token, now());
     if (!link) throw voidLink(purpose);
     return link;
   }
 
-  /** Nobody but an administrator can send another invitation. */
+  /** Only an administrator can send another invitation. */
   function voidLink(purpose: SignUpPurpose): LinkVoid {
     return new LinkVoid(purpose === 'sign_up' ? { again: action } : {});
   }
 
-  /** Whether it is what was chosen in the other browser. @throws {TooManyAttempts} when it comes too early */
+  /** Whether it is the password that was chosen at sign-up. @throws {TooManyAttempts} when it comes too early */
   async function isPassword(ctx: Context, link: Link, password: string): Promise<boolean> {
     const account = Buffer.from(link.id).toString('hex'); // there is no account yet
     const wasRight = await limits.count({ what: 'password', account, from: { ip: ctx.ip } });

@@ -1,5 +1,5 @@
-// /verify: where links lead that confirm an address, the account's own or one that is to become it. Opening one changes
-// nothing; the page's button does, and for another address only where the account's own person is signed in.
+// /verify: the page of links that confirm an e-mail address, the account's own or a new one. Opening a link changes
+// nothing; the page's button does, for a new address only where the account's own person is signed in.
 import Router from '@koa/router';
 import { AccountError } from '../accounts/accounts.ts';
 import { confirmAddress } from '../accounts/addresses.ts';

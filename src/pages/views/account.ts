@@ -1,9 +1,9 @@
-// What the pages of the account show: views/account-<name>.eta.
+// The data of the account's pages: views/account-<name>.eta.
 import type { ClientView } from '../client-view.ts';
 import type { PersonView } from './frame.ts';
 import type { AccessView, AccountNav, When } from './partials.ts';
 
-/** What the account area adds to each. */
+/** What the account area adds to each page. */
 export interface AccountFrame extends AccountNav {
   readonly account: PersonView & { readonly emailVerified: boolean };
   /** The URL path of the overview. */
@@ -31,7 +31,7 @@ export interface AccountViews {
       readonly clientId: string;
       readonly client: ClientView;
       readonly connections: readonly Connection[];
-      /** What is remembered without a device. */
+      /** A permission that is remembered without a device. */
       readonly permission: (AccessView & { readonly since: When }) | undefined;
     }[];
     readonly ended: readonly {
@@ -63,7 +63,7 @@ export interface AccountViews {
     readonly what: string;
   };
   methods: {
-    /** See recovery.ts */
+    /** A random id of the form: account/recovery.ts. */
     readonly form: string;
     readonly factors: { readonly password: boolean; readonly recoveryCodes: number };
     readonly hasSecond: boolean;
@@ -91,7 +91,7 @@ export interface AccountViews {
     }[];
     readonly hasMail: boolean;
     readonly since: string;
-    /** The name, when it could not be taken. */
+    /** The name that was typed, when it was refused. */
     readonly typed?: string | undefined;
     readonly mistakes?: { readonly name?: string } | undefined;
   };
@@ -116,7 +116,7 @@ export interface AccountViews {
   };
 }
 
-/** The same under the names of their templates, with all that they show. */
+/** The views by template, complete with the frame. */
 export type AccountTemplates = {
   [Name in keyof AccountViews as `account-${Name}`]: AccountFrame & AccountViews[Name];
 };

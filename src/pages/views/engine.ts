@@ -1,4 +1,4 @@
-// What the pages show that the engine asks for, and those that belong to nobody's account: errors, the overview.
+// The data of pages that the engine asks for, of errors and of the home page.
 import type { ClientView } from '../client-view.ts';
 import type { PersonView } from './frame.ts';
 
@@ -34,7 +34,7 @@ export interface EngineViews {
     readonly account: PersonView | undefined;
   };
   'signed-out': {
-    /** Not set: out of everything. */
+    /** Not set: signing out of everything. */
     readonly client?: ClientView | undefined;
   };
   'device-code': EngineForm & {
@@ -45,10 +45,10 @@ export interface EngineViews {
     readonly userCode: string;
     readonly displayCode: string;
     readonly client: ClientView;
-    /** Where the device asks from. */
+    /** The device that asks. */
     readonly device: {
       readonly ip: string | undefined;
-      /** In words. */
+      /** Its User-Agent in words. */
       readonly agent: string | undefined;
     };
   };

@@ -1,23 +1,22 @@
-// What every page has, whatever it shows: the renderer adds it to the view's own data, which has no key of the same
-// name.
+// The data of every page. The renderer adds it to the view's own data, which has no key of the same name.
 import type { Theme } from '../../config/config.ts';
 import type { Language } from '../../languages.ts';
 
-/** Somebody as pages call them. */
+/** A person, as pages name them. */
 export interface PersonView {
   readonly name?: string | null | undefined;
   readonly email: string;
 }
 
-/** What the renderer adds. */
+/** The data that the renderer adds. */
 export interface Frame {
   readonly t: Language['t'];
-  /** A person in words: by name, where there is one, and address. */
+  /** A person in words: the name, if there is one, and the address. */
   readonly person: (person: PersonView) => string;
   /** BCP 47. */
   readonly lang: string;
   readonly direction: Language['direction'];
-  /** What the provider calls itself. */
+  /** The provider's name. */
   readonly name: string;
   /** The URL path of the operator's logo. */
   readonly logo: string | undefined;
@@ -28,7 +27,7 @@ export interface Frame {
   readonly style: string;
 }
 
-/** What `views/layout.eta` is laid around. */
+/** The data of `views/layout.eta`. */
 export interface Layout extends Frame {
   readonly title: string;
   /** HTML. */

@@ -1,16 +1,16 @@
-// What the partials take (views/partials/<name>.eta), and what views have of it.
+// The data of the partials (views/partials/<name>.eta).
 import type { Language } from '../../languages.ts';
 import type { ClientView } from '../client-view.ts';
 import type { Sentence } from '../scopes-view.ts';
 
-/** A point of time in words, and for programs. */
+/** A point in time, in words and for programs. */
 export interface When {
   readonly iso: string;
   readonly relative: string;
   readonly absolute: string;
 }
 
-/** What an application may do, for the person who has allowed it. */
+/** An application's permissions, for the person who has granted them. */
 export interface AccessView {
   readonly scopes: readonly Sentence[];
   readonly resources: readonly {
@@ -19,19 +19,19 @@ export interface AccessView {
   }[];
 }
 
-/** What an application asks for. What is optional is a field of the form. */
+/** The permissions that an application asks for. Optional ones are fields of the form. */
 export interface PermissionsView {
   readonly groups: readonly {
-    /** A resource server's; not set: the provider itself. */
+    /** The resource server's name; not set for the provider itself. */
     readonly name: string | undefined;
     readonly items: readonly PermissionView[];
   }[];
   readonly isNarrowable: boolean;
-  /** Staying connected (offline_access), where it is asked for. */
+  /** Staying connected (offline_access), if requested. */
   readonly offline:
     | {
         readonly optional: boolean;
-        /** How long it may be unused. */
+        /** How long it may stay unused. */
         readonly until: string;
         readonly durations: readonly { readonly seconds: string; readonly words: string }[];
       }
@@ -44,27 +44,27 @@ export interface PermissionView extends Sentence {
   readonly optional: boolean;
 }
 
-/** A form that the browser's passkey prompt fills in. */
+/** A form that the browser's passkey dialog fills in. */
 export interface PasskeyForm {
   readonly action: string;
   /** JSON, for `views/passkey.js`. */
   readonly options: string;
 }
 
-/** Links to the other ways to an account, of those that there are. */
+/** Links to other ways to an account, if enabled. */
 export interface WaysInView {
   readonly forgot?: string | undefined;
   readonly signUp?: string | undefined;
 }
 
-/** Where one is among the pages of the account. */
+/** The navigation of the account's pages. */
 export interface AccountNav {
   readonly nav: readonly {
     readonly href: string;
     readonly text: string;
     readonly isHere: boolean;
   }[];
-  /** What was done, after a form. */
+  /** The flash message. */
   readonly notice: string | undefined;
   readonly signOut: string;
 }
@@ -86,12 +86,12 @@ export interface Partials {
     readonly type?: 'text' | 'email' | 'password';
     readonly value?: string | null | undefined;
     readonly inputmode?: 'numeric';
-    /** Not set: it is. */
+    /** By default true. */
     readonly required?: boolean;
     readonly autofocus?: boolean;
     readonly minlength?: number;
     readonly hint?: string;
-    /** Shown in place of the hint. */
+    /** Shown instead of the hint. */
     readonly mistake?: string | undefined;
   };
   links: { readonly client: ClientView | undefined } & Speaking;
@@ -99,7 +99,7 @@ export interface Partials {
     readonly csrf: string;
     readonly is: 'asked' | 'offered';
     readonly label: string;
-    /** Whether it is one of several ways, and not the first of them. */
+    /** Whether it is an alternative to another way on the page. */
     readonly or: boolean;
     readonly quiet: boolean;
   } & Speaking;
@@ -107,7 +107,7 @@ export interface Partials {
     readonly permissions: PermissionsView;
     readonly client: ClientView;
     readonly heading: string;
-    /** The id of the field for how long. */
+    /** The id of the field for the duration. */
     readonly id: string;
     readonly base: string;
   } & Speaking;

@@ -1,14 +1,14 @@
-// What the pages show on which somebody signs in, and answers what an application asks.
+// The data of the pages for signing in and for answering an application's request.
 import type { ClientView } from '../client-view.ts';
 import type { PersonView } from './frame.ts';
 import type { PasskeyForm, PermissionsView, WaysInView } from './partials.ts';
 
-/** A form that begins with which application sends the person, and may lead back to it. */
+/** A form that names the application that the person comes from, and may lead back to it. */
 interface Step {
   readonly csrf: string;
-  /** Not set: it is the provider's own page that asks. */
+  /** Not set for a page of the provider's own. */
   readonly client: ClientView | undefined;
-  /** Where going back is posted to. */
+  /** Where the form for going back is posted to. */
   readonly cancel: string | undefined;
 }
 
@@ -16,7 +16,7 @@ export interface SignInViews {
   'sign-in': Step & {
     readonly action: string;
     readonly email?: string | undefined;
-    /** In place of the provider's name. */
+    /** Shown instead of the provider's name. */
     readonly hint?: string | undefined;
     readonly errors?: { readonly summary: string } | undefined;
     readonly waysIn: WaysInView;
@@ -28,22 +28,22 @@ export interface SignInViews {
     readonly action: string;
     readonly passkey: PasskeyForm | undefined;
     readonly scripts: readonly string[];
-    /** Whether a one-time code is asked for, or else a recovery code. */
+    /** Whether a one-time code is asked for; otherwise a recovery code. */
     readonly code: boolean;
     readonly recovery: boolean;
     readonly codeLink: string | undefined;
     readonly recoveryLink: string | undefined;
-    /** Where another account is signed in to. */
+    /** Where to sign in to another account. */
     readonly other: string | undefined;
-    /** What is wrong with the code. */
+    /** The mistake in the code. */
     readonly mistake?: string | undefined;
-    /** What is wrong otherwise. */
+    /** Any other mistake. */
     readonly alert?: string | undefined;
   };
   'factor-needed': Step & {
-    /** Whether nothing but a passkey will do. */
+    /** Whether only a passkey will do. */
     readonly isPasskey: boolean;
-    /** Where to go on once it is set up. */
+    /** Where to go on once the factor is set up. */
     readonly again: string;
   };
   'select-account': {
@@ -52,7 +52,7 @@ export interface SignInViews {
     readonly cancel: string;
     readonly action: string;
     readonly account: PersonView;
-    /** Whom the application expects. */
+    /** The account that the application expects. */
     readonly hint: string | undefined;
   };
   consent: {
@@ -61,10 +61,10 @@ export interface SignInViews {
     readonly cancel: string;
     readonly action: string;
     readonly account: PersonView;
-    /** Where another account is chosen. */
+    /** Where to choose another account. */
     readonly switchAction: string;
     readonly permissions: PermissionsView;
-    /** Of a rich authorization request (RFC 9396). */
+    /** The details of a rich authorization request (RFC 9396). */
     readonly details: readonly {
       readonly type: string;
       readonly lines: readonly (readonly [name: string, value: string])[];
@@ -84,7 +84,7 @@ export interface SignInViews {
   approved: {
     readonly client: ClientView;
     readonly allowed: boolean;
-    /** Where further requests are. */
+    /** Where the other requests are. */
     readonly more: string;
   };
 }

@@ -1,5 +1,5 @@
-// The views: each template of views/*.eta by its name, with the data that it shows. The compiler holds the pages to
-// it, test/pages/views.test.ts the templates.
+// The views: each template of views/*.eta by name, with its data. The compiler checks the pages against it,
+// test/pages/views.test.ts the templates.
 import type { AccountTemplates } from './account.ts';
 import type { EngineViews } from './engine.ts';
 import type { SignInViews } from './sign-in.ts';

@@ -1,6 +1,6 @@
-// What the pages show on which an account is made or a way into it is found: the set-up, signing up, links of mails.
+// The data of the pages for the set-up, for signing up, and for links from mails.
 
-/** What is wrong with a form, by its field; `summary` is of the whole. */
+/** The mistakes in a form, by field; `summary` is about the whole form. */
 export interface FormErrors {
   readonly summary?: string;
   readonly email?: string;
@@ -8,7 +8,7 @@ export interface FormErrors {
   readonly password?: string;
 }
 
-/** A form behind a link of a mail, whose secret it brings. */
+/** A form on the page of a mail's link. It carries the link's secret. */
 interface LinkForm {
   readonly action: string;
   readonly token: string;
@@ -32,7 +32,7 @@ export interface WaysInViews {
   'sign-up': AccountForm & { readonly csrf: string; readonly email?: string | undefined };
   'sign-up-sent': { readonly email: string; readonly duration: string };
   'sign-up-confirm': LinkForm & {
-    /** Whether for the password. */
+    /** Whether it asks for the password. */
     readonly asks: boolean;
     readonly mistake?: string | undefined;
   };
@@ -53,12 +53,12 @@ export interface WaysInViews {
   reset: LinkForm & { readonly mistake?: string | undefined };
   'reset-done': { readonly next: string | undefined; readonly account: string };
   verify: LinkForm & {
-    /** The address before, when another is to become the account's. */
+    /** The previous address, when the link changes it. */
     readonly former?: string | undefined;
   };
   'verify-done': { readonly email: string; readonly account: string };
   'link-void': {
-    /** Where another link is asked for. */
+    /** Where to ask for another link. */
     readonly again?: string | undefined;
     readonly reason?: string | undefined;
   };
