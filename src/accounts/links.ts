@@ -8,7 +8,8 @@ import type { Link, Prisma } from '../generated/client.ts';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
 
-export type LinkPurpose = 'invitation' | 'sign_up' | 'verification' | 'password_reset' | 'email_change';
+export type LinkPurpose =
+  'invitation' | 'sign_up' | 'verification' | 'password_reset' | 'email_change';
 
 /** Lifetime of a link, in seconds. */
 export const linkLife: Record<LinkPurpose, number> = {
@@ -111,7 +112,11 @@ export function linkData(keyring: Keyring, { id, sealed }: Link): unknown {
   return sealed ? JSON.parse(keyring.unseal(linkContext(id), sealed)) : undefined;
 }
 
-function isGood({ purpose, expiresAt }: Link, purposes: readonly LinkPurpose[], now: Date): boolean {
+function isGood(
+  { purpose, expiresAt }: Link,
+  purposes: readonly LinkPurpose[],
+  now: Date,
+): boolean {
   return (purposes as readonly string[]).includes(purpose) && expiresAt > now;
 }
 

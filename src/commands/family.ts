@@ -62,7 +62,11 @@ export function addFamilyCommands(symbolon: Command): void {
     .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage: { prisma, now } }) => {
-        const { facts, story } = await factsAndStory(prisma, await existingFamily(prisma, id), now());
+        const { facts, story } = await factsAndStory(
+          prisma,
+          await existingFamily(prisma, id),
+          now(),
+        );
         print(json, facts, story);
       }),
     );

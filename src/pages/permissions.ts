@@ -65,7 +65,7 @@ export async function requested(
   };
 }
 
-/** The resource servers of these indicators, each with its scopes. @param counts whether a scope is included */
+/** The requested resource servers, each with the requested ones of its scopes. @param counts filters scopes */
 export async function resourcesIn(
   prisma: PrismaClient,
   { scope, resource }: Params,

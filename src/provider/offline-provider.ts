@@ -68,7 +68,8 @@ function throwawayKeys(): JWK[] {
   ].map(({ privateKey }) => ({ ...privateKey.export({ format: 'jwk' }), use: 'sig' }));
 }
 
-const noPage = () => Promise.reject(new Error('a provider that serves nobody was asked for a page'));
+const noPage = () =>
+  Promise.reject(new Error('a provider that serves nobody was asked for a page'));
 const noPages: EnginePages = {
   renderError: noPage,
   logoutSource: noPage,

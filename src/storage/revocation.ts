@@ -27,7 +27,11 @@ export type Revocation = Occasion &
 type Database = Prisma.TransactionClient;
 
 /** Ends a grant with everything issued from it. */
-export async function revokeGrant(database: Database, id: string, revocation: Revocation): Promise<number> {
+export async function revokeGrant(
+  database: Database,
+  id: string,
+  revocation: Revocation,
+): Promise<number> {
   return revoke(database, Prisma.sql`id = ${id}`, { grantId: id }, revocation);
 }
 
@@ -78,7 +82,9 @@ export async function endFamilyOf(
       ...{ idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } },
     },
   });
-  return others > 0 ? endFamilyAlone(database, id, revocation) : revokeGrant(database, grantId, revocation);
+  return others > 0
+    ? endFamilyAlone(database, id, revocation)
+    : revokeGrant(database, grantId, revocation);
 }
 
 /** Ends everything that was issued for a person, except browser sessions: see {@link endSessions}. */
@@ -96,7 +102,11 @@ export async function endSessions(database: Database, accountId: string): Promis
 }
 
 /** Ends one family, and its grant if it still has one. */
-export async function endFamily(database: Database, id: string, revocation: Revocation): Promise<number> {
+export async function endFamily(
+  database: Database,
+  id: string,
+  revocation: Revocation,
+): Promise<number> {
   const family = await database.refreshFamily.findUnique({
     where: { id },
     select: { grantId: true },

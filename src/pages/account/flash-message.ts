@@ -9,7 +9,12 @@ export interface FlashMessage {
   readonly values?: Values | undefined;
 }
 
-export function leaveFlashMessage(ctx: Context, cookie: Cookie, key: MessageKey, values?: Values): void {
+export function leaveFlashMessage(
+  ctx: Context,
+  cookie: Cookie,
+  key: MessageKey,
+  values?: Values,
+): void {
   cookie.set(ctx, Buffer.from(JSON.stringify({ key, values })).toString('base64url'));
 }
 

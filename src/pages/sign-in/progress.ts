@@ -82,7 +82,11 @@ function seal(keyring: Keyring, context: ProgressContext, kept: SealedProgress):
 }
 
 /** @returns nothing for what was sealed for another sign-in, or made up */
-function unseal(keyring: Keyring, context: ProgressContext, cookie: string): SealedProgress | undefined {
+function unseal(
+  keyring: Keyring,
+  context: ProgressContext,
+  cookie: string,
+): SealedProgress | undefined {
   try {
     const sealed = Buffer.from(cookie, 'base64url');
     return JSON.parse(keyring.unseal(sealContext(context), sealed)) as SealedProgress;
