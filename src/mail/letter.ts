@@ -1,5 +1,5 @@
-// What a mail says: views/mail/<template>.eta puts it together from paragraphs, facts and a button, in the person's
-// language, and both its HTML (views/mail/layout.eta) and its text are made from that. Eta escapes everything.
+// The content of a mail. views/mail/<template>.eta composes it from paragraphs, facts and a button, in the person's
+// language; its HTML (views/mail/layout.eta) and its text are made from these. Eta escapes everything.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,10 +12,10 @@ import type { MailTemplates } from '../storage/mail-templates.ts';
 
 const views = fileURLToPath(new URL('../../views/mail', import.meta.url));
 
-/** How the installation presents itself. */
+/** The look of the installation's mails. */
 export interface MailLook {
   readonly name: string;
-  /** A folder whose templates, in its folder `mail`, replace those of the same name. */
+  /** A folder whose subfolder `mail` has templates that replace ours of the same name. */
   readonly views?: string | undefined;
 }
 
@@ -30,29 +30,29 @@ type Block =
   | { readonly kind: 'facts'; readonly facts: readonly (readonly [string, string])[] }
   | { readonly kind: 'button'; readonly text: string; readonly url: string };
 
-/** What a template has besides its values: words, addresses, and what puts the letter together, part after part. */
+/** What a template has besides its values: words, URLs, and functions that compose the letter part by part. */
 export interface MailFrame {
   readonly t: Language['t'];
-  /** What the provider calls itself. */
+  /** The provider's name. */
   readonly name: string;
-  /** What the mail's `userAgent` is, in words. */
+  /** The mail's `userAgent` in words. */
   readonly device: string;
   /** @param at in milliseconds since the epoch */
   readonly date: (at: number) => string;
   readonly duration: Language['duration'];
   /** @param path below the issuer's */
   readonly url: (path: string) => string;
-  /** The address of the link that the mail's `token` is of. */
+  /** The URL of the link with the mail's `token`. */
   readonly link: (purpose: LinkPurpose) => string;
   readonly subject: (text: string) => void;
   readonly text: (text: string) => void;
   readonly quiet: (text: string) => void;
-  /** @param facts names and values; those that are '' are left out */
+  /** @param facts names and values; empty values are left out */
   readonly facts: (facts: readonly (readonly [name: string, fact: string])[]) => void;
   readonly button: (text: string, url: string) => void;
 }
 
-/** What `views/mail/layout.eta` makes HTML of. */
+/** The data of `views/mail/layout.eta`. */
 export interface MailLayout {
   readonly subject: string;
   readonly blocks: readonly Block[];
@@ -106,11 +106,11 @@ export function createLetters(issuer: string, languages: Languages, look: MailLo
 function plain(block: Block): string {
   if (block.kind === 'facts')
     return block.facts.map(([name, fact]) => `${name}: ${oneLine(fact)}`).join('\n');
-  // The address stands on a line of its own, where every mail program makes a link of it.
+  // The URL has a line of its own, where every mail program makes a link of it.
   return block.kind === 'button' ? `${block.text}\n${block.url}` : block.text;
 }
 
-// What others named, an application for one, says no more in a mail of ours than a name does.
+// A name that somebody else chose, such as an application's, must not say more in our mail than a name does.
 function named<T>(value: T): T | string {
   if (typeof value !== 'string') return value;
   const characters = Array.from(oneLine(value));
@@ -118,7 +118,7 @@ function named<T>(value: T): T | string {
   return `${characters.slice(0, LONGEST_VALUE - 1).join('')}…`;
 }
 
-// Nor does it begin another header or another line.
+// Nor may it begin another header or line.
 function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }

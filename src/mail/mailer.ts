@@ -1,6 +1,6 @@
-// The background worker that sends mails (storage/deliveries.ts): what was committed is sent, whatever happens to the
-// process or to the SMTP server meanwhile. A mail leaves once, but for one case: a process that dies between handing it
-// over and removing it leaves it to be sent again, with the same Message-ID.
+// The background worker that sends mails (storage/deliveries.ts). A committed mail is sent, whatever happens to the
+// process or the SMTP server meanwhile. It is sent once, except when the process dies between handing it over and
+// removing it: then it is sent again, with the same Message-ID.
 import type { Config } from '../config/config.ts';
 import type { Languages } from '../languages.ts';
 import type { Log } from '../operations/log.ts';
@@ -16,12 +16,12 @@ import { type MailLook, createLetters } from './letter.ts';
 import { answerRequest } from './requests.ts';
 import { SendError, createMailTransport } from './transport.ts';
 
-const EVERY = 1_000; // milliseconds between two looks for what is due
+const EVERY = 1_000; // milliseconds between two looks for due mails
 
 export interface Mailer {
-  /** Sends what is due now. */
+  /** Sends the mails that are due now. */
   readonly send: () => Promise<void>;
-  /** Sends what is due, and goes on looking for it until stopped. */
+  /** Sends due mails until stopped. */
   start(): { stop(): Promise<void> };
 }
 
@@ -47,7 +47,7 @@ export function createMailer({ config, storage, log, languages, look }: MailerPa
   return {
     send: sending.wake,
     start() {
-      // Without a way to send, what is due waits for a process that has one, until it is worth nothing any more.
+      // Without a transport, due mails wait for a process that has one, until they expire.
       if (!transport) return { stop: () => Promise.resolve() };
       void sending.wake();
       const turns = sending.start();

@@ -1,5 +1,5 @@
-// Mails that anybody can ask for by naming an address: to reset a password, to sign up. The request is kept before it
-// is known whether the address has an account; that is looked up here, once the answer has left, so that neither the
+// Mail requests: mails that anybody can ask for by naming an address, to reset a password or to sign up. The request is
+// stored first. Whether the address has an account is looked up here, after the answer has left, so that neither the
 // answer nor its time can tell.
 import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
 import type { Keyring } from '../keys/keyring.ts';
@@ -10,13 +10,13 @@ import type { Storage } from '../storage/storage.ts';
 
 export interface MailRequest {
   readonly email: string;
-  /** The language in which it was asked for. */
+  /** The language of the request. */
   readonly locale: string;
 }
 
 type Database = Prisma.TransactionClient;
 
-/** Keeps the wish to reset a password. What is done takes the same for every address. */
+/** Stores a request to reset a password. It takes the same time for every address. */
 export function askForReset(
   database: Database,
   keyring: Keyring,
@@ -28,7 +28,7 @@ export function askForReset(
   return saveMail(database, keyring, mail, now, linkExpiry('password_reset', now));
 }
 
-/** Keeps the wish for an account, likewise. */
+/** Stores a request to sign up. It takes the same time for every address. */
 export function askForSignUp(
   database: Database,
   keyring: Keyring,
@@ -43,10 +43,10 @@ export function askForSignUp(
 type Answer = MailOf<keyof MailTemplates>;
 
 /**
- * What is to be sent for a mail that was taken: a request becomes its answer, with its link, in one transaction, so
- * that a link that was used already is not made again by another attempt.
+ * The mail to be sent for a delivery. A mail request is replaced by its answer, and the link is made, in one
+ * transaction, so that another attempt does not make a link again that was used already.
  *
- * @returns nothing when there is nothing to be sent
+ * @returns undefined when nothing is to be sent
  */
 export async function answerRequest(
   { prisma, keyring }: Pick<Storage, 'prisma' | 'keyring'>,

@@ -1,25 +1,25 @@
-// Handing mails over: to the SMTP server, or in development to standard output. Nothing of a mail is ever logged.
+// Hands mails over to the SMTP server, or in development to standard output. Nothing of a mail is ever logged.
 import { createTransport } from 'nodemailer';
 import type { Config } from '../config/config.ts';
 import type { Letter } from './letter.ts';
 
 export interface Envelope extends Letter {
-  /** The same for every attempt, so that a mail that arrives twice can be known as one. */
+  /** The same for every attempt, so that a mail that arrives twice is recognised. */
   readonly id: string;
   readonly to: string;
 }
 
 export interface Transport {
-  /** @throws {SendError} when the server has not taken it */
+  /** @throws {SendError} when the server has not accepted it */
   send(envelope: Envelope): Promise<void>;
   close(): void;
 }
 
-/** A mail was not taken. `message` holds what the server said, for who has asked; the log gets `reason`. */
+/** A mail was not accepted. `message` has the server's answer, for the command line; the log gets `reason`. */
 export class SendError extends Error {
-  /** Without anything of the mail or of the person. */
+  /** Contains nothing of the mail or the person. */
   readonly reason: string;
-  /** Whether another attempt would end like this one: the server does not know the address (RFC 5321 §4.2.1). */
+  /** Whether another attempt would fail too: the server does not know the address (RFC 5321 §4.2.1). */
   readonly isFinal: boolean;
 
   constructor(cause: unknown) {
@@ -36,9 +36,9 @@ export class SendError extends Error {
   }
 }
 
-const TIMEOUT = 20_000; // milliseconds, for each step; together within the time that a mail is taken for
+const TIMEOUT = 20_000; // milliseconds for each step; together less than the lease of a mail
 
-/** @returns nothing when mail is off */
+/** @returns undefined when mail is off */
 export function createMailTransport({
   mail: { mode, smtpUrl, from },
   issuer,
@@ -61,7 +61,7 @@ export function createMailTransport({
       try {
         await smtp.sendMail({
           from,
-          // As an object, so that an address is one address.
+          // An object, so that the text is one address.
           to: { name: '', address: to },
           subject,
           html,
@@ -86,6 +86,6 @@ const printing: Transport = {
     return Promise.resolve();
   },
   close() {
-    // Nothing is open.
+    // There is nothing to close.
   },
 };

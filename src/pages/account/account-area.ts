@@ -1,5 +1,5 @@
-// What all pages under /account have in common: who is signed in, and since when; forms that only their page can send;
-// the navigation; a message after a change. A person sees and changes their own things and nobody else's.
+// What all pages under /account share: the sign-in that they require, forms that only their page can send, the
+// navigation, a message after a change. A person sees and changes only their own data.
 import type { Context, Middleware } from 'koa';
 import { FactorError, factorsOf, hasSecondFactor, united } from '../../accounts/factors.ts';
 import type { Config } from '../../config/config.ts';
@@ -45,16 +45,16 @@ export interface AccountArea extends AccountAreaParts {
   /** The URL path of the overview. */
   readonly base: string;
   /**
-   * A page; whoever is not signed in does so first.
+   * A page. Whoever is not signed in has to sign in first.
    *
-   * @param isFresh whether not longer ago than 15 minutes, and with the second factor of an account that has one
+   * @param isFresh requires a sign-in of the last 15 minutes, with the second factor if the account has one
    */
   readonly show: (visit: Visit, isFresh?: boolean) => Middleware;
   /**
-   * A form.
+   * The action of a form.
    *
-   * @param freshAt set: the page where a sign-in that is too old, or goes not far enough, is confirmed
-   * @param read how it is read, when it comes with a file
+   * @param freshAt set if a fresh sign-in is required: the page to come back to after it
+   * @param read reads the form, when it comes with a file
    */
   readonly take: (change: Change, freshAt?: string, read?: ReadForm) => Middleware;
   readonly page: <N extends keyof AccountViews>(
@@ -63,14 +63,14 @@ export interface AccountArea extends AccountAreaParts {
     page: N,
     data: AccountViews[N],
   ) => void;
-  /** Answers a form: back to a page, which says what was done. */
+  /** Answers a form: redirects to a page, which says what was done. */
   readonly done: (ctx: Context, page: string, key: MessageKey, values?: Values) => void;
-  /** The session in which somebody adds a factor has shown it: it is not asked for again at the next change. */
+  /** Adds a factor that was just set up to the session's, so that it is not asked for at the next change. */
   readonly gain: (ctx: Context, person: SignedIn, amr: string[]) => Promise<void>;
-  /** Does a change of factors; when it cannot be, a page says why. */
+  /** Does a change of factors. If it is refused, the page says why. */
   readonly orSayWhy: (ctx: Context, page: string, change: () => Promise<void>) => Promise<void>;
   readonly language: (ctx: Context) => Language;
-  /** How the person ends something, now and from here. */
+  /** A revocation by the person, now and from here. */
   readonly revocation: () => Revocation;
   readonly when: (ctx: Context, date: Date) => When;
 }
@@ -162,7 +162,7 @@ export function createAccountArea(parts: AccountAreaParts): AccountArea {
       account: person.account,
       accountBase: base,
     };
-    // The view is the frame and the data by definition, which the compiler does not see for a name that is open.
+    // A view is the frame and the data by definition, which the compiler does not see for a generic name.
     const view = { ...frame, ...data } as Views[`account-${N}`];
     renderer.page(ctx, `account-${name}`, view);
   }
@@ -187,7 +187,7 @@ export function createAccountArea(parts: AccountAreaParts): AccountArea {
   }
 }
 
-// A form is its person's, and of the sign-in under which they were shown it.
+// A form belongs to its person, and to the sign-in under which it was shown.
 function subject({ account, authTime }: SignedIn): string {
   return `account ${account.id} ${authTime}`;
 }

@@ -1,4 +1,4 @@
-// /account: what a person sees and changes by themselves. Each of its pages is a file; what they share is in
+// /account: the pages on which people see and change their account. Each is a file; what they share is in
 // account-area.ts.
 import Router from '@koa/router';
 import { type AccountAreaParts, createAccountArea } from './account-area.ts';

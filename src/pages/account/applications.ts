@@ -1,5 +1,5 @@
-// What a person has let into their account: each application with the devices on which it stays connected (its
-// refresh-token families), and the permissions that are remembered without one. Each is ended here, by itself or all.
+// The applications that have access to a person's account: each with the devices on which it stays connected (its
+// refresh-token families), and permissions that are remembered without one. Here a person ends one of them, or all.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Client } from 'oidc-provider';
@@ -21,7 +21,7 @@ interface Access {
   readonly resources?: Readonly<Record<string, string>>;
 }
 
-const RECENT = 30 * 86_400_000; // milliseconds for which an end is told
+const RECENT = 30 * 86_400_000; // milliseconds for which an ended one is shown
 
 export function createApplications(area: AccountArea): Router {
   const { config, storage, engine } = area;
@@ -123,7 +123,7 @@ export function createApplications(area: AccountArea): Router {
     grants: readonly Grant[],
   ) {
     const client = await viewOf(clientId);
-    // A permission that no device stands for: it lets the application sign the person in again.
+    // A permission without a device lets the application sign the person in again.
     const isUsed = new Set(families.map(({ grantId }) => grantId));
     const remembered = grants.filter(({ id }) => !isUsed.has(id));
     const [newest] = remembered;
@@ -157,7 +157,7 @@ export function createApplications(area: AccountArea): Router {
         ? deviceInWords(language, family.lastUsedUserAgent)
         : undefined,
       isRenewed: family.rotatedAt !== null,
-      // It moves on with each use, as far as the latest end.
+      // The idle end moves on with each use, up to the latest end.
       ends: language.date(end),
       endsAtLatest:
         end < family.absoluteExpiresAt && end.getTime() === family.idleExpiresAt.getTime()
@@ -184,7 +184,7 @@ export function createApplications(area: AccountArea): Router {
   async function accessOf(ctx: Context, { openid, resources = {} }: Access) {
     const language = area.language(ctx);
     const { scope = '', claims = [] } = openid ?? {};
-    // Each with the scopes that it was allowed: another may have one of the same name.
+    // Each resource with its own granted scopes: another may have one of the same name.
     const found = await Promise.all(
       Object.entries(resources).map(([resource, own]) => resourcesOf({ resource, scope: own })),
     );
@@ -204,7 +204,7 @@ export function createApplications(area: AccountArea): Router {
 
   async function viewOf(clientId: string): Promise<ClientView> {
     const client: Client | undefined = await engine.provider.Client.find(clientId).catch(
-      () => undefined, // of what names a document that cannot be had now
+      () => undefined, // the client's metadata document cannot be fetched now
     );
     return presentClient(client) ?? { name: clientId };
   }

@@ -1,5 +1,5 @@
-// A person's e-mail address: confirmed, or changed, by a link that is sent there (accounts/addresses.ts). How often is
-// limited, so that nobody has a stranger's mailbox flooded.
+// A person's e-mail address: confirmed or changed by a link that is sent there (accounts/addresses.ts). The number of
+// mails is limited, so that nobody can flood a stranger's mailbox.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { askForEmailChange, askForVerification } from '../../accounts/addresses.ts';

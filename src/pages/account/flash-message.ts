@@ -1,5 +1,5 @@
-// A message on the next page, after a form was sent: its key and values in a cookie that only we can sign and that
-// lives for a minute, so that no link makes a page say what did not happen.
+// Flash messages: after a form, the next page shows a message once. Its key and values are in a signed cookie that
+// lives for a minute, so that no link can make a page say what did not happen.
 import type { Context } from 'koa';
 import { type MessageKey, type Values, isMessageKey } from '../../languages.ts';
 import type { Cookie } from '../cookies.ts';

@@ -1,5 +1,5 @@
-// What happened to a person's account, in plain words: their own events of the audit, the newest first. What is told of
-// an event is decided here for every one that there is; those that concern nobody in particular are not told.
+// What happened to a person's account, in plain words: their own events of the audit, the newest first. Every type of
+// event is listed here, with whether people are told of it and how.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { deviceInWords } from '../../devices.ts';
@@ -13,7 +13,7 @@ import type { AccountArea } from './account-area.ts';
 
 const PAGE = 25;
 
-/** Whether a person is told of it. */
+/** Whether people are told of an event, by type. */
 export const isTold = {
   sign_in: true,
   'sign_in.failed': true,
@@ -109,7 +109,7 @@ export function createHistory(area: AccountArea): Router {
   }
 }
 
-/** @param row of a type that is told */
+/** The message for an event. @param row of a type that people are told of */
 function messageFor({ type: kept, clientId, ip, detail }: Row): MessageKey {
   const type = kept as ToldType;
   if (type === 'sign_in' && clientId !== null) return 'event.sign_in.application';

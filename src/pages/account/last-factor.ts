@@ -1,11 +1,11 @@
-// Nobody removes the last way into their account: whoever has no password keeps a passkey.
+// Nobody can remove the last way into their account: a person without a password keeps a passkey.
 import { FactorError, factorsOf } from '../../accounts/factors.ts';
 import type { Prisma } from '../../generated/client.ts';
 
 /**
- * Belongs into the transaction that removes a factor. Of two removals at once the second waits for the first.
+ * Belongs in the transaction that removes a factor. Of two simultaneous removals the second waits for the first.
  *
- * @throws {FactorError} when there is none left to sign in with
+ * @throws {FactorError} when no factor would be left to sign in with
  */
 export async function assertWayIn(
   database: Prisma.TransactionClient,

@@ -1,5 +1,5 @@
-// How a person signs in: an overview of their factors, each of which is changed on its own (passkeys.ts,
-// one-time-codes.ts, recovery.ts), and the password. All of it asks for a sign-in of the last minutes.
+// How a person signs in: an overview of their factors (changed in passkeys.ts, one-time-codes.ts, recovery.ts), and the
+// password. All of it requires a recent sign-in.
 import { randomUUID } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
@@ -28,7 +28,7 @@ export function createMethods(area: AccountArea): Router {
         prisma.totp.findUnique({ where: { accountId: id } }),
       ]);
       area.page(ctx, person, 'methods', {
-        form: randomUUID(), // see recovery.ts
+        form: randomUUID(), // recovery.ts remembers it
         factors,
         hasSecond: hasSecondFactor(factors),
         passkeys: passkeys.map(({ id: key, name, synced, createdAt, lastUsedAt }) => ({

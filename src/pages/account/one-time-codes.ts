@@ -1,4 +1,5 @@
-// The app for one-time codes: its secret is shown, as a QR code and as text, until a first code proves that it arrived.
+// Setting up an app for one-time codes: its secret is shown as a QR code and as text, until a first code proves that
+// the app has it.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { factorsOf } from '../../accounts/factors.ts';

@@ -1,4 +1,4 @@
-// A person's passkeys: added with the browser's own prompt, which needs a script; named and removed without one.
+// A person's passkeys: added with the browser's own dialog, which needs a script; named and removed without one.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { FactorError, factorsOf } from '../../accounts/factors.ts';
@@ -86,7 +86,7 @@ export function createPasskeys(area: AccountArea): Router {
   return router;
 }
 
-/** What a page needs on which passkeys are added; its scripts are allowed to run. */
+/** The data of a form that adds passkeys. Allows the page's scripts. */
 export async function addsPasskeys(
   { storage, config, renderer }: AccountArea,
   ctx: Context,

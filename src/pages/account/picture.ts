@@ -1,6 +1,5 @@
-// A person's picture: taken when its content is one (its name and its type are not believed), shown under an address
-// that nobody can guess and that is another with every picture, so that it may be kept for long and is gone when
-// removed.
+// A person's picture. It is accepted by its content, not by its name or declared type. Its URL cannot be guessed and
+// changes with every picture, so that it may be cached for long and is gone when removed.
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
@@ -68,7 +67,7 @@ export function createPicture(area: AccountArea): Router {
     if (picture) serve(ctx, picture, 'private, max-age=300');
   });
 
-  // Applications show it (OIDC Core §5.1, `picture`), on pages of other origins.
+  // Applications on other origins show it (OIDC Core §5.1, `picture`).
   router.get('/picture/:id', async (ctx) => {
     const { id } = ctx['params'] as { id: string };
     const found = await prisma.account.findUnique({

@@ -1,5 +1,4 @@
-// The overview: what is known of a person, their name and their language, which they change here. Their picture is in
-// picture.ts.
+// The overview: a person's data, with their name and language, which they change here. Their picture is in picture.ts.
 import Router from '@koa/router';
 import { accountError, accountInput } from '../../accounts/accounts.ts';
 import type { Context } from 'koa';
@@ -43,7 +42,7 @@ export function createProfile(area: AccountArea): Router {
   router.post(
     '/language',
     area.take(async (ctx, { account: { id } }, form) => {
-      // '' is: as the browser asks for.
+      // '' means: the browser's language.
       const chosen = renderer.languages.all.find(({ tag }) => tag === form.text('locale'));
       const unit = currentUnit();
       unit.audit({ type: 'language.changed', accountId: id });

@@ -1,5 +1,5 @@
-// Recovery codes: made anew together, and shown on the one page that answers it; no other page ever shows them. A form
-// that is sent twice, by a reload of that page for one, makes no others: those that were written down would be void.
+// Recovery codes: made together, and shown only on the page that answers the form. A form that is sent twice, as by a
+// reload of that page, makes no new codes: those that were written down would be void.
 import Router from '@koa/router';
 import { makeRecoveryCodes } from '../../accounts/recovery-codes.ts';
 import { isFirstUse } from '../../storage/replay.ts';
@@ -20,7 +20,7 @@ export function createRecovery(area: AccountArea): Router {
       const until = epoch(storage.now()) + REMEMBERED;
       const unit = currentUnit();
       const codes = await unit.change(async (database) => {
-        // Remembered with the codes: a form that was sent in vain is good still.
+        // Remembered in the transaction of the codes: a form that failed may be sent again.
         if (!(await isFirstUse('recovery codes', sent, until, database))) return undefined;
         const parts = { storage, origin: unit.origin };
         return makeRecoveryCodes(database, parts, person.account.id);

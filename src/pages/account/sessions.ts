@@ -1,4 +1,4 @@
-// The browsers in which a person is signed in to this provider. Each is ended by itself, or all but this one.
+// The browsers in which a person is signed in to this provider. A person ends one of these sessions, or all others.
 import Router from '@koa/router';
 import type { AdapterPayload } from 'oidc-provider';
 import { deviceInWords } from '../../devices.ts';
@@ -93,7 +93,7 @@ export function createSessions(area: AccountArea): Router {
   }
 }
 
-// The uid stands for the session in tokens; pages show a hash of it.
+// Tokens contain the session's uid; pages show a hash of it.
 function idOf({ uid }: SessionPayload): string {
   return Buffer.from(sha256(`account session ${uid}`)).toString('base64url');
 }

@@ -1,5 +1,5 @@
-// Browsers that have signed an account in before, by a cookie that says so without naming anybody (a device cookie, as
-// OWASP calls it). Guesses from such a browser are counted by themselves, so that nobody else's guesses slow its owner.
+// Browsers that have signed in to an account before, recognised by a cookie that names nobody (OWASP's device cookie).
+// Guesses from such a browser are counted by themselves, so that nobody else's guesses slow its owner.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import type { Keyring } from '../../keys/keyring.ts';
@@ -8,7 +8,7 @@ import type { Cookie } from '../cookies.ts';
 const MOST = 8; // accounts of one browser
 
 export interface KnownBrowser {
-  /** @returns what the browser's guesses at this account are counted by; nothing when it never signed it in */
+  /** @returns the key by which this browser's guesses at the account are counted; undefined for an unknown browser */
   readonly of: (ctx: Context, accountId: string) => string | undefined;
   readonly remember: (ctx: Context, accountId: string) => void;
 }

@@ -1,13 +1,13 @@
-// With which methods a sign-in gets on. The two questions differ where the account's factors do not lead to the level
-// that is wanted.
+// The methods with which a sign-in goes on. The two functions differ when the account's factors cannot reach the wanted
+// level.
 import { type Factors, type Method, missingMethods } from '../../accounts/factors.ts';
 import type { SignInContext } from './context.ts';
 
 /**
- * With which methods a sign-in is completed. One that cannot reach the level that is wanted is asked for all that the
- * account has; whoever wants the level tells that it was not reached.
+ * The methods that complete a sign-in. If it cannot reach the wanted level, all the account's factors are asked for;
+ * whatever wants the level then reports that it was not reached.
  *
- * @returns none when it is complete
+ * @returns an empty list when it is complete
  */
 export function methodsToComplete(
   { wanted }: Pick<SignInContext, 'wanted'>,
@@ -18,10 +18,10 @@ export function methodsToComplete(
 }
 
 /**
- * Which methods the page of the second factor offers, and accepts.
+ * The methods that the page of the second factor offers and accepts.
  *
- * @returns none when somebody is signed in already and nothing of the account leads to what is wanted: another factor
- * has to be set up
+ * @returns an empty list when a person is signed in already and the account's factors cannot reach the wanted level:
+ * another factor has to be set up
  */
 export function methodsToOffer(
   context: Pick<SignInContext, 'wanted' | 'person'>,

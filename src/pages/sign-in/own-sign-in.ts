@@ -1,6 +1,6 @@
-// /sign-in: signing in for pages of our own. A page asks with `sessions.require(ctx, …)` (browser-session.ts), which
-// sends here who is not signed in, not far enough or not lately; from here the person comes back to the page, which
-// asks again. So nothing that stands in this URL is believed.
+// /sign-in: signing in for pages of our own. A page calls `sessions.require(ctx, …)` (browser-session.ts), which sends
+// here anyone who is not signed in, not recently or not at the required level. From here the person comes back to the
+// page, which checks again. So nothing in this URL need be trusted.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { type Level, isLevel, suffices } from '../../accounts/factors.ts';
@@ -75,7 +75,7 @@ export function createOwnSignIn(parts: Parts): Router {
   }
 }
 
-/** The level that a page asks for, and since when somebody must have signed in, in seconds. */
+/** The level that a page requires, and the earliest time of the sign-in, in seconds since the epoch. */
 function demandOf(
   ctx: Context,
   now: Date,
@@ -83,17 +83,17 @@ function demandOf(
   const { level, since } = ctx.query;
   return {
     level: isLevel(level) ? level : undefined,
-    // Nobody has signed in after now.
+    // Nobody can have signed in later than now.
     since: typeof since === 'string' ? Math.min(Number(since) || 0, epoch(now)) : undefined,
   };
 }
 
-/** Back to the page that asked: one of ours, whatever the URL says. */
+/** Redirects to the page that asked: always one of ours, whatever the URL says. */
 function goBack(ctx: Context, { issuer, basePath }: Config): void {
   const { to } = ctx.query;
   const { origin } = new URL(issuer);
   const url = typeof to === 'string' ? URL.parse(to, origin) : null;
   const isOurs = url?.origin === origin && `${url.pathname}/`.startsWith(`${basePath}/`);
-  // With its origin: a path may begin with two slashes, and would be another host's alone.
+  // With the origin: a path that begins with two slashes would lead to another host.
   seeOther(ctx, isOurs ? origin + url.pathname + url.search : `${basePath}/`);
 }

@@ -1,5 +1,5 @@
-// What was verified so far of a sign-in that lacks another factor: kept sealed in a cookie, which opens only in the
-// place where it was made, for ten minutes, and not after the account's sign-ins were ended. It signs nobody in.
+// The factors verified so far in a sign-in that needs another one, sealed in a cookie. The cookie is valid for the same
+// sign-in only, for ten minutes, and not after the account's sign-ins were ended. It signs nobody in.
 import type { Context } from 'koa';
 import { signInTime } from '../../accounts/changes.ts';
 import { united } from '../../accounts/factors.ts';
@@ -14,7 +14,7 @@ type ProgressContext = Pick<SignInContext, 'subject' | 'action'>;
 export interface Progress {
   readonly keep: (ctx: Context, context: ProgressContext, verified: VerifiedFactors) => void;
   readonly forget: (ctx: Context, context: ProgressContext) => void;
-  /** @returns nothing when nothing was verified, or it does not count any more */
+  /** @returns undefined when nothing was verified, or it does not count any more */
   readonly find: (ctx: Context, context: ProgressContext) => Promise<VerifiedFactors | undefined>;
 }
 
@@ -23,7 +23,7 @@ interface SealedProgress {
   readonly accountId: string;
   readonly amr: string[];
   readonly authTime?: number | undefined;
-  /** When it was verified, in seconds. */
+  /** The time of the verification, in seconds since the epoch. */
   readonly since: number;
 }
 
@@ -54,11 +54,11 @@ export function createProgress({ storage, cookies }: Parts): Progress {
 }
 
 /**
- * What is verified once another factor is. A sign-in is as old as its first factor (OIDC Core §2, auth_time): whoever
- * sits at a browser that was left open has not signed in anew with the second one. A passkey whose user was verified is
- * a whole sign-in of its own.
+ * Adds a verified factor. A sign-in is as old as its first factor (OIDC Core §2, auth_time): whoever finds a browser
+ * left open does not make the sign-in new with the second one. A passkey with user verification is a whole sign-in of
+ * its own.
  *
- * @param amr what was verified now
+ * @param amr the methods verified now
  */
 export function raised(before: VerifiedFactors, amr: string[]): VerifiedFactors {
   const { account, authTime } = before;
@@ -70,7 +70,7 @@ function isTooOld({ since }: SealedProgress, now: Date): boolean {
   return since + FACTOR_LIFE <= epoch(now);
 }
 
-/** A lock, a new password and signing out everywhere end what was begun before them. */
+/** A lock, a new password and signing out everywhere end sign-ins that were begun before. */
 function hasEnded({ since }: SealedProgress, { lockedAt, signedOutAt }: Account): boolean {
   return lockedAt !== null || (signedOutAt !== null && since <= signedOutAt.getTime() / 1000);
 }
@@ -81,7 +81,7 @@ function seal(keyring: Keyring, context: ProgressContext, kept: SealedProgress):
   );
 }
 
-/** @returns nothing for what was sealed for another sign-in, or made up */
+/** @returns undefined for a cookie of another sign-in, or a forged one */
 function unseal(
   keyring: Keyring,
   context: ProgressContext,

@@ -1,4 +1,5 @@
-// What each form of a sign-in leads to: another factor, or the end. Nobody is signed in before all of it is there.
+// The routes of a sign-in's forms. Each leads to another factor or to the end. Nobody is signed in before all factors
+// are verified.
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { findAccountByEmail } from '../../accounts/accounts.ts';
@@ -24,7 +25,7 @@ export interface RouteParts extends ViewParts {
   readonly progress: Progress;
 }
 
-/** Finds where somebody signs in, by the request. */
+/** Finds the context of the sign-in that a request belongs to. */
 export type ContextOf = (ctx: Context) => Promise<SignInContext>;
 
 /** A form of ours that was sent. */
@@ -51,7 +52,7 @@ export function addRoutes(
   router.post('/passkey', async (ctx) => takePasskey(parts, await submitted(ctx)));
   router.post('/factor', async (ctx) => takeSecondFactor(parts, await submitted(ctx)));
 
-  // The address of a form that was wrong, opened again.
+  // The URL of a form that was refused, opened again.
   router.get(['/sign-in', '/passkey'], async (ctx) => {
     beginAgain(ctx, await contextOf(ctx));
   });
@@ -96,7 +97,7 @@ async function takeSecondFactor(
 ): Promise<void> {
   const verified = await verifiedSoFar(parts, ctx, context);
   if (!verified) {
-    beginAgain(ctx, context); // it took too long, or ended elsewhere
+    beginAgain(ctx, context); // the progress has expired, or was ended
     return;
   }
   const { account } = verified;
@@ -123,7 +124,7 @@ async function takeSecondFactor(
   if (amr) await goOn(parts, ctx, context, raised(verified, amr));
 }
 
-/** The next factor, or, when none is missing, the end. */
+/** Shows the page of the next factor, or finishes when none is missing. */
 async function goOn(
   { storage, knownBrowser, progress }: RouteParts,
   ctx: Context,
@@ -153,7 +154,7 @@ async function verifiedSoFar(
   return (await progress.find(ctx, context)) ?? context.person;
 }
 
-/** Does a check. A refusal is told on the page that the form came from. @returns nothing when it was refused */
+/** Does a check. A refusal is shown on the form's page. @returns undefined when it was refused */
 async function unlessRefused<T>(
   { renderer }: RouteParts,
   ctx: Context,

@@ -1,6 +1,5 @@
-// Signing in, once for every place that asks for it: an authorization request (interactions.ts) and pages of our own
-// (own-sign-in.ts, which says how a page asks for it). Password, then the second factor when the account has one; or a
-// passkey alone.
+// Signing in, for authorization requests (interactions.ts) and for pages of our own (own-sign-in.ts): a password, then
+// the second factor if the account has one; or a passkey alone.
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { createCookies } from '../cookies.ts';
@@ -13,7 +12,7 @@ import { type FormState, factorPage, passwordPage } from './views.ts';
 export type SignInParts = Omit<RouteParts, 'progress'>;
 
 export interface SignIn {
-  /** The page to start with: whichever factor is missing. @param state of the password's form, where it is that */
+  /** The page of the factor that is missing. @param state of the password's form, if it is that page */
   readonly page: (ctx: Context, context: SignInContext, state?: FormState) => Promise<void>;
   /** Adds the routes to a router. */
   readonly routes: (router: Router, readForm: ReadForm, contextOf: ContextOf) => void;

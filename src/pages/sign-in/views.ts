@@ -1,4 +1,4 @@
-// The pages on which somebody signs in: what each of them shows.
+// The pages of a sign-in, and what they show.
 import type { Context } from 'koa';
 import { type Method, factorsOf } from '../../accounts/factors.ts';
 import { authenticationOptions } from '../../accounts/passkeys.ts';
@@ -18,13 +18,13 @@ export interface ViewParts {
   readonly renderer: Renderer;
 }
 
-/** What the password's form is filled in with, and what is said of it. */
+/** The values of the password's form, and its mistakes. */
 export type FormState = Pick<Views['sign-in'], 'email' | 'hint' | 'errors'>;
 
-/** What was wrong with a second factor: with the code, or otherwise. */
+/** The mistake in a second factor: in the code, or any other. */
 export type FactorMistake = Pick<Views['second-factor'], 'mistake' | 'alert'>;
 
-/** The page to begin with: a password or a passkey. */
+/** The first page: a password or a passkey. */
 export async function passwordPage(
   parts: ViewParts,
   ctx: Context,
@@ -47,7 +47,7 @@ export async function passwordPage(
   });
 }
 
-/** The page of the second factor; where none leads to what is wanted, the one that says so. */
+/** The page of the second factor; if none reaches the wanted level, the page that says so. */
 export async function factorPage(
   parts: ViewParts,
   ctx: Context,
@@ -98,7 +98,11 @@ type CodeForm = Pick<
   'action' | 'code' | 'recovery' | 'codeLink' | 'recoveryLink'
 >;
 
-/** Which code is asked for, and the way to the other one. @param wantsRecovery whether somebody has taken that way */
+/**
+ * The kind of code that is asked for, and the link to the other kind.
+ *
+ * @param wantsRecovery whether recovery codes were chosen
+ */
 function codeForm(
   context: Pick<SignInContext, 'action' | 'query'>,
   methods: readonly Method[],
@@ -111,7 +115,7 @@ function codeForm(
   const isAsked = wantsRecovery && hasRecovery;
   const isRecovery = isAsked || methods.every((method) => method === 'recovery_code');
   return {
-    // Whoever mistypes a recovery code is asked for one again.
+    // Anyone who mistypes a recovery code is asked for one again.
     action: isAsked ? withRecovery : action,
     code: hasCode && !isRecovery,
     recovery: hasRecovery && isRecovery,

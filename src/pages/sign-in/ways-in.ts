@@ -1,5 +1,5 @@
-// The ways to an account besides signing in: a forgotten password, signing up. Whoever takes one out of an interaction
-// is brought back to it afterwards, if it still lives and this is the browser that it began in.
+// Other ways to an account than signing in: a forgotten password, signing up. They lead back to the interaction that a
+// person came from, if it is still alive and began in this browser.
 import type { Context } from 'koa';
 import type { Config } from '../../config/config.ts';
 import type { Engine } from '../../provider/engine.ts';
@@ -7,13 +7,13 @@ import { createCookies } from '../cookies.ts';
 import type { WaysInView } from '../views/partials.ts';
 
 export interface WaysBack {
-  /** Remembers the interaction that somebody comes from. */
+  /** Remembers the interaction that the person comes from. */
   readonly remember: (ctx: Context) => void;
-  /** Where to go on: the interaction, or undefined. */
+  /** The URL of the interaction to go on with. */
   readonly find: (ctx: Context) => Promise<string | undefined>;
 }
 
-/** Links for a sign-in page. @param uid the interaction that the page belongs to */
+/** The links for a sign-in page. @param uid the page's interaction */
 export function waysIn({ mail, signUp, basePath: base }: Config, uid?: string): WaysInView {
   const query = uid === undefined ? '' : `?interaction=${uid}`;
   return {
