@@ -1,4 +1,4 @@
-// The composition root: every dependency and every mount, in the order in which a request meets them.
+// The composition root: all dependencies, and all middleware in the order in which a request meets it.
 import Router from '@koa/router';
 import helmet from 'helmet';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
@@ -46,7 +46,7 @@ export interface AppParts {
   readonly config: Config;
   readonly storage: Storage;
   readonly log: Log;
-  /** Once it is aborted, an answer ends its connection: a proxy that keeps connections goes elsewhere. */
+  /** Once it is aborted, answers close their connection, so that a proxy's next request goes elsewhere. */
   readonly stopping?: AbortSignal;
 }
 
@@ -93,7 +93,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   );
   const keyRotation = createKeyRotation({ storage, schedule, engine, log }, fingerprint);
 
-  // One proxy is trusted: the address is the last that it has seen, not one that a client made up before it.
+  // One proxy is trusted: the address is the one that it has seen, not one that a client has forged.
   const koa = new Koa({ proxy: config.trustProxy, maxIpsCount: 1, keys: keyring.cookieKeys });
   koa.use(endRequests(stopping));
   koa.use(logRequests(log));
@@ -127,7 +127,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
         accounts: await hasAccounts(prisma),
       });
     });
-    // RFC 8628 §3.3.1: the code from verification_uri_complete is filled in, and the person still confirms it.
+    // RFC 8628 §3.3.1: the code of verification_uri_complete is filled in; the person still confirms it.
     home.get('/device', async (ctx, next) => {
       const { user_code: userCode, ...query } = ctx.query;
       ctx.state['userCode'] = userCode;
@@ -153,13 +153,13 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
     return app;
   }
 
-  /** A request's writes are committed together, before its response leaves. */
+  /** Commits a request's writes together, before its response leaves. */
   function oneUnitOfWork() {
     return (ctx: Context, next: Next): Promise<void> =>
       runUnit(storage, originOf(ctx), next, () => ctx.status >= 400);
   }
 
-  /** RFC 8414 §3.1 puts the well-known path in front of the issuer's; the engine only knows it behind. */
+  /** RFC 8414 §3.1 puts the well-known path before the issuer's path; the engine only serves it after that. */
   function authorizationServerMetadata() {
     const wellKnown = '/.well-known/oauth-authorization-server';
     return (ctx: Context, next: Next) => {
@@ -169,7 +169,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   }
 }
 
-/** RFC 8628 §5.1: a user code is short, and whoever tries many waits. */
+/** RFC 8628 §5.1: a user code is short, so anyone who tries many has to wait. */
 function limitUserCodes(limits: Limits) {
   return async (ctx: Context, next: Next) => {
     const wasNoGuess = await limits.count({ what: 'user_code', from: { ip: ctx.ip } });
@@ -178,20 +178,20 @@ function limitUserCodes(limits: Limits) {
   };
 }
 
-/** When signing keys change; one that has signed is kept for whatever it may have signed. */
+/** The schedule of signing keys. A key that has signed is kept for the longest lifetime of what it signed. */
 export function keySchedule({ ttl, keyRotationDays }: Config): KeySchedule {
   const longest = Math.max(ttl.accessToken, ttl.idToken, ttl.session, LONGEST_RESOURCE_TTL);
   return { rotateEvery: keyRotationDays * 86_400_000, keptFor: longest * 1000 };
 }
 
-/** What programs ask for most goes past the pages, without being compared with the path of each. */
+/** Lets programs' most frequent requests bypass the pages, so that they are not compared with each page's path. */
 function exceptForPrograms(base: string, pages: Middleware): Middleware {
   const endpoints = ['/token', '/introspect', '/userinfo', '/revoke', '/par'];
   const paths = new Set(endpoints.map((endpoint) => base + endpoint));
   return (ctx, next) => (paths.has(ctx.path) ? next() : (pages(ctx, next) as Promise<void>));
 }
 
-/** URLs are made with the issuer's host, whatever the request says, and with a protocol that the proxy may name. */
+/** Makes URLs with the issuer's host, whatever the request says; the proxy may name the protocol. */
 function pinHost(host: string) {
   return (ctx: Context, next: Next) => {
     ctx.req.headers.host = host;
@@ -203,14 +203,14 @@ function pinHost(host: string) {
 }
 
 /**
- * No script runs on any page but one (pages/continue.ts). `form-action` is left out: browsers apply it to the
- * redirect back to the relying party as well.
+ * Pages run no scripts, except those that allow their own (`allowScripts`). `form-action` is left out: browsers also
+ * apply it to the redirect back to the relying party.
  */
 function securityHeaders() {
   const set = helmet({
     contentSecurityPolicy: false,
     crossOriginOpenerPolicy: { policy: 'same-origin' },
-    // The endpoints are for other origins' scripts too; what they may read is decided by CORS.
+    // The endpoints serve other origins' scripts too; CORS decides what they may read.
     crossOriginResourcePolicy: false,
     referrerPolicy: { policy: 'no-referrer' },
     xFrameOptions: { action: 'deny' },

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The `symbolon` command, put together. It works beside a running server, on the same data.
+// The `symbolon` command. It works beside a running server, on the same data.
 import { Command } from 'commander';
 import { addClientCommands } from './commands/client.ts';
 import { addFamilyCommands } from './commands/family.ts';

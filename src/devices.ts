@@ -1,33 +1,33 @@
-// Browsers and applications in words, from what they call themselves (User-Agent, RFC 9110 §10.1.5): "Firefox on
-// Windows". It is what they say of themselves, and told only so that a person recognises them.
+// Names of browsers and devices, from the User-Agent (RFC 9110 §10.1.5): "Firefox on Windows". A User-Agent proves
+// nothing; the name only helps a person to recognise a device.
 import { BROWSER_MAP, parse } from 'bowser';
 import type { Language } from './languages.ts';
 
 export interface Device {
-  /** The browser; of what is no browser, the name that it gives itself. */
+  /** The browser; for other programs the name that they give themselves. */
   readonly browser: string | undefined;
-  /** The operating system; an iPhone and an iPad are named themselves. */
+  /** The operating system; for an iPhone or iPad the device. */
   readonly system: string | undefined;
 }
 
-const LONGEST = 500; // characters that are looked at
+const LONGEST = 500; // characters that are parsed
 
-// For what it does not know, the library makes up a name.
+// The library makes up names for browsers that it does not know.
 const known: ReadonlySet<string | undefined> = new Set(Object.values(BROWSER_MAP));
 
-// Where people say another name than the library.
+// Systems that people call by another name than the library.
 const spoken: ReadonlyMap<string | undefined, string> = new Map([
   ['Microsoft Edge', 'Edge'],
   ['Samsung Internet for Android', 'Samsung Internet'],
   ['Chrome OS', 'ChromeOS'],
 ]);
 
-/** What a User-Agent says of itself, as far as it is known. */
+/** The browser and the system of a User-Agent, as far as known. */
 export function deviceOf(userAgent: string): Device {
   const text = userAgent.slice(0, LONGEST);
   if (text === '') return { browser: undefined, system: undefined };
   const { browser, os, platform } = parse(text);
-  const isBrowser = /^(Mozilla|Opera)\//.test(text); // all of them begin so
+  const isBrowser = /^(Mozilla|Opera)\//.test(text); // all browsers begin like this
   const name = isBrowser && known.has(browser.name) ? browser.name : undefined;
   return {
     browser: asSpoken(isBrowser ? name : ownName(text)),
@@ -35,7 +35,7 @@ export function deviceOf(userAgent: string): Device {
   };
 }
 
-/** The same in a language; "Unknown device" of what says nothing. */
+/** A device in words of a language; "Unknown device" when nothing is known. */
 export function deviceInWords({ t }: Language, userAgent: string | null | undefined): string {
   const { browser, system } = deviceOf(userAgent ?? '');
   if (browser !== undefined && system !== undefined) return t('device.on', { browser, system });

@@ -1,6 +1,6 @@
 // The languages of pages and mails: views/locales/<tag>.json, each a flat object of messages in ICU MessageFormat.
-// English is complete by definition; a test holds the others to it. An installation's own files (SYMBOLON_VIEWS_DIR)
-// are laid over them, and what a language of its own does not say is said in English.
+// English is complete by definition; a test checks that the others are. An installation's own files
+// (SYMBOLON_VIEWS_DIR) override messages and add languages; a message that a language lacks is English.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { IntlMessageFormat } from 'intl-messageformat';
@@ -8,34 +8,34 @@ import type en from '../views/locales/en.json';
 
 const locales = fileURLToPath(new URL('../views/locales', import.meta.url));
 
-/** The key of a message. English has them all; its file is imported for its type alone. */
+/** The key of a message. English has them all; its file is imported only for its type. */
 export type MessageKey = keyof typeof en;
 
 export type Values = Readonly<Record<string, string | number>>;
 
-/** One language, as pages and mails speak it. Nothing that it returns is markup. */
+/** A language of pages and mails. Nothing that it returns is markup. */
 export interface Language {
   /** BCP 47: `en`, `ar`. */
   readonly tag: string;
   readonly direction: 'ltr' | 'rtl';
-  /** What the language calls itself. */
+  /** The language's name in itself. */
   readonly name: string;
   /** @throws {Error} when there is no such message */
   readonly t: (key: MessageKey, values?: Values) => string;
-  /** A day, and with `time` the time of the day, in UTC where no time zone is known. */
+  /** A date, with `time` the time of day as well, in UTC unless the time zone is known. */
   readonly date: (date: Date, time?: boolean) => string;
-  /** How long ago or how far ahead, in its largest fitting unit: "3 days ago". */
+  /** The distance from now in its largest fitting unit: "3 days ago". */
   readonly relative: (date: Date, now: Date) => string;
-  /** A length of time in its largest fitting unit: 2592000 seconds are "30 days". */
+  /** A duration in its largest fitting unit: 2592000 seconds are "30 days". */
   readonly duration: (seconds: number) => string;
 }
 
 export interface Languages {
   readonly all: readonly Language[];
   /**
-   * The first language that is wanted and there is; else English.
+   * The first wanted language that exists, else English.
    *
-   * @param wanted BCP 47 tags, the most wanted first; `de-AT` finds `de`
+   * @param wanted BCP 47 tags, the preferred one first; `de-AT` finds `de`
    */
   readonly choose: (wanted: readonly string[]) => Language;
 }
@@ -49,7 +49,7 @@ export function english(): Language {
 
 let known: Texts | undefined;
 
-/** Whether it is the key of a message, where the compiler cannot tell: of what a cookie or a library says. */
+/** Whether a value from a cookie or a library is the key of a message. */
 export function isMessageKey(key: unknown): key is MessageKey {
   known ??= read(locales)['en'] ?? {};
   return typeof key === 'string' && Object.hasOwn(known, key);
@@ -65,8 +65,8 @@ const units = [
 type Texts = Readonly<Record<string, string>>;
 
 /**
- * @param views a folder of the installation's own, with a folder `locales` or without
- * @throws {Error} when a file of it is not what it should be: the message says what
+ * @param views the installation's own folder, with or without a subfolder `locales`
+ * @throws {Error} when one of its files has a mistake: the message says which
  */
 export function loadLanguages(views?: string): Languages {
   const [ours, theirs] = [read(locales), views === undefined ? {} : read(`${views}/locales`)];
@@ -84,7 +84,7 @@ export function loadLanguages(views?: string): Languages {
   };
 }
 
-/** What there is in a folder, by language. */
+/** The messages in a folder, by language. */
 function read(folder: string): Record<string, Texts> {
   if (!existsSync(folder)) return {};
   const files = readdirSync(folder).filter((file) => file.endsWith('.json'));
@@ -101,7 +101,7 @@ function read(folder: string): Record<string, Texts> {
   );
 }
 
-// Our own are held to it by a test.
+// Our own files are checked by a test.
 function check(tag: string, texts: Texts): void {
   for (const [key, text] of Object.entries(texts)) {
     try {
@@ -118,7 +118,7 @@ function isFor(wanted: string, tag: string): boolean {
   return asked === is || asked.startsWith(`${is}-`);
 }
 
-/** @param texts its own, the first first. @param english what is said where it says nothing */
+/** @param texts its messages, in order of precedence @param english for messages that it lacks */
 function createLanguage(
   tag: string,
   texts: readonly Texts[],
@@ -174,11 +174,11 @@ function createLanguage(
 
 type Elements = ReturnType<IntlMessageFormat['getAst']>;
 
-const ARGUMENT = 1; // a value as it is, in the parser's tree
+const ARGUMENT = 1; // the type of a plain value in the parser's tree
 
 /**
- * A message with its values isolated (Unicode UAX #9, FSI and PDI): an address or a name in another script does not
- * throw the order of the words around it.
+ * Isolates a message's values (Unicode UAX #9, FSI and PDI), so that an address or a name in another script does not
+ * reorder the words around it.
  */
 function isolated(elements: Elements): Elements {
   const [open = [], close = []] = ['\u2068', '\u2069'].map((mark) =>

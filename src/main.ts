@@ -1,4 +1,4 @@
-// Starts the provider: settings, database, application, listening; and stops it gracefully.
+// Starts the provider: settings, database, application, listeners; and stops it gracefully.
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -10,10 +10,10 @@ import { createLog } from './operations/log.ts';
 import { setupLink } from './pages/setup.ts';
 import { openStorage } from './storage/open.ts';
 
-const GRACE = 10_000; // milliseconds that requests in flight get to finish
+const GRACE = 10_000; // milliseconds for requests in flight to finish
 
-// The engine makes an error for every check of a request before it knows whether it fails; to note where each of them
-// was made takes longer than the check. Another number than Node's own ten is the operator's, who looks for something.
+// The engine makes an error for every check of a request before it knows whether the check fails, and capturing its
+// stack takes longer than the check. A limit other than Node's default of ten was set by the operator, for debugging.
 const NODE_FRAMES = 10;
 const FRAMES = 4;
 
@@ -37,7 +37,7 @@ export async function serve(config: Config): Promise<Running> {
       log,
       stopping: stopping.signal,
     });
-    koa.silent = true; // what goes wrong is logged by the application itself
+    koa.silent = true; // the application itself logs errors
     const handle = koa.callback();
     for (const { server, port } of servers) {
       server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -86,7 +86,7 @@ export async function serve(config: Config): Promise<Running> {
   };
 }
 
-/** What the sweep needs of this installation. */
+/** The sweep's dependencies in this installation. */
 export function sweepParts(
   { refreshToken }: Config,
   { prisma, now }: Omit<SweepParts, 'retention'>,
@@ -94,13 +94,16 @@ export function sweepParts(
   return { prisma, now, retention: refreshToken.retention };
 }
 
-/** One for everybody; with SYMBOLON_MTLS_PORT a second one that asks for certificates (RFC 8705 §5). */
+/**
+ * The servers and their ports: one for everybody; with SYMBOLON_MTLS_PORT a second one that asks for certificates (RFC
+ * 8705 §5).
+ */
 function listeners({ port, tls }: Config): { server: Server; port: number }[] {
   if (!tls) return [{ server: createServer(), port }];
   const own = { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
   const servers = [{ server: createTlsServer(own), port }];
   if (tls.mtlsPort !== undefined) {
-    // A certificate that no authority vouches for may still be one that a client has registered.
+    // A certificate that no authority has signed may still be registered by a client.
     const asking = {
       ...own,
       requestCert: true,
@@ -150,7 +153,7 @@ function announce(config: Config, setup: string | undefined): void {
   );
 }
 
-/** `symbolon serve`: runs until a signal comes, also one that comes while it is starting. */
+/** `symbolon serve`: runs until a signal comes, even one that comes during the start. */
 export async function main(): Promise<void> {
   if (Error.stackTraceLimit === NODE_FRAMES) Error.stackTraceLimit = FRAMES;
   const starting = serve(loadConfig());
@@ -170,7 +173,7 @@ export async function main(): Promise<void> {
   await starting;
 }
 
-/** Tells a person why the command ended, without a stack for what they can mend themselves. */
+/** Prints why the command ended, without a stack for mistakes that the person can mend. */
 export function explainExit(error: unknown): void {
   const known = error instanceof ConfigError || !isDebugging();
   console.error(known && error instanceof Error ? error.message : error);

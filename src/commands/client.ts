@@ -1,5 +1,5 @@
-// symbolon client: registering relying parties. Metadata is the specification's (OpenID Connect Dynamic Client
-// Registration 1.0 §2) and is validated by the engine before anything is written.
+// symbolon client: registers and manages relying parties. Metadata is that of OpenID Connect Dynamic Client
+// Registration 1.0 §2; the engine validates it before anything is written.
 import type { Command } from 'commander';
 import { errors } from 'oidc-provider';
 import { cibaGrant, deviceCode, jwtBearer, tokenExchange } from '../provider/grant-types.ts';

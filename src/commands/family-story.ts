@@ -1,10 +1,10 @@
-// The story of a refresh-token family, told as a person would: issued when and from where, how often renewed,
-// last used, ended when and why.
+// The story of a refresh-token family, in sentences: when and from where it was issued, how often renewed, last used,
+// when and why it ended.
 import type { AuditEvent, RefreshFamily } from '../generated/client.ts';
 import { type RefusalReason, lifeEnd } from '../storage/families/verdict.ts';
 import { expiresAt } from '../storage/families/verdict.ts';
 
-/** Every reason for which a refresh is refused or a family ended, in words. */
+/** Every reason why a refresh is refused or a family ended, in words. */
 export const reasonsInWords: Record<RefusalReason, string> = {
   rotated_beyond_window:
     'the token before the current one was presented after its retry window had closed',
@@ -25,7 +25,7 @@ export const reasonsInWords: Record<RefusalReason, string> = {
   unknown: 'there is no such token',
 };
 
-/** What a token presented now would be answered, in words. */
+/** What would happen to a token presented now, in words. */
 export const verdictsInWords = {
   rotate: 'The token is the current one: it works, and is replaced when it is used.',
   retry: 'The token was just used: within the retry window it is answered with the same successor.',
@@ -37,7 +37,7 @@ export const verdictsInWords = {
     'The person’s account is locked: the token is refused, and works again once it is unlocked.',
 } as const;
 
-/** A family with the facts that a program wants. */
+/** A family's facts, for a program. */
 export function familyFacts(row: RefreshFamily, email: string | undefined, now: Date) {
   const end = lifeEnd(row, now);
   return {
@@ -61,7 +61,7 @@ export function familyFacts(row: RefreshFamily, email: string | undefined, now: 
   };
 }
 
-/** The same as sentences. @param events of this family, the oldest first */
+/** A family's story, for a person. @param events of this family, the oldest first */
 export function familyStory(
   row: RefreshFamily,
   email: string | undefined,

@@ -1,4 +1,4 @@
-// symbolon family: refresh-token families, each told so that a person can explain what happened to it.
+// symbolon family: lists, explains and revokes refresh-token families.
 import type { Command } from 'commander';
 import type { AuditEvent, PrismaClient, RefreshFamily } from '../generated/client.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';

@@ -1,4 +1,4 @@
-// symbolon key, symbolon secret: the keys that sign tokens, and what is sealed under SYMBOLON_SECRET.
+// symbolon key, symbolon secret: the keys that sign tokens, and the data sealed under SYMBOLON_SECRET.
 import type { Command } from 'commander';
 import { keySchedule } from '../app.ts';
 import { reseal } from '../keys/reseal.ts';

@@ -1,4 +1,4 @@
-// symbolon mail: whether mail works.
+// symbolon mail: tests whether mail works.
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { accountInput } from '../accounts/accounts.ts';

@@ -1,4 +1,4 @@
-// symbolon resource: the resource servers for which access tokens may be issued (RFC 8707).
+// symbolon resource: the resource servers that access tokens can be issued for (RFC 8707).
 import type { Command } from 'commander';
 import type { Resource } from '../generated/client.ts';
 import { isTaken } from '../storage/errors.ts';

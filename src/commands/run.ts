@@ -1,4 +1,4 @@
-// What every command needs: the storage of this installation, and printing for people or for programs.
+// What every command needs: the installation's storage, and printing for people or for programs.
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { PassThrough } from 'node:stream';
@@ -10,15 +10,15 @@ import { type OpenStorage, openStorage } from '../storage/open.ts';
 import { commandLine } from '../storage/origin.ts';
 import type { Storage } from '../storage/storage.ts';
 
-/** What went wrong is for the person at the terminal to mend. */
+/** A mistake that the person at the terminal can mend. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
 }
 
-/** The option of every command that prints something; see {@link print}. */
+/** The option of every command that prints with {@link print}. */
 export const asJson = ['--json', 'print JSON for a program to read'] as const;
 
-/** Runs a command on this installation's data, and closes it. */
+/** Runs a command on the installation's storage, and closes it. */
 export async function withStorage(
   work: (parts: OpenStorage & { config: Config }) => Promise<void>,
 ): Promise<void> {
@@ -35,9 +35,9 @@ export async function withStorage(
 }
 
 /**
- * Changes something, and writes down that it did, in one transaction.
+ * Changes data and records it in the audit, in one transaction.
  *
- * @param work is given the transaction, and what writes an event with it
+ * @param work gets the transaction, and a function that records an event in it
  */
 export function change<T>(
   { prisma, now }: Pick<Storage, 'prisma' | 'now'>,
@@ -52,16 +52,16 @@ export function change<T>(
   );
 }
 
-/** @throws {CommandError} when there is none */
+/** The account of an e-mail address. @throws {CommandError} when there is none */
 export async function existingAccount(prisma: PrismaClient, email: string): Promise<Account> {
   const account = await findAccountByEmail(prisma, email);
   if (!account) throw new CommandError(`There is no account with the e-mail address ${email}.`);
   return account;
 }
 
-/** Prints JSON for a program, and nothing else, or text for a person. */
+/** Prints either JSON for a program or text for a person. */
 export function print(json: boolean | undefined, value: unknown, text: string): void {
-  // What others wrote, a user agent for one, must not steer the terminal.
+  // Text from outside, such as a User-Agent, must not control the terminal.
   const shown = json
     ? JSON.stringify(value, null, 2).replace(/[\u007f-\u009f]/g, escaped)
     : text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
@@ -97,12 +97,12 @@ export async function jsonFile(option: string, path: string): Promise<Record<str
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return value as Record<string, unknown>;
   } catch {
-    // Told below, like any other text that is no JSON object.
+    // Reported below, like any other text that is no JSON object.
   }
   throw new CommandError(`${option}: ${path} does not hold a JSON object.`);
 }
 
-/** One secret from standard input, without the newline at its end. */
+/** A secret from standard input, without the trailing newline. */
 export async function secretFromStdin(what: string): Promise<string> {
   let text = '';
   for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);

@@ -1,5 +1,5 @@
-// Every table in which something is sealed under SYMBOLON_SECRET. One that is forgotten cannot be opened any more once
-// the former secret is removed: a test finds it.
+// All tables with data sealed under SYMBOLON_SECRET. The data of a forgotten table could not be opened once the former
+// secret is removed: a test checks the list.
 import { sealedLinks } from '../accounts/links.ts';
 import { sealedTotp } from '../accounts/totp.ts';
 import { sealedInstallationSecrets } from '../keys/installation-secrets.ts';

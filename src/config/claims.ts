@@ -1,9 +1,9 @@
-// What accounts can tell besides the standard claims, and what goes into tokens: the file that SYMBOLON_CLAIMS_FILE
-// names. Claims are released by scopes, tokens get what the file lists and the person has granted.
+// The file named by SYMBOLON_CLAIMS_FILE: accounts' claims besides the standard ones, and the claims in tokens. Scopes
+// release claims; tokens get those that the file lists and the person has granted.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
-/** The types that a claim of an account may have. */
+/** The types of accounts' claims. */
 export const claimTypes = {
   string: z.string().max(2000),
   number: z.number(),
@@ -17,7 +17,7 @@ export type ClaimType = keyof typeof claimTypes;
 /** The scopes of OIDC Core §5.4 and §11. */
 export const standardScopes = ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'];
 
-/** The claims of OIDC Core §5.1 that accounts may have, by the scope that releases them (§5.4). */
+/** The claims of OIDC Core §5.1 that accounts can have, by the scope that releases them (§5.4). */
 export const standardClaims = {
   profile: {
     given_name: 'string',
@@ -37,7 +37,7 @@ export const standardClaims = {
   phone: { phone_number: 'string', phone_number_verified: 'boolean' },
 } as const satisfies Record<string, Record<string, ClaimType>>;
 
-// Claims that tokens and answers have a meaning of their own for (RFC 7519 §4.1, OIDC Core §2, RFC 9068 §2.2).
+// Claims with a meaning of their own in tokens and answers (RFC 7519 §4.1, OIDC Core §2, RFC 9068 §2.2).
 const reserved = new Set(
   'iss sub aud exp nbf iat jti azp nonce auth_time acr amr sid at_hash c_hash s_hash cnf client_id scope act may_act active token_type events name email email_verified updated_at'.split(
     ' ',
@@ -78,7 +78,7 @@ const schema = z
 
 export type ClaimsConfig = z.output<typeof schema>;
 
-/** @throws when the file cannot be read, or is not what it should be: the message says what */
+/** @throws {Error} when the file cannot be read or has mistakes: the message says which */
 export function readClaimsFile(path: string): ClaimsConfig {
   const result = schema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
   if (result.success) return result.data;
@@ -86,7 +86,7 @@ export function readClaimsFile(path: string): ClaimsConfig {
   throw new Error(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
 }
 
-/** The type of every claim that an account may have in its `claims`. */
+/** The type of every claim in an account's `claims`. */
 export function accountClaimTypes(config: ClaimsConfig): Record<string, ClaimType> {
   return Object.assign(
     {},

@@ -1,5 +1,5 @@
 // The settings of this process, read from its environment, checked and arranged. This is the only file that reads the
-// environment. What each setting is stands in settings.ts.
+// environment. settings.ts declares the settings.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { rules } from './rules.ts';
@@ -11,13 +11,13 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 type Arranged = ReturnType<typeof arrange>;
 
-/** The settings of one process: those of settings.ts, with what follows from them. Lifetimes are in seconds. */
+/** The configuration of a process: the settings, and values that follow from them. Lifetimes are in seconds. */
 export type Config = { readonly [Place in keyof Arranged]: Readonly<Arranged[Place]> };
 
-/** How the pages look. */
+/** The look of the pages. */
 export type Theme = Config['theme'];
 
-/** The environment holds values that Symbolon cannot start with; one line per mistake. */
+/** The environment has values that Symbolon cannot start with. One line per mistake. */
 export class ConfigError extends Error {
   readonly mistakes: readonly string[];
 
@@ -33,14 +33,14 @@ export class ConfigError extends Error {
 /**
  * Reads the settings of this process: its environment, completed by a `.env` file in the working folder.
  *
- * @throws {ConfigError} see {@link readConfig}
+ * @throws {ConfigError} as {@link readConfig}
  */
 export function loadConfig(): Config {
   if (existsSync('.env')) process.loadEnvFile('.env');
   return readConfig(process.env);
 }
 
-/** Whether errors are to be told with their stacks. Can be asked also when the settings are wrong. */
+/** Whether errors are shown with their stacks. Works even when the settings are wrong. */
 export function isDebugging(): boolean {
   return process.env['LOG_LEVEL'] === 'debug';
 }
@@ -48,8 +48,8 @@ export function isDebugging(): boolean {
 /**
  * Reads the settings from an environment. A variable that is set to an empty string counts as not set.
  *
- * @param environment names and values, as `process.env` has them
- * @returns the settings, complete with defaults
+ * @param environment names and values, like `process.env`
+ * @returns the configuration, complete with defaults
  * @throws {ConfigError} with one line for every variable that is wrong
  */
 export function readConfig(environment: Environment): Config {
@@ -61,7 +61,7 @@ export function readConfig(environment: Environment): Config {
   return arrange(values);
 }
 
-/** The values of a section, in its shape. What is wrong is added to the mistakes. */
+/** The values of a section, in its shape. Mistakes are added to the list. */
 function readSection(section: Section, environment: Environment, mistakes: string[]): object {
   const read = (entry: Setting | Section): unknown => {
     if (!isSetting(entry)) return readSection(entry, environment, mistakes);
@@ -81,7 +81,7 @@ function givenInWords(given: string | undefined, setting: Setting): string {
   return setting.secret ? `a value of ${Buffer.byteLength(given)} bytes (not shown)` : `"${given}"`;
 }
 
-/** The configuration: every value in its place, and what follows from several. */
+/** The configuration: the values, and what follows from several of them. */
 function arrange({ nodeEnv, ...values }: Values) {
   const { mail, theme, tls, tlsClient } = values;
   const issuer = values.issuer ?? `http://localhost:${values.port}`;
@@ -89,7 +89,7 @@ function arrange({ nodeEnv, ...values }: Values) {
   return {
     ...values,
     issuer,
-    /** The path of the issuer without a slash at its end; empty for none. */
+    /** The issuer's path without a trailing slash; '' for none. */
     basePath: new URL(issuer).pathname.replace(/\/$/, ''),
     dataDir: resolve(values.dataDir),
     mail: {
@@ -103,7 +103,7 @@ function arrange({ nodeEnv, ...values }: Values) {
       tls.cert === undefined || tls.key === undefined
         ? undefined
         : { ...tls, cert: tls.cert, key: tls.key },
-    /** The headers of the TLS proxy; lower case. */
+    /** The headers of the TLS proxy, in lower case. */
     tlsClient:
       tlsClient.certificate === undefined
         ? undefined

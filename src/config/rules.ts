@@ -1,9 +1,9 @@
-// What two settings say of each other. A rule is asked once every value is right by itself.
+// Rules between settings. They are checked once every value is right by itself.
 import { type Values, settings } from './settings.ts';
 
 interface Rule {
   readonly when: (values: Values) => boolean;
-  /** The line that a person reads: the variable to mend, what it got, what it wants and why. */
+  /** The line for the operator: the variable to mend, what it got, what it wants and why. */
   readonly mistake: (values: Values) => string;
 }
 
@@ -47,7 +47,7 @@ export const rules: readonly Rule[] = [
   },
 ];
 
-/** Whether nobody on the way can read what is sent to this address: it is https, or this machine. */
+/** Whether requests to this URL cannot be read on the way: it is https, or this machine. */
 function isSecure(address: string): boolean {
   const { protocol, hostname } = new URL(address);
   return (

@@ -1,5 +1,5 @@
-// Every setting of Symbolon, said once: an entry stands where its value goes in the configuration, and says its
-// variable, what it accepts and what it is for. docs/configuration.md tells them in this order.
+// All settings of Symbolon, each declared once: an entry's place is the place of its value in the configuration; it has
+// the variable, what it accepts and what it is for. docs/configuration.md lists them in this order.
 import { clients } from './settings/clients.ts';
 import { network } from './settings/network.ts';
 import { people } from './settings/people.ts';
@@ -20,7 +20,7 @@ export const settings = {
 /** The values of all settings, each right by itself. */
 export type Values = ValuesOf<typeof settings>;
 
-/** The settings of a section and of the sections in it, one after the other. */
+/** The settings of a section and its subsections, in their order. */
 export function settingsOf(section: Section = settings): Setting[] {
   return Object.values(section).flatMap((entry) =>
     isSetting(entry) ? [entry] : settingsOf(entry),

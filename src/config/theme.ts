@@ -1,5 +1,5 @@
-// The logo and the colours of an installation's own. Colours are held to WCAG 2.2: text has a contrast of 4.5:1 to what
-// is behind it (1.4.3).
+// The logo and colours of an installation. Colours must meet WCAG 2.2: a contrast of 4.5:1 between text and its
+// background (1.4.3).
 import { readFileSync } from 'node:fs';
 
 export interface Logo {
@@ -9,10 +9,10 @@ export interface Logo {
 
 export type Scheme = 'light' | 'dark';
 
-/** `#rrggbb`; undefined: that of the style sheet. */
+/** `#rrggbb`; undefined for the style sheet's. */
 type Accent = Readonly<Record<Scheme, string | undefined>>;
 
-/** What is behind text on each: the style sheet’s `--paper` and `--card`. */
+/** The backgrounds of text: the style sheet’s `--paper` and `--card`. */
 export const backgrounds = {
   light: { paper: '#f4f1ea', card: '#fffdf9' },
   dark: { paper: '#141614', card: '#1d201e' },
@@ -21,7 +21,7 @@ export const backgrounds = {
 const READABLE = 4.5;
 const LARGEST_LOGO = 200_000;
 
-/** What is wrong with an accent colour, in words: the end of the sentence "it wants …". */
+/** Why an accent colour is refused, in words: the end of the sentence "it wants …". */
 export function complaintAbout(accent: string, scheme: Scheme): string | undefined {
   const { paper, card } = backgrounds[scheme];
   const found = Math.min(contrast(accent, paper), contrast(accent, card));
@@ -30,7 +30,7 @@ export function complaintAbout(accent: string, scheme: Scheme): string | undefin
   return `a ${how} colour: its contrast to ${scheme} pages is ${Math.floor(found * 10) / 10}:1, and text needs ${READABLE}:1 (WCAG 2.2, 1.4.3)`;
 }
 
-/** The same colour for dark pages: as much lighter as it must be to be read well. */
+/** The colour for dark pages: lighter by as much as its contrast needs. */
 export function lighter(accent: string): string {
   for (let white = 0; white < 1; white += 0.05) {
     const mixed = mix(accent, '#ffffff', white);
@@ -39,7 +39,7 @@ export function lighter(accent: string): string {
   return '#ffffff';
 }
 
-/** The custom properties that come after the style sheet. */
+/** The CSS custom properties that are put after the style sheet. */
 export function themeStyle({ light, dark }: Accent): string {
   return [
     light === undefined ? '' : `:root {${properties(light, 'light')}}\n`,
@@ -49,7 +49,7 @@ export function themeStyle({ light, dark }: Accent): string {
   ].join('');
 }
 
-/** The colours that go with an accent colour: under the pointer, on top of it, and as a background. */
+/** The colours that belong to an accent colour: under the pointer, for text on it, and as a background. */
 export function accents(accent: string, scheme: Scheme) {
   const [away, card] = [scheme === 'light' ? '#000000' : '#ffffff', backgrounds[scheme].card];
   const [white, black] = ['#ffffff', '#000000'];
@@ -67,7 +67,7 @@ function properties(accent: string, scheme: Scheme): string {
     .join('');
 }
 
-/** WCAG 2.2: the ratio of their relative luminances, from 1 to 21. */
+/** The contrast ratio of two colours (WCAG 2.2), from 1 to 21. */
 export function contrast(one: string, other: string): number {
   const [dark = 0, light = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
   return (light + 0.05) / (dark + 0.05);
@@ -93,7 +93,7 @@ function channels(color: string): number[] {
   return [1, 3, 5].map((start) => Number.parseInt(color.slice(start, start + 2), 16));
 }
 
-/** @throws {Error} when the file cannot be read, is too large, or is no picture of the kind that its name says */
+/** @throws {Error} when the file cannot be read, is too large, or is no image of the type in its name */
 export function readLogo(path: string): Logo {
   const content = readFileSync(path);
   if (content.length > LARGEST_LOGO)

@@ -1,6 +1,6 @@
-// The embedded PostgreSQL: a real server in the data folder, for when there is no DATABASE_URL. It is a
-// daemon that Symbolon's processes share: whoever finds none starts it, whoever leaves last stops it.
-// Invariant: never a server stopped that a process still uses (an advisory lock, held while using it).
+// The embedded PostgreSQL: a real server in the data folder, used when there is no DATABASE_URL. It is a daemon that
+// Symbolon's processes share: the first process starts it, the last one stops it. Invariant: a server that a process
+// still uses is never stopped (an advisory lock, held while using it).
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, DatabaseError } from 'pg';
@@ -20,20 +20,20 @@ import {
 } from './postgres.ts';
 
 export interface Embedded {
-  /** A postgresql:// URL of the database `symbolon`. Its password is in it: not to be logged. */
+  /** The postgresql:// URL of the database `symbolon`. It contains the password: do not log it. */
   readonly url: string;
-  /** Ends this process's use, and stops the server if nobody else uses it. May be called again. */
+  /** Ends this process's use, and stops the server if no other process uses it. May be called again. */
   readonly release: () => Promise<void>;
 }
 
 const LAUNCHES = 3;
 
 /**
- * Gives the use of the embedded PostgreSQL in `directory`, which is made if missing (mode 0700): connects
- * to the server that already runs on its data, or makes the data and starts one on 127.0.0.1.
+ * Starts using the embedded PostgreSQL in `directory`, which is created if missing (mode 0700): connects to the server
+ * that already runs there, or makes its data and starts it on 127.0.0.1.
  *
- * @throws when the platform's package is missing, when PostgreSQL cannot run (as root without user
- * namespaces, or for a reason that its log tells), or when it does not answer within a minute.
+ * @throws {Error} when the platform's package is missing, when PostgreSQL cannot run (as root without user namespaces,
+ * or for a reason in its log), or when it does not answer within a minute
  */
 export async function startEmbedded(directory: string): Promise<Embedded> {
   const server = await prepare(directory);
@@ -46,7 +46,7 @@ export async function startEmbedded(directory: string): Promise<Embedded> {
     holding = held;
     held.once('end', () => void holdAgain());
   };
-  // A server that has restarted itself after a crash has forgotten who uses it.
+  // A server that has restarted after a crash has lost the locks of its users.
   const holdAgain = async (): Promise<void> => {
     while (!isReleased()) {
       await sleep(1000, undefined, { ref: false });
@@ -65,7 +65,7 @@ export async function startEmbedded(directory: string): Promise<Embedded> {
   };
 }
 
-/** Connects to the server that runs on the data folder, having started one where there is none. */
+/** Connects to the server that runs on the data folder. Starts one if there is none. */
 async function use(server: Server): Promise<{ client: Client; port: number }> {
   const deadline = Date.now() + PATIENCE;
   let launched: ChildProcess | undefined;
@@ -76,7 +76,8 @@ async function use(server: Server): Promise<{ client: Client; port: number }> {
       const client = await connect(server, postmaster.port);
       if (client) return { client, port: postmaster.port };
     } else if (!launched || hasExited(launched)) {
-      // One that another process forestalled, or whose port was taken meanwhile, is not the last word.
+      // A launch may fail because another process was first, or because the port was taken meanwhile: it is tried
+      // again.
       if (launched && launched.exitCode !== LOCKED && ++failures === LAUNCHES) {
         throw new Error(
           `PostgreSQL did not start on ${server.data}. Its log, ${server.log}, ends with:\n${await endOf(server.log)}`,
@@ -94,8 +95,9 @@ async function use(server: Server): Promise<{ client: Client; port: number }> {
 }
 
 /**
- * A connection that counts as a use of the server; undefined when the server is not there, not ready or
- * about to stop.
+ * A connection that counts as a use of the server.
+ *
+ * @returns undefined when there is no server, or it is starting or stopping
  */
 async function connect(server: Server, port: number): Promise<Client | undefined> {
   const client = new Client({
@@ -107,9 +109,9 @@ async function connect(server: Server, port: number): Promise<Client | undefined
     ssl: false,
     application_name: 'symbolon: in use',
     connectionTimeoutMillis: 5000,
-    options: '-c lock_timeout=5s', // and not PGOPTIONS, which is meant for another server
+    options: '-c lock_timeout=5s', // instead of PGOPTIONS, which is meant for another server
   });
-  client.on('error', () => undefined); // The server has gone: whoever asks it next is told.
+  client.on('error', () => undefined); // The server has gone: the next query reports it.
   try {
     await client.connect();
     await client.query('SELECT pg_advisory_lock_shared($1)', [locks.usingServer]);
@@ -119,7 +121,7 @@ async function connect(server: Server, port: number): Promise<Client | undefined
     return client;
   } catch (error) {
     await client.end().catch(() => undefined);
-    // 57P is a server that starts or stops, 55P03 one whose last user is about to stop it.
+    // 57P: the server starts or stops; 55P03: its last user is about to stop it.
     if (!(error instanceof DatabaseError) || /^(57P|55P03)/.test(error.code ?? ''))
       return undefined;
     const hint =
@@ -134,7 +136,7 @@ async function connect(server: Server, port: number): Promise<Client | undefined
 
 async function leave(server: Server, client: Client): Promise<void> {
   try {
-    // Held until the server has stopped, the exclusive lock keeps newcomers waiting; they start it anew.
+    // The exclusive lock is held until the server has stopped. New processes wait for it, and start the server again.
     if (await isLast(client)) await stop(server);
   } finally {
     await client.end().catch(() => undefined);

@@ -1,17 +1,17 @@
 // The advisory locks of PostgreSQL that Symbolon takes, all in one place: no two are the same number. Each ends with
 // its transaction, or with the connection that holds it.
 export const locks = {
-  /** Applying migrations. It is Prisma's own number, so that its commands and our processes wait for each other. */
+  /** Applying migrations. The number is Prisma's, so that its commands and our processes wait for each other. */
   migrating: 72707369,
   /**
-   * Using the embedded PostgreSQL, in its database `postgres`: every process shares it; whoever gets it alone is the
-   * last.
+   * Using the embedded PostgreSQL, in its database `postgres`: every process holds it shared; the one that gets it
+   * exclusively is the last.
    */
   usingServer: 0x53796d62,
-  /** Making and promoting signing keys: of several processes one does. */
+  /** Making and promoting signing keys: one process at a time. */
   rotatingKeys: 5_991_002,
-  /** Making the first administrator, who is made once. */
+  /** Making the first administrator, once. */
   makingFirstAccount: 5_991_003,
-  /** Deleting what has expired: of several processes one does. */
+  /** Deleting expired rows: one process at a time. */
   sweeping: 5_991_004,
 } as const;

@@ -1,6 +1,6 @@
-// Brings a database's tables up to date: applies the SQL of prisma/migrations, each migration once, in the
-// order of their names. Invariant: a migration and its row in _prisma_migrations, the table that Prisma's
-// own `migrate deploy` and `migrate status` use too, are committed together or not at all.
+// Migrates a database: applies the SQL of prisma/migrations, each migration once, in the order of their names.
+// Invariant: a migration and its row in _prisma_migrations, the table of Prisma's own `migrate deploy` and `migrate
+// status`, are committed together or not at all.
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,18 +25,18 @@ type Migration = { name: string; sql: string; checksum: string };
 type Recorded = { migration_name: string; checksum: string; finished_at: Date | null };
 
 /**
- * Applies the migrations in `directory` (default: Symbolon's own) that the database at `url` (a
- * postgresql:// URL) does not have yet. Processes that start together wait for each other.
+ * Applies the migrations in `directory` (default: Symbolon's own) that the database at `url` (a postgresql:// URL) does
+ * not have yet. Processes that start together wait for each other.
  *
- * @returns the names of those applied now, in their order.
- * @throws when one fails (it then leaves nothing behind), and before any is applied when the database
- * does not agree with the files: one changed after it was applied, one recorded as failed, or one that
- * only a newer Symbolon knows.
+ * @returns the names of the migrations that were just applied, in their order
+ * @throws {Error} when a migration fails, which then leaves nothing behind; and before any is applied, when the
+ * database does not agree with the files: a migration was changed after it was applied, is recorded as failed, or is
+ * only known to a newer Symbolon
  */
 export async function migrate(url: string, directory = MIGRATIONS): Promise<string[]> {
   const migrations = await read(directory);
   const client = new Client({ connectionString: url, application_name: 'symbolon: migrate' });
-  client.on('error', () => undefined); // The query that needed the connection says so.
+  client.on('error', () => undefined); // The query that needs the connection reports it.
   const applied: string[] = [];
   try {
     await client.connect();
@@ -51,8 +51,8 @@ export async function migrate(url: string, directory = MIGRATIONS): Promise<stri
 }
 
 /**
- * Applies the first migration that the database does not have; undefined when it has all. The lock ends
- * with the transaction, so that nothing can leave it behind and poolers of connections do no harm.
+ * Applies the first migration that the database does not have; undefined when it has all. The lock ends with the
+ * transaction, so that it is never left behind and connection poolers do no harm.
  */
 async function applyNext(client: Client, migrations: Migration[]): Promise<string | undefined> {
   await client.query('BEGIN');
@@ -83,7 +83,11 @@ async function read(directory: string): Promise<Migration[]> {
   );
 }
 
-/** The first that the database does not have; throws when what it has is not what the files say. */
+/**
+ * The first migration that the database does not have.
+ *
+ * @throws {Error} when the database does not agree with the files
+ */
 async function firstPending(
   client: Client,
   migrations: Migration[],

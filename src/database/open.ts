@@ -1,4 +1,4 @@
-// Opening the database: the server named by DATABASE_URL or the embedded one, migrated, behind Prisma's client.
+// Opens the database: the server named by DATABASE_URL or the embedded one, migrated, with Prisma's client.
 import { PrismaPg } from '@prisma/adapter-pg';
 import { Pool, type PoolConfig } from 'pg';
 import type { Config } from '../config/config.ts';
@@ -8,25 +8,25 @@ import { migrate } from './migrate.ts';
 
 export interface Database {
   readonly prisma: PrismaClient;
-  /** Connections for statements that are prepared by name; see {@link connectPrepared}. */
+  /** Connections for statements that are prepared by name, made by {@link connectPrepared}. */
   readonly pool: Pool;
-  /** The names of the migrations that were applied now. */
+  /** The names of the migrations that were just applied. */
   readonly applied: readonly string[];
   readonly close: () => Promise<void>;
 }
 
-// A statement that is prepared is planned once, and the plan holds for tables that were empty then and are large by
-// now: by the indexes. A plan for every execution would take longer than the execution.
+// A prepared statement is planned once. Its plan must use the indexes, since tables that are empty then become large.
+// Planning every execution would take longer than the execution.
 const PREPARED = 'SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off';
 
-// In milliseconds. A server that does not answer must become an honest 503 soon, not a hanging request.
+// Milliseconds. When the server does not answer, a request must soon get a 503 instead of hanging.
 const CONNECT_TIMEOUT = 5_000;
 const STATEMENT_TIMEOUT = 10_000;
 
 /**
  * Opens the database and brings its tables up to date.
  *
- * @param connections at most so many at once, for Prisma and for prepared statements each
+ * @param connections at most this many, for Prisma and for prepared statements each
  */
 export async function openDatabase(
   { databaseUrl, dataDir }: Pick<Config, 'databaseUrl' | 'dataDir'>,
@@ -54,9 +54,9 @@ export async function openDatabase(
   }
 }
 
-/** Connections on which a statement prepared by name is planned once, by its indexes. */
+/** A pool on which statements prepared by name are planned once, using indexes. */
 export function connectPrepared(url: string, connections = 10): Pool {
-  // The pool waits for it, although its types do not say so.
+  // The pool awaits it, although its types do not say so.
   const onConnect = ((client) => client.query(PREPARED)) as PoolConfig['onConnect'];
   return connectPool(url, connections, { onConnect });
 }
@@ -71,7 +71,7 @@ function connectPool(url: string, connections: number, more: PoolConfig = {}): P
     query_timeout: STATEMENT_TIMEOUT + 1_000,
     application_name: 'symbolon',
   });
-  // A connection that breaks while nobody uses it is replaced; who uses one is told by their query.
+  // An idle connection that breaks is replaced; on a used one the query reports it.
   pool.on('error', () => undefined);
   return pool;
 }

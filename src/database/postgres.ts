@@ -1,6 +1,5 @@
-// The server program of the embedded PostgreSQL: making its data folder, starting it as a daemon, finding it
-// again, stopping it. Invariant: never two servers on one data folder (the kernel's lock on postgres.lock, beside
-// PostgreSQL's own).
+// The server program of the embedded PostgreSQL: makes its data folder, starts it as a daemon, finds it again, stops
+// it. Invariant: never two servers on one data folder (the kernel's lock on postgres.lock, besides PostgreSQL's own).
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -18,7 +17,7 @@ interface Programs {
 /** A PostgreSQL in a data folder, running or not. */
 export interface Server {
   readonly programs: Programs;
-  /** Stands before every command, so that it does not run as root. */
+  /** The prefix of every command, so that it does not run as root. */
   readonly prefix: readonly string[];
   readonly home: string;
   readonly data: string;
@@ -28,14 +27,14 @@ export interface Server {
 
 /** flock's exit code when another server holds the data folder. */
 export const LOCKED = 75;
-/** Milliseconds that a server may take to answer, or to stop. */
+/** Milliseconds that a server may take to answer or to stop. */
 export const PATIENCE = 60_000;
 
 /**
- * Makes the data of a server in this folder, where there is none; does not start it.
+ * Makes the data of a server in this folder if there is none. Does not start it.
  *
- * @param directory made if missing, with mode 0700
- * @throws when the platform's package is missing or PostgreSQL cannot run here
+ * @param directory created if missing, with mode 0700
+ * @throws {Error} when the platform's package is missing or PostgreSQL cannot run here
  */
 export async function prepare(directory: string): Promise<Server> {
   const programs = await loadPrograms();
@@ -52,11 +51,11 @@ export async function prepare(directory: string): Promise<Server> {
   return { ...server, password: await initialise(server) };
 }
 
-/** Not with `pg_ctl stop`, which would go on to wait for the end of a server that a newcomer starts. */
+/** Stops a server. Not by `pg_ctl stop`, which would also wait for a server that another process then starts. */
 export async function stop(server: Server): Promise<void> {
   const postmaster = await readPostmaster(server);
   if (!postmaster?.port) return;
-  process.kill(postmaster.pid, 'SIGINT'); // "Fast": rolls back what is open, writes all to the disk.
+  process.kill(postmaster.pid, 'SIGINT'); // "Fast": rolls back open transactions, writes everything to disk.
   const deadline = Date.now() + PATIENCE;
   while (await isPostgres(server, postmaster.pid)) {
     if (Date.now() > deadline) {
@@ -69,17 +68,17 @@ export async function stop(server: Server): Promise<void> {
 }
 
 /**
- * Starts PostgreSQL as a daemon: it outlives this process and hears no Ctrl-C of its terminal. `stale` is
- * the pid in a postmaster.pid that is not PostgreSQL's any more.
+ * Starts PostgreSQL as a daemon, which outlives this process and gets no Ctrl-C from its terminal. `stale` is the pid
+ * in a postmaster.pid if that process is not PostgreSQL any more.
  */
 export async function launch(server: Server, stale: number | undefined): Promise<ChildProcess> {
-  // Every process of the server inherits the lock; it goes with the last of them, however that ends.
+  // Every process of the server inherits the lock. It ends with the last of them, however that dies.
   const lockFile = join(server.home, 'postgres.lock');
   const lock = ['flock', '--nonblock', '--no-fork', `--conflict-exit-code=${LOCKED}`, lockFile];
   const settings = [
     'listen_addresses=127.0.0.1',
     'unix_socket_directories=',
-    // What people are called and what they do stays out of the log.
+    // Keeps personal data out of the log.
     'log_error_verbosity=terse',
     'log_min_error_statement=panic',
     'log_checkpoints=off',
@@ -96,7 +95,7 @@ export async function launch(server: Server, stale: number | undefined): Promise
     const child = spawn(command, args, {
       detached: true,
       stdio: ['ignore', log.fd, log.fd],
-      // PostgreSQL takes a postmaster.pid with this pid for a stale one, although the pid lives.
+      // Makes PostgreSQL take a postmaster.pid with this pid for a stale one, although the process lives.
       env: { ...environment(), ...(stale ? { PG_GRANDPARENT_PID: String(stale) } : {}) },
     });
     await once(child, 'spawn');
@@ -115,7 +114,7 @@ export async function launch(server: Server, stale: number | undefined): Promise
 export const hasExited = (child: ChildProcess): boolean =>
   child.exitCode !== null || child.signalCode !== null;
 
-/** What postmaster.pid says; without a port if its pid is not that of a PostgreSQL on this folder. */
+/** The content of postmaster.pid; without a port if its pid is not a PostgreSQL on this folder. */
 export async function readPostmaster(
   server: Server,
 ): Promise<{ pid: number; port?: number } | undefined> {
@@ -131,8 +130,8 @@ export async function readPostmaster(
 }
 
 /**
- * Whether `pid` is a PostgreSQL on this data folder. After a crash of the machine it may be any program,
- * and the port anybody's, who is not to be sent the password.
+ * Whether `pid` is a PostgreSQL on this data folder. After a crash of the machine it may be any program, and the port
+ * may be that of another one, which must not get the password.
  */
 async function isPostgres(server: Server, pid: number): Promise<boolean> {
   const owner = (await fs.stat(server.data)).uid;
@@ -151,8 +150,10 @@ async function isPostgres(server: Server, pid: number): Promise<boolean> {
 }
 
 /**
- * Makes the data folder where there is none, and gives its password. All or nothing, even if killed half
- * way; of two processes that make it at once, one wins and both go on with the winner's.
+ * Makes the data folder if there is none. All or nothing, even if killed half way; if two processes make it at once,
+ * both go on with the winner's.
+ *
+ * @returns its password
  */
 async function initialise(server: Omit<Server, 'password'>): Promise<string> {
   const password = passwordFile(server);
@@ -195,7 +196,7 @@ async function initialise(server: Omit<Server, 'password'>): Promise<string> {
   ).trim();
 }
 
-/** Removes what processes left that were killed while they made the data folder, or that lost to us. */
+/** Removes the drafts of processes that were killed while making the data folder, or that lost to us. */
 async function removeDrafts(server: Pick<Server, 'home'>): Promise<void> {
   for (const name of await fs.readdir(server.home)) {
     if (!name.startsWith('postgres-new-')) continue;
@@ -225,7 +226,7 @@ async function loadPrograms(): Promise<Programs> {
   }
 }
 
-/** The prefix under which a command is not root's, while its files still are: a user namespace. */
+/** The prefix that runs a command in a user namespace: not as root, though root owns its files. */
 async function withoutRoot(): Promise<string[]> {
   if (process.geteuid?.() !== 0) return [];
   const prefix = ['--user', '--map-user=65534', '--map-group=65534', '--'];
@@ -240,7 +241,7 @@ async function withoutRoot(): Promise<string[]> {
 
 const execute = promisify(execFile);
 
-/** Symbolon's own environment has secrets in it, and PostgreSQL's variables, which are not meant here. */
+/** Without Symbolon's own environment, which has secrets, and variables meant for another PostgreSQL. */
 const environment = (): NodeJS.ProcessEnv => ({
   PATH: process.env['PATH'],
   LC_ALL: 'C',
@@ -260,7 +261,7 @@ export async function endOf(file: string): Promise<string> {
   return (await fs.readFile(file, 'utf8')).trimEnd().split('\n').slice(-5).join('\n');
 }
 
-/** Lets errors with one of these codes pass. */
+/** Ignores errors with one of these codes. */
 export function passIf(...codes: string[]): (error: unknown) => undefined {
   return (error) => {
     if (!codes.includes((error as { code?: string }).code ?? '')) throw error;

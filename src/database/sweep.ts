@@ -1,13 +1,13 @@
-// The sweep: what has expired is deleted, in small batches, by one process at a time (an advisory lock). A row that
-// a request is using is passed over. Families are kept, so that they can be explained, until their absolute end and
-// the retention have passed.
+// The sweep: deletes expired rows in small batches, one process at a time (an advisory lock). A row that a request is
+// using is skipped. Families are kept until their absolute end and the retention have passed, so that they can be
+// explained.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Prisma, type PrismaClient } from '../generated/client.ts';
 import { repeat } from '../operations/repeat.ts';
 import { locks } from './locks.ts';
 
 const EVERY = 60_000; // milliseconds
-const LEEWAY = 60_000; // milliseconds that the engine may still ask for what has expired: its clock tolerance
+const LEEWAY = 60_000; // milliseconds for which the engine may still read an expired row: its clock tolerance
 const BATCH = 1_000; // rows
 const REST = 20; // milliseconds between two batches
 
@@ -18,7 +18,7 @@ export interface SweepParts {
   readonly retention: number;
 }
 
-/** How many rows of each kind wait for the sweep. */
+/** The number of rows of each kind that wait for the sweep. */
 export interface Backlog {
   readonly artifacts: number;
   readonly grants: number;
@@ -38,7 +38,7 @@ export function startSweeping(
 }
 
 /**
- * Deletes what has expired, batch by batch, until nothing is left or another process is at it.
+ * Deletes expired rows, batch by batch, until none is left or another process is sweeping.
  *
  * @returns how many rows were deleted
  */
@@ -54,7 +54,7 @@ export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<nu
   return total;
 }
 
-/** What waits for the sweep now. */
+/** The rows that wait for the sweep now. */
 export async function backlog(parts: SweepParts): Promise<Backlog> {
   const counts = await Promise.all(
     expiries(parts).map(async ({ table, expired }) => {
@@ -78,7 +78,7 @@ export async function backlog(parts: SweepParts): Promise<Backlog> {
 interface Expiry {
   readonly table: Prisma.Sql;
   readonly expired: Prisma.Sql;
-  /** The column that a row is deleted by; not set: its id. */
+  /** The column that a row is deleted by; by default `id`. */
   readonly key?: Prisma.Sql;
 }
 
@@ -91,7 +91,7 @@ function expiries({ now, retention }: SweepParts): Expiry[] {
     { table: Prisma.sql`delivery`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`link`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`refresh_family`, expired: Prisma.sql`absolute_expires_at < ${explained}` },
-    // An event goes with the family that it explains; others after the retention.
+    // An event is deleted with the family that it explains; others after the retention.
     {
       table: Prisma.sql`audit_event`,
       expired: Prisma.sql`at < ${explained} AND NOT EXISTS (SELECT FROM refresh_family f WHERE f.id = family_id)`,

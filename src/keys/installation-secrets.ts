@@ -1,10 +1,10 @@
-// Secrets that must stay the same however often SYMBOLON_SECRET changes: made once, kept in the database, sealed.
+// Secrets of the installation that do not change with SYMBOLON_SECRET: made once, stored in the database, sealed.
 import { randomBytes } from 'node:crypto';
 import type { Prisma } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
 import type { SealedTable } from './reseal.ts';
 
-/** The secret of this name, 32 bytes; made when it is asked for the first time. */
+/** The secret of this name, 32 bytes. Made when it is first read. */
 export async function installationSecret(
   database: Prisma.TransactionClient,
   keyring: Keyring,
@@ -16,7 +16,7 @@ export async function installationSecret(
   return Buffer.from(keyring.unseal(secretContext(name), kept.sealed), 'base64url');
 }
 
-/** The record's own identity, under which it is sealed. */
+/** The record's identity, under which it is sealed. */
 function secretContext(name: string): string {
   return `installation secret ${name}`;
 }

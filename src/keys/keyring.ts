@@ -1,5 +1,5 @@
-// The keys derived from SYMBOLON_SECRET, one set per secret: the first secret's keys make new things,
-// every secret's keys read old ones. Derivation is HKDF-SHA256 (RFC 5869), sealing AES-256-GCM (NIST SP 800-38D).
+// The keys derived from SYMBOLON_SECRET, one set per secret: the first secret's keys make new values, all secrets' keys
+// read old ones. Derivation is HKDF-SHA256 (RFC 5869), sealing AES-256-GCM (NIST SP 800-38D).
 import {
   type KeyObject,
   createCipheriv,
@@ -30,11 +30,11 @@ export type KeyPurpose = (typeof purposes)[number];
 const SALT = 16;
 const IV = 12;
 const TAG = 16;
-/** IVs that are drawn at once: a draw takes longer than sealing does. */
+/** IVs that are drawn at once: drawing takes longer than sealing. */
 const IVS = 256;
-/** Texts under one key, each with a random IV: far below the 2^32 of NIST SP 800-38D §8.3. */
+/** Texts sealed under one key, each with a random IV: far below the 2^32 of NIST SP 800-38D §8.3. */
 const MOST = 2 ** 28;
-/** Salts whose keys are kept: every process has one of its own. */
+/** Salts whose keys are cached: every process has one of its own. */
 const MOST_SALTS = 1000;
 
 /** Sealed data cannot be opened with any secret that this process has. */
@@ -49,7 +49,7 @@ export class SealError extends Error {
 }
 
 export class Keyring {
-  // Key objects: given bytes, every operation would spend most of its time on finding out what it was given.
+  // Key objects: with bytes, every operation would spend most of its time on importing the key.
   readonly #keys: readonly Record<KeyPurpose, KeyObject>[];
   /** The keys for sealing, one for every secret, by their salt. */
   readonly #sealing = new Map<string, readonly KeyObject[]>();
@@ -59,7 +59,7 @@ export class Keyring {
 
   /**
    * @param secrets at least one; the first is current
-   * @param most texts that are sealed under one key
+   * @param most texts to be sealed under one key
    */
   constructor(secrets: readonly string[], most = MOST) {
     if (secrets.length === 0) throw new TypeError('a keyring needs at least one secret');
@@ -85,8 +85,8 @@ export class Keyring {
   }
 
   /**
-   * Seals a text with AES-256-GCM, under a key that is this process's own (a salt tells which). The context is the
-   * record's own identity, and authenticated: a sealed value opens only where it belongs.
+   * Seals a text with AES-256-GCM, under a key of this process, derived with a salt. The context is the record's
+   * identity and is authenticated: a sealed value opens only where it belongs.
    */
   seal(context: string, text: string): Uint8Array<ArrayBuffer> {
     if (this.#own.count >= this.#most) this.#own = this.#newOwn();
@@ -104,7 +104,12 @@ export class Keyring {
     return this.#open(context, sealed).text;
   }
 
-  /** The same, sealed under the first secret; nothing when it is already. @throws {SealError} */
+  /**
+   * Seals a value again under the first secret.
+   *
+   * @returns undefined when it is sealed under that already
+   * @throws {SealError}
+   */
   reseal(context: string, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
     const { text, isCurrent } = this.#open(context, sealed);
     return isCurrent ? undefined : this.seal(context, text);
@@ -117,10 +122,10 @@ export class Keyring {
     for (const [index, key] of keys.entries()) {
       const text = opened(key, sealed.subarray(SALT), context);
       if (text === undefined) continue;
-      if (!kept) this.#keep(salt, keys); // a process has sealed under it
+      if (!kept) this.#keep(salt, keys); // a process has sealed with this salt
       return { text, isCurrent: index === 0 };
     }
-    // What was sealed before there were salts has a key of its own, made from the context.
+    // A value sealed before there were salts has a key of its own, derived from the context.
     for (const key of this.macs('seal', context)) {
       const text = opened(createSecretKey(key), sealed);
       if (text !== undefined) return { text, isCurrent: false };
@@ -141,7 +146,7 @@ export class Keyring {
     return { salt, key: key as KeyObject, count: 0 };
   }
 
-  /** The keys for sealing with this salt, one for every secret. */
+  /** The sealing keys with this salt, one for every secret. */
   #sealingKeys(salt: string): readonly KeyObject[] {
     return this.macs('seal', `salt ${salt}`).map((key) => createSecretKey(key));
   }
@@ -157,7 +162,7 @@ export class Keyring {
   }
 }
 
-/** @returns nothing when it was not sealed with this key, or is another record's */
+/** @returns undefined when it was not sealed with this key, or belongs to another record */
 function opened(key: KeyObject, sealed: Uint8Array, context?: string): string | undefined {
   if (sealed.length < IV + TAG) return undefined;
   const iv = sealed.subarray(0, IV);
@@ -182,10 +187,10 @@ export function sha256(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The secret of an installation with an embedded database: made once, kept in the data folder with mode 0600.
- * Processes that start together end with the same one.
+ * The secret of an installation with an embedded database: made once, stored in the data folder with mode 0600.
+ * Processes that start together get the same one.
  *
- * @param dataDir absolute path; made when missing
+ * @param dataDir absolute path; created when missing
  */
 export function keptSecret(dataDir: string): string {
   const file = join(dataDir, 'secret');

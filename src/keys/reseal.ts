@@ -1,34 +1,34 @@
-// After SYMBOLON_SECRET has changed: what is sealed under a former secret is sealed anew under the first, a row at a
-// time and only as it was read, so that it can be done while the provider runs, and again after it was interrupted.
+// Re-seals data under the first secret after SYMBOLON_SECRET has changed: one row at a time, and only if the row is as
+// it was read, so that it can run beside the provider, and again after an interruption.
 import { Prisma, type PrismaClient } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
 
 const BATCH = 500; // rows
 
-/** A table in which something is sealed. Whoever seals it exports this, and commands/sealed-tables.ts lists it. */
+/** A table with a sealed column. The file that seals it exports this, and commands/sealed-tables.ts lists it. */
 export interface SealedTable<Key extends string | Uint8Array = never> {
-  /** What its rows are called where they are counted. */
+  /** The name of its rows in the count. */
   readonly name: string;
   readonly table: string;
   /** Its primary key. */
   readonly key: string;
-  /** What is sealed; NULL where a row has nothing to seal. */
+  /** The sealed column; NULL in rows that have nothing to seal. */
   readonly column: string;
-  /** A row's own identity, under which it is sealed. */
+  /** A row's identity, under which it is sealed. */
   readonly context: (key: Key) => string;
-  /** Other columns that are made under the first secret, from what was sealed: keyed hashes. */
+  /** Other columns that depend on the secret and on the sealed text: keyed hashes. */
   readonly others?: (keyring: Keyring, row: Row, text: string) => Record<string, Uint8Array | null>;
 }
 
-/** All columns of a row, by their names in the database. */
+/** All columns of a row, by name. */
 type Row = Readonly<Record<string, unknown>>;
 
 /**
- * Seals anew what these tables hold under a former secret.
+ * Seals again what is sealed under a former secret in these tables.
  *
- * @param batch how many rows are read at once
- * @returns how many rows of each were sealed anew, by name
- * @throws SealError when something was sealed under a secret that is not listed any more
+ * @param batch rows that are read at once
+ * @returns how many rows were sealed again, by the name of the table
+ * @throws {SealError} when a value is sealed under a secret that is not listed any more
  */
 export async function reseal(
   { prisma, keyring }: { readonly prisma: PrismaClient; readonly keyring: Keyring },
@@ -46,8 +46,8 @@ export async function reseal(
 }
 
 /**
- * The rows of a table in which something is sealed, in batches: each is read past the last one, which may be gone by
- * then.
+ * The rows of a table that have a sealed value, in batches. Each batch begins after the last row of the one before,
+ * which may be gone by then.
  */
 async function* rowsOf(
   prisma: PrismaClient,
@@ -65,7 +65,7 @@ async function* rowsOf(
   }
 }
 
-/** @returns 1, or 0 of a row that is sealed under the first secret already, or was changed meanwhile */
+/** @returns 1; 0 for a row that is sealed under the first secret already, or was changed meanwhile */
 async function resealRow(
   prisma: PrismaClient,
   keyring: Keyring,

@@ -1,6 +1,6 @@
-// The keys that sign tokens, in the database with their private part sealed. Of each algorithm there is always one
-// that signs and one that is published already and will sign next; one that has signed stays published until the last
-// token that it signed has expired: next → current → retired → gone.
+// The keys that sign tokens, in the database with their private part sealed. For each algorithm one key signs, and one
+// is published already and will sign next. A key that has signed stays published until the last token that it signed
+// has expired: next → current → retired → gone.
 import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type JWK, calculateJwkThumbprint } from 'jose';
@@ -9,18 +9,18 @@ import type { Prisma, PrismaClient, SigningKey } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
 import type { SealedTable } from './reseal.ts';
 
-/** RS256 is what a client that registers nothing gets (OIDC Core §15.1); ES256 is recommended. */
+/** RS256 is the default of clients (OIDC Core §15.1); ES256 is recommended. */
 export const signingAlgorithms = ['RS256', 'ES256', 'PS256', 'EdDSA'] as const;
 export type SigningAlgorithm = (typeof signingAlgorithms)[number];
 
-/** How long a key is published before it signs: whoever keeps a copy of the JWKS has it by then. Milliseconds. */
+/** Milliseconds for which a key is published before it signs, so that every cached JWKS has it by then. */
 export const PUBLISHED_BEFORE = 86_400_000;
 
 /** Times in milliseconds. */
 export interface KeySchedule {
   /** How long a key signs. */
   readonly rotateEvery: number;
-  /** How long one that has signed stays published: the longest life of what it signed. */
+  /** How long a key that has signed stays published: the longest lifetime of what it signed. */
   readonly keptFor: number;
 }
 
@@ -39,7 +39,7 @@ export function keyStates(
     const ofAlg = keys
       .filter((key) => key.alg === alg)
       .sort((a, b) => startOf(b) - startOf(a) || (a.kid < b.kid ? -1 : 1));
-    let retiredAt: number | undefined; // since when the key after this one signs
+    let retiredAt: number | undefined; // when the next key began to sign
     for (const key of ofAlg) {
       const signsFrom = startOf(key);
       if (signsFrom > now.getTime()) states.set(key.kid, 'next');
@@ -52,17 +52,17 @@ export function keyStates(
 }
 
 export interface KeyPlan {
-  /** Keys that begin to sign. */
+  /** The keys that begin to sign, by `kid`. */
   readonly promote: readonly string[];
-  /** Algorithms that get a new next key; one that has none at all, a current key as well. */
+  /** The algorithms that get a new key: a next one, and also a current one if there is none. */
   readonly make: readonly { alg: SigningAlgorithm; signsNow: boolean }[];
   readonly remove: readonly string[];
 }
 
-/** What is due now. */
+/** The changes that are due now. */
 export function planKeys(keys: readonly KeyTimes[], now: Date, schedule: KeySchedule): KeyPlan {
   const states = keyStates(keys, now, schedule);
-  // The earliest first: what another process, whose clock is ahead, has promoted already.
+  // The earliest first: another process, whose clock is ahead, may have promoted a key already.
   const ordered = keys.toSorted((a, b) => startOf(a) - startOf(b) || 0);
   const promote: string[] = [];
   const make: { alg: SigningAlgorithm; signsNow: boolean }[] = [];
@@ -91,7 +91,7 @@ export async function maintainKeys(
 ): Promise<void> {
   const due = planKeys(await prisma.signingKey.findMany(), now, schedule);
   if (due.make.length + due.promote.length + due.remove.length === 0) return;
-  // Made before the lock is taken; what another process has made meanwhile is not needed any more.
+  // Made before the lock is taken. A key that another process has made meanwhile makes ours superfluous.
   const made = await Promise.all(
     due.make.map(async (wanted) => ({ ...wanted, key: await makeKey(keyring, wanted.alg, now) })),
   );
@@ -110,11 +110,10 @@ export async function maintainKeys(
 }
 
 /**
- * Ends the turn of the keys that sign: the next ones sign once they have been published long enough, or at once.
+ * Replaces the keys that sign by the next ones, once these have been published long enough, or at once.
  *
- * @param atOnce for a key that is no longer secret: relying parties must fetch the JWKS again if they have none of
- * the last hours
- * @param record writes down that it was done, in its transaction
+ * @param atOnce for a key that was disclosed: relying parties with an older JWKS must fetch it again
+ * @param record records the change, in its transaction
  * @returns the keys that take over, with the time from which they sign
  */
 export async function rotateKeys(
@@ -145,7 +144,7 @@ export async function rotateKeys(
   return rotated;
 }
 
-/** What tells whether the keys are others than before, without opening any. */
+/** A fingerprint that changes with the keys, computed without opening any. */
 export async function fingerprintKeys(
   prisma: PrismaClient,
   now: Date,
@@ -159,7 +158,7 @@ export async function fingerprintKeys(
   return keys.map(({ kid }) => `${kid} ${states.get(kid)}`).join('\n');
 }
 
-/** The private signing keys, as JWKs with `kid`, `alg` and `use`: those that sign first. */
+/** The private keys as JWKs with `kid`, `alg` and `use`: first those that sign. */
 export async function loadSigningKeys(
   prisma: PrismaClient,
   keyring: Keyring,
@@ -178,7 +177,7 @@ export async function loadSigningKeys(
   );
 }
 
-/** The record's own identity, under which its private part is sealed. */
+/** The record's identity, under which its private part is sealed. */
 function signingKeyContext(kid: string): string {
   return `signing key ${kid}`;
 }
@@ -199,7 +198,7 @@ async function signFrom(
   await database.signingKey.update({ where: { kid }, data: { signsFrom } });
 }
 
-/** Makes a key, as it is kept. Its id never starts with a hyphen, to be no option on a command line. */
+/** Makes a key's record. Its id never starts with a hyphen, which a command line would take for an option. */
 export async function makeKey(
   keyring: Keyring,
   alg: SigningAlgorithm,
@@ -226,7 +225,7 @@ async function newPrivateKey(alg: SigningAlgorithm) {
   }
 }
 
-// A next key has no start yet.
+// A next key has no start time yet.
 function startOf({ signsFrom }: KeyTimes): number {
   return signsFrom?.getTime() ?? Infinity;
 }

@@ -1,4 +1,4 @@
-// What every request meets: a line in the log, and an answer when something goes wrong or leads nowhere.
+// Middleware for every request: a line in the log, and an answer to errors and unknown paths.
 import { randomUUID } from 'node:crypto';
 import type { Context, Next } from 'koa';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
@@ -12,7 +12,7 @@ export type ShowError = (
   error: unknown,
 ) => void;
 
-/** One line for each error of the engine, with the reason that the client is not told. */
+/** Logs each error of the engine, with the reason that the client does not get. */
 export function logRefusals(log: Log, provider: Provider): void {
   const refused = (ctx: KoaContextWithOIDC, error: errors.OIDCProviderError) => {
     const client = ctx.oidc.client?.clientId;
@@ -46,22 +46,22 @@ export function logRefusals(log: Log, provider: Provider): void {
 }
 
 /**
- * What is done when a request has been answered.
+ * Middleware that cleans up after a request.
  *
- * @param stopping once it is aborted, the answer ends its connection (RFC 9110 §7.6.1)
+ * @param stopping once it is aborted, answers close their connection (RFC 9110 §7.6.1)
  */
 export function endRequests(stopping: AbortSignal | undefined) {
   return async (ctx: Context, next: Next) => {
     const hangUp = () => {
       if (stopping?.aborted === true) ctx.res.shouldKeepAlive = false;
     };
-    hangUp(); // some answer at once
+    hangUp(); // some requests are answered at once
     try {
       await next();
     } finally {
       hangUp();
       const { oidc } = ctx as { oidc?: object };
-      // Only then: Koa still needs the context of an answer that breaks off.
+      // Not earlier: Koa still needs the context of an answer that is aborted.
       if (oidc)
         ctx.res.once('finish', () => {
           for (const object of [oidc, ctx]) empty(object);
@@ -71,15 +71,15 @@ export function endRequests(stopping: AbortSignal | undefined) {
 }
 
 /**
- * The engine defines a getter on the context, `oidc`, and V8 puts getters among its old objects: there it would hold
- * all that the request had until the next full collection. So it is left with nothing to hold.
+ * The engine defines a getter on the context, `oidc`, and V8 puts getters among its old objects: it would keep all of
+ * the request's objects until the next full collection. So its object is emptied.
  */
 function empty(object: object): void {
   for (const key of Reflect.ownKeys(object))
     if (key !== 'oidc') Reflect.set(object, key, undefined);
 }
 
-/** One line a request. */
+/** Logs each request in one line. */
 export function logRequests(log: Log) {
   return async (ctx: Context, next: Next) => {
     const started = process.hrtime.bigint();
@@ -100,8 +100,8 @@ export function logRequests(log: Log) {
 }
 
 /**
- * Answers what was thrown past the engine - a commit that lost or failed, a page's refusal - and paths that lead
- * nowhere: with a page for people, with JSON for programs (RFC 6749 §5.2 where the engine speaks, RFC 9457 else).
+ * Answers errors thrown outside of the engine, such as a lost or failed commit or a page's refusal, and unknown paths:
+ * with a page for people, with JSON for programs (RFC 6749 §5.2 for the engine's endpoints, else RFC 9457).
  */
 export function answerErrors(log: Log, show: ShowError) {
   return async (ctx: Context, next: Next) => {
@@ -174,7 +174,7 @@ function statusOf(error: unknown): number {
     : 500;
 }
 
-// An interaction's id is worth something together with its cookie only; still it has no place in a log.
+// An interaction's id is useless without its cookie, but still does not belong in a log.
 function shownPath(path: string): string {
   return path.replace(/\/(interaction|authorize|device)\/[^/]+/, '/$1/…');
 }

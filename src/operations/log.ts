@@ -1,5 +1,5 @@
-// The log: JSON lines on standard output. What could hold a secret is never given to it; should it be, the names
-// below are blanked.
+// The log: JSON lines on standard output. Values that may contain a secret are never logged; as a safeguard, members
+// with the names below are redacted.
 import { type Logger, pino } from 'pino';
 
 export type Log = Logger;

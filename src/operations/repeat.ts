@@ -1,16 +1,16 @@
-// Work that a process does again and again beside its requests: never twice at once, and what fails is told and done
-// again at the next turn.
+// Background work that a process repeats: never twice at once; a failure is logged, and the work is done again at the
+// next turn.
 
 export interface Repeated {
-  /** Does it now, or after what runs. @returns when it was done, or has failed */
+  /** Does the work now, or after the current turn. Resolves when it is done or has failed. */
   readonly wake: () => Promise<void>;
-  /** Does it at every turn from now on; this alone keeps no process alive. `stop` waits for what runs. */
+  /** Does the work at every turn from now on, without keeping the process alive. `stop` waits for the current turn. */
   readonly start: () => { stop(): Promise<void> };
 }
 
 /**
- * @param work is told by its signal that it is to be stopped
- * @param every milliseconds from turn to turn
+ * @param work gets a signal that is aborted when it has to stop
+ * @param every milliseconds between turns
  */
 export function repeat(
   work: (signal: AbortSignal) => Promise<unknown>,

@@ -1,4 +1,4 @@
-// What the commands on people share: the person whom one is about, and how they are printed.
+// What the commands on people share: finding the account, and printing it.
 import type { ChangeParts } from '../../accounts/changes.ts';
 import type { Config } from '../../config/config.ts';
 import type { Account } from '../../generated/client.ts';
@@ -16,12 +16,12 @@ export function withAccount(
   });
 }
 
-/** A new password, from standard input or asked for on the terminal. */
+/** Reads a new password from standard input, or asks for it on the terminal. */
 export function givenPassword({ passwordStdin }: { passwordStdin?: boolean }): Promise<string> {
   return passwordStdin ? secretFromStdin('password') : askSecret('Password', '--password-stdin');
 }
 
-/** A person, for a program to read. */
+/** An account's facts, for a program. */
 export function accountFacts({
   id,
   email,

@@ -1,4 +1,4 @@
-// symbolon user add, invite: how a person comes to an account.
+// symbolon user add, invite: make accounts, or invite people to make theirs.
 import type { Command } from 'commander';
 import { checkAccount, createAccount } from '../../accounts/accounts.ts';
 import { invite } from '../../accounts/invitations.ts';

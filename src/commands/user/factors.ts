@@ -1,4 +1,4 @@
-// symbolon user factors, reset-factors: what a person signs in with.
+// symbolon user factors, reset-factors: the factors that a person signs in with.
 import type { Command } from 'commander';
 import { resetFactors } from '../../accounts/changes.ts';
 import { factorsOf } from '../../accounts/factors.ts';

@@ -1,4 +1,4 @@
-// symbolon user list, show.
+// symbolon user list, show: print accounts.
 import type { Command } from 'commander';
 import { listAccounts } from '../../accounts/accounts.ts';
 import { asJson, date, print, table, withStorage } from '../run.ts';

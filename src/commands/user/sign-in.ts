@@ -1,4 +1,4 @@
-// symbolon user password, lock, unlock, sign-out: whether and where a person is signed in.
+// symbolon user password, lock, unlock, sign-out: whether and how a person can sign in.
 import type { Command } from 'commander';
 import {
   acceptedPassword,

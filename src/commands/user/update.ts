@@ -1,4 +1,4 @@
-// symbolon user update, claims: what is known of a person.
+// symbolon user update, claims: a person's data.
 import type { Command } from 'commander';
 import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../../config/claims.ts';
 import type { Prisma } from '../../generated/client.ts';
@@ -72,7 +72,7 @@ export function claimsCommand(user: Command): void {
     );
 }
 
-// Each claim has a type; one that the settings do not know would never be told to anybody.
+// Each claim has a type. One that the settings do not know would never be released.
 function claimsIn(claims: Record<string, unknown>, config: ClaimsConfig): Record<string, unknown> {
   const types = accountClaimTypes(config);
   for (const [name, value] of Object.entries(claims)) {

@@ -1,4 +1,4 @@
-// symbolon user: adding and looking at people.
+// symbolon user: the commands on people.
 import type { Command } from 'commander';
 import { addCommand, inviteCommand } from './add.ts';
 import { factorsCommand, resetFactorsCommand } from './factors.ts';

@@ -1,5 +1,4 @@
-// The settings of what clients may do and how they come to be registered, of the keys that sign for them and of the
-// claims that they get.
+// The settings of clients: what they may do, how they are registered, the signing keys and the claims.
 import { z } from 'zod';
 import { type ClaimsConfig, readClaimsFile } from '../claims.ts';
 import { type Section, flag, integer, oneOf, reading } from './setting.ts';

@@ -1,5 +1,4 @@
-// The settings of what the provider reaches, itself or through a person's other device (CIBA), and of the TLS by which
-// it is reached.
+// The settings of outgoing requests, of CIBA, and of TLS.
 import { z } from 'zod';
 import { type Section, flag, integer, path } from './setting.ts';
 

@@ -1,4 +1,4 @@
-// The settings of how people come to an account, and of the mail that they get.
+// The settings of how people get an account, and of mail.
 import { z } from 'zod';
 import { type Section, oneOf } from './setting.ts';
 

@@ -1,4 +1,4 @@
-// The settings of the process itself: where it listens, who it is, where its data is.
+// The settings of the process: its port, its issuer, its data.
 import { z } from 'zod';
 import { type Section, flag, integer, oneOf } from './setting.ts';
 

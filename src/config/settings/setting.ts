@@ -1,5 +1,5 @@
-// What a setting is, and the kinds of values that several have. A kind says what it accepts and how that is put in
-// words.
+// The type of a setting, and kinds of values that several settings have. A kind has a schema, and says in words what it
+// accepts.
 import { resolve } from 'node:path';
 import { z } from 'zod';
 
@@ -10,30 +10,30 @@ export interface Setting {
   /** What a value must look like, in words: the end of the sentence "it wants …". */
   readonly wants: string;
   readonly help: string;
-  /** The default in words, where it is not a fixed value. */
+  /** The default in words, if it is no fixed value. */
   readonly fallback?: string;
   /** Whether a bad value must not be repeated in the error message. */
   readonly secret?: boolean;
 }
 
-/** Settings by the place in the configuration to which their values go. */
+/** Settings by the place of their values in the configuration. */
 export interface Section {
   readonly [place: string]: Setting | Section;
 }
 
-/** Whether an entry is a setting, and not a section of them. */
+/** Whether an entry is a setting, not a section. */
 export function isSetting(entry: Setting | Section): entry is Setting {
   return entry['schema'] instanceof z.ZodType;
 }
 
-/** The values of a section, each in its place. */
+/** The values of a section, in its shape. */
 export type ValuesOf<S> = {
   readonly [Place in keyof S]: S[Place] extends Setting
     ? z.output<S[Place]['schema']>
     : ValuesOf<S[Place]>;
 };
 
-/** Decimal digits. The bounds are accepted. */
+/** Decimal digits. The bounds are inclusive. */
 export const integer = (min: number, max: number) =>
   z.string().regex(/^\d+$/).transform(Number).pipe(z.number().int().min(min).max(max));
 
@@ -50,7 +50,7 @@ const boolean = z
 /** Off, unless it is set. */
 export const flag = { schema: boolean.default(false), wants: '`true` or `false`' };
 
-/** One of some names, which are told as they are. */
+/** One of these names. */
 export function oneOf<const Name extends string>(names: readonly Name[], fallback: NoInfer<Name>) {
   const quoted = names.map((name) => `\`${name}\``);
   return {
@@ -66,10 +66,10 @@ export const path = z
   .transform((value) => resolve(value));
 
 /**
- * A transformation that reads what a value names.
+ * A transformation that reads the file that a value names.
  *
- * @param read throws an error whose message says what is wrong
- * @param wants what is wanted then, instead of the setting's own `wants`
+ * @param read throws an error that says what is wrong
+ * @param wants replaces the setting's own `wants` then
  */
 export function reading<T>(read: (value: string) => T, wants: string) {
   return (value: string, context: z.RefinementCtx): T => {
@@ -82,7 +82,7 @@ export function reading<T>(read: (value: string) => T, wants: string) {
   };
 }
 
-/** Refuses a value. @param wants what is wanted, instead of the setting's own `wants` */
+/** Refuses a value. @param wants replaces the setting's own `wants` */
 export function refuse(context: z.RefinementCtx, wants: string): void {
   context.addIssue({ code: 'custom', params: { wants } });
 }

@@ -1,4 +1,4 @@
-// The settings of how the pages look. What they name is read and looked at when the provider starts.
+// The settings of the look of the pages. The files that they name are read and checked when the provider starts.
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
@@ -90,7 +90,7 @@ export const theme = {
 
 /**
  * @returns the absolute path of the folder
- * @throws {Error} when it is no folder, or its messages are not what they should be
+ * @throws {Error} when it is no folder, or its messages have mistakes
  */
 function readViews(folder: string): string {
   const views = resolve(folder);

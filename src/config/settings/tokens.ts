@@ -1,5 +1,4 @@
-// The settings of tokens: how long they live, in seconds, and what a refresh-token family without a rule of its
-// client's own goes by.
+// The settings of tokens: lifetimes in seconds, and the default rules of refresh-token families.
 import { z } from 'zod';
 import { type Section, integer, oneOf, seconds } from './setting.ts';
 
