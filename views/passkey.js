@@ -1,5 +1,5 @@
-// Passkeys: the browser's own prompt on the e-mail field, and the buttons. What the browser answers is put into the
-// form, which is then sent like any other.
+// Passkeys: the browser's own dialog on the e-mail field, and the buttons. The browser's answer is put into the form,
+// which is then sent like any other.
 (() => {
   const webauthn = globalThis.SimpleWebAuthnBrowser;
   if (!webauthn?.browserSupportsWebAuthn()) return;
@@ -18,7 +18,7 @@
         answer.value = JSON.stringify(response);
         form.submit();
       } catch {
-        // What was not asked for by a click is nothing to complain about.
+        // Without a click, a failure is no reason to complain.
         problem.hidden = useBrowserAutofill;
       }
     };
