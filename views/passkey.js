@@ -18,7 +18,7 @@
         answer.value = JSON.stringify(response);
         form.submit();
       } catch {
-        // Without a click, a failure is no reason to complain.
+        // The failure of a dialog that nobody has clicked for is not shown.
         problem.hidden = useBrowserAutofill;
       }
     };

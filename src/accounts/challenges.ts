@@ -15,6 +15,7 @@ export interface ChallengePurpose {
   readonly binding: string;
 }
 
+/** Makes a challenge. It is valid for five minutes; {@link spendChallenge} takes it back. */
 export function createChallenge(
   { keyring, now }: Storage,
   purpose: ChallengePurpose,

@@ -82,6 +82,7 @@ export async function lockAccount(
   return end(database, parts, id, 'account_locked');
 }
 
+/** Unlocks an account. What its lock has ended does not come back. */
 export async function unlockAccount(database: Database, id: string): Promise<void> {
   await database.account.update({ where: { id }, data: { lockedAt: null } });
 }

@@ -89,6 +89,7 @@ export async function factorsOf(
   return { password: Boolean(account?.passwordHash), passkeys, totp: totp > 0, recoveryCodes };
 }
 
+/** Whether there is a second factor besides the password; recovery codes alone are none. */
 export function hasSecondFactor({ passkeys, totp }: Factors): boolean {
   return passkeys > 0 || totp;
 }

@@ -43,10 +43,12 @@ export interface NewLink {
   readonly data?: object;
 }
 
+/** The secret of a new link: 256 random bits, base64url. */
 export function linkToken(): string {
   return randomBytes(32).toString('base64url');
 }
 
+/** When a link that is made now expires. */
 export function linkExpiry(purpose: LinkPurpose, now: Date): Date {
   return new Date(now.getTime() + linkLife[purpose] * 1000);
 }

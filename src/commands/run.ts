@@ -131,6 +131,7 @@ export async function askSecret(what: string, option: string): Promise<string> {
   }
 }
 
+/** A time for tables: UTC, to the minute; `-` for none. */
 export function date(value: Date | null): string {
   return value ? value.toISOString().slice(0, 16).replace('T', ' ') : '-';
 }

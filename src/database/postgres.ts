@@ -257,6 +257,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** The last five lines of a file. */
 export async function endOf(file: string): Promise<string> {
   return (await fs.readFile(file, 'utf8')).trimEnd().split('\n').slice(-5).join('\n');
 }

@@ -41,6 +41,7 @@ export function scopesInWords(
   return scopes.flatMap((scope) => scopeInWords(language, scope, claims) ?? []);
 }
 
+/** A claim by its message, or by its name when there is none. */
 export function claimInWords({ t }: Language, claim: string): Sentence {
   return { title: isOneOf(ownClaims, claim) ? t(`claim.${claim}`) : t('claim.other', { claim }) };
 }
@@ -81,6 +82,7 @@ const DAY = 86_400;
 /** The durations for which a person may allow offline access, in seconds; '' is without an end. */
 export const consentDurations = ['', DAY, 7 * DAY, 30 * DAY, 365 * DAY].map(String);
 
+/** The choices of {@link consentDurations}, in words. */
 export function presentDurations({ t, duration }: Language): { seconds: string; words: string }[] {
   return consentDurations.map((seconds) => ({
     seconds,

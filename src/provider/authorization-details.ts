@@ -8,6 +8,7 @@ type Detail = Record<string, unknown> & { type: string; locations?: string[] };
 const MOST = 20; // details in one request
 const LARGEST = 4000; // characters of one of them
 
+/** The engine's feature `richAuthorizationRequests`. @param types the types that clients may ask for; none: off */
 export function authorizationDetails(types: readonly string[]) {
   if (types.length === 0) return { enabled: false } as const;
   return {

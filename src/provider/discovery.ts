@@ -18,6 +18,7 @@ const aliased = [
   'registration_endpoint',
 ];
 
+/** Middleware of the engine that adds to its discovery document. */
 export function completeDiscovery(config: Config) {
   const languages = loadLanguages(config.theme.views).all.map(({ tag }) => tag);
   return async (ctx: Context, next: Next): Promise<void> => {

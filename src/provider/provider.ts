@@ -17,6 +17,7 @@ import { introspected, refuseWithReason, tellRefreshTokenExpiry } from './refres
 import { needsConsentPrompt } from './refresh-policy.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
+/** Makes a provider that serves with the keys, settings and pages of `parts`. */
 export function createProvider(parts: ProviderParts): Provider {
   return adapt(new Provider(parts.config.issuer, configuration(parts)), parts);
 }

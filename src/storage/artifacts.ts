@@ -22,6 +22,7 @@ export function artifactId(model: string, value: string): Uint8Array<ArrayBuffer
   return sha256(`${model}:${value}`);
 }
 
+/** @param value the value that the artifact's bearer holds, such as a session's id */
 export async function findArtifact(
   database: Prisma.TransactionClient,
   keyring: Keyring,

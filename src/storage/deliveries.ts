@@ -62,6 +62,7 @@ const schedules: Record<Channel, Schedule> = {
 };
 const AT_ONCE = 10;
 
+/** Queues messages to relying parties, which are sent once the transaction is committed. */
 export function saveDeliveries(
   database: Prisma.TransactionClient,
   keyring: Keyring,
@@ -141,6 +142,7 @@ export async function replaceMail(
   if (count === 0) throw new Error('another process has taken this mail meanwhile');
 }
 
+/** Removes a delivery that was sent, or that is not tried again. */
 export async function removeDelivery(
   database: Prisma.TransactionClient,
   id: string,

@@ -24,6 +24,7 @@ export async function latestGrant(
   return row ? payloadOf(row) : undefined;
 }
 
+/** Writes a grant, new or changed. Its origin is recorded when a person makes it, not when an application does. */
 export async function saveGrant(
   database: Prisma.TransactionClient,
   { id, payload, expiresAt, isUnattended }: Save,
@@ -46,6 +47,7 @@ export async function saveGrant(
   });
 }
 
+/** The engine's payload of a grant. */
 export function payloadOf(row: Pick<Grant, 'payload' | 'expiresAt'>): AdapterPayload {
   return { ...(row.payload as AdapterPayload), exp: Math.floor(row.expiresAt.getTime() / 1000) };
 }

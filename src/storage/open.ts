@@ -11,6 +11,7 @@ export interface OpenStorage {
   readonly close: () => Promise<void>;
 }
 
+/** Opens storage with the secrets of the settings, or else the one in the data folder. */
 export async function openStorage(config: Config): Promise<OpenStorage> {
   const { prisma, pool, applied, close } = await openDatabase(config);
   const keyring = new Keyring(config.secrets ?? [keptSecret(config.dataDir)]);

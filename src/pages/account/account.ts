@@ -13,6 +13,7 @@ import { createProfile } from './profile.ts';
 import { createRecovery } from './recovery.ts';
 import { createSessions } from './sessions.ts';
 
+/** The routes of all pages under /account; changing the address only when there is mail. */
 export function createAccountPages(parts: AccountAreaParts): Router {
   const area = createAccountArea(parts);
   const all = new Router();

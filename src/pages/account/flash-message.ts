@@ -9,6 +9,7 @@ export interface FlashMessage {
   readonly values?: Values | undefined;
 }
 
+/** Leaves a message for the next page. */
 export function leaveFlashMessage(
   ctx: Context,
   cookie: Cookie,

@@ -13,6 +13,7 @@ export type FamilyWithGrant = RefreshFamily & { grant: Grant | null };
 
 type Database = Prisma.TransactionClient;
 
+/** Finds a family with its grant. @param id the part of a refresh token before its dot */
 export async function findFamily(
   prisma: PrismaClient,
   id: string,
@@ -23,6 +24,7 @@ export async function findFamily(
   );
 }
 
+/** Starts a family: extends its grant if necessary, and ends the oldest families beyond the person's limit. */
 export async function startFamily(
   database: Database,
   start: Start,

@@ -129,6 +129,7 @@ const clientsRead = statement(
   FROM ${asked} JOIN client c ON c.id = asked.id AND c.id = ANY (${id})`,
 );
 
+/** Reads clients. @returns one for each id, in their order; so do the reads below for their items */
 export async function readClients(
   pool: Pool,
   known: KnownClients,
