@@ -30,6 +30,8 @@ export const verdictsInWords = {
   rotate: 'The token is the current one: it works, and is replaced when it is used.',
   retry: 'The token was just used: within the retry window it is answered with the same successor.',
   reuse: 'The token is used up: presenting it ends the family.',
+  refused:
+    'The token is used up: it is refused, and its family lives on (refresh_token_on_reuse of the application).',
   ended: 'The token’s family has ended: it is refused.',
   expired: 'The token’s family has expired: it is refused.',
   low: 'The person signed in with less than the application asks for by now (minimum_acr): the token is refused.',

@@ -1,9 +1,11 @@
 // symbolon family: lists, explains and revokes refresh-token families.
 import type { Command } from 'commander';
+import type { AdapterPayload } from 'oidc-provider';
 import type { AuditEvent, PrismaClient, RefreshFamily } from '../generated/client.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { findClient } from '../storage/clients.ts';
 import { listFamilies } from '../storage/families/row.ts';
+import { rulesFor } from '../storage/families/adapter.ts';
 import { judge } from '../storage/families/verdict.ts';
 import { parseRefreshToken } from '../storage/families/token.ts';
 import { commandLine } from '../storage/origin.ts';
@@ -83,17 +85,16 @@ export function addFamilyCommands(symbolon: Command): void {
       await withStorage(async ({ config, storage: { prisma, keyring, now } }) => {
         const row = await existingFamily(prisma, token.familyId);
         const metadata = (await findClient(prisma, keyring, row.clientId)) ?? {};
-        const { jkt, 'x5t#S256': x5t, amr } = row.payload as Record<string, unknown>;
-        const isBound = jkt !== undefined || x5t !== undefined;
-        const policy = refreshPolicy(config);
-        const window = policy.retryWindow(metadata, isBound);
-        const judged = judge(row, token.secret, now(), window);
+        const rules = rulesFor(refreshPolicy(config), metadata, row.payload as AdapterPayload);
+        const judged = judge(row, token.secret, now(), rules.retryWindow);
         const account = await prisma.account.findUnique({ where: { id: row.accountId } });
         const works = judged === 'rotate' || judged === 'retry';
-        const isLow = works && !policy.goesFarEnough(metadata, amr);
+        const isLow = works && !rules.goesFarEnough;
         const verdict = works && account?.lockedAt ? 'locked' : isLow ? 'low' : judged;
         const { facts, story } = await factsAndStory(prisma, row, now());
-        print(json, { verdict, ...facts }, `${verdictsInWords[verdict]}\n\n${story}`);
+        const isOnlyRefused = verdict === 'reuse' && rules.onReuse === 'refuse';
+        const words = verdictsInWords[isOnlyRefused ? 'refused' : verdict];
+        print(json, { verdict, ...facts }, `${words}\n\n${story}`);
       });
     });
 

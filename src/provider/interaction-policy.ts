@@ -1,5 +1,6 @@
-// When a person is asked to choose an account, to sign in or to consent. The engine's policy with two changes: it
-// offers a choice of account, and offline access by itself needs consent.
+// When a person is asked to choose an account, to sign in or to consent. The engine's policy with four changes: it
+// offers a choice of account, offline access by itself needs consent, levels are those of assurance.ts, and a sign-in that
+// has ended counts as none.
 import { interactionPolicy } from 'oidc-provider';
 import type { PrismaClient } from '../generated/client.ts';
 import { findPerson } from './account.ts';

@@ -1,5 +1,6 @@
 // The audit: what happened, to whom, from where; never a secret. An event is committed together with the change that it
-// records: within a request by the unit of work (`currentUnit().audit`), on the command line by `writeEvent`.
+// records. Pages and the engine's callbacks use the unit of work (`currentUnit().audit`); a function that is given a
+// transaction uses `writeEvent`.
 import type { Prisma } from '../generated/client.ts';
 import { type Occasion, originColumns } from './origin.ts';
 

@@ -106,13 +106,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
       unit.family = refused(family, 'binding_mismatch');
       return payload; // the engine itself refuses it
     }
-    const isBound = payload.jkt !== undefined || payload['x5t#S256'] !== undefined;
-    const rules: FamilyRules = {
-      retryWindow: this.#policy.retryWindow(client, isBound),
-      onReuse: this.#policy.onReuse(client),
-      idleTtl: this.#policy.idleTtl(client),
-      goesFarEnough: this.#policy.goesFarEnough(client, payload['amr']),
-    };
+    const rules = rulesFor(this.#policy, client, payload);
     const decision = decide(family, token, rules, now(), keyring);
     unit.family = decision;
     if (decision.kind === 'presented') return payload;
@@ -168,6 +162,21 @@ export function refusePresented(unit: UnitOfWork, reason: RefusalReason): void {
   const { family } = unit;
   if (family?.kind === 'presented' || family?.kind === 'spent')
     unit.family = refused(family.family, reason);
+}
+
+/** What holds for a client's token. @param payload the engine's, of the family */
+export function rulesFor(
+  policy: FamilyPolicy,
+  metadata: object,
+  payload: AdapterPayload,
+): FamilyRules {
+  const isBound = payload.jkt !== undefined || payload['x5t#S256'] !== undefined;
+  return {
+    retryWindow: policy.retryWindow(metadata, isBound),
+    onReuse: policy.onReuse(metadata),
+    idleTtl: policy.idleTtl(metadata),
+    goesFarEnough: policy.goesFarEnough(metadata, payload['amr']),
+  };
 }
 
 /** The engine's payload of a family's token. */
