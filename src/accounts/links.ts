@@ -105,6 +105,9 @@ export async function spendLink(
 ): Promise<Link | undefined> {
   const link = await lookAtLink(database, purposes, token, now);
   if (!link) return undefined;
+  // Accounts are locked first: whoever ends its sign-ins does so as well, and then voids its links.
+  if (link.accountId !== null)
+    await database.$queryRaw`SELECT FROM account WHERE id = ${link.accountId} FOR UPDATE`;
   const { count } = await database.link.deleteMany({ where: { id: link.id } });
   return count === 1 ? link : undefined;
 }

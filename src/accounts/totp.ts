@@ -69,6 +69,8 @@ export async function confirmTotp(
   accountId: string,
   code: string,
 ): Promise<void> {
+  // Accounts are locked first: whoever ends its sign-ins does so as well.
+  await database.$queryRaw`SELECT FROM account WHERE id = ${accountId} FOR UPDATE`;
   const row = await database.totp.findUnique({ where: { accountId } });
   if (!row || row.confirmedAt) throw new FactorError('factor.totp-not-begun');
   const step = stepOf(parts, row, code);

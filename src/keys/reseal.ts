@@ -12,7 +12,7 @@ export interface SealedTable<Key extends string | Uint8Array = never> {
   readonly table: string;
   /** Its primary key. */
   readonly key: string;
-  /** The sealed column; NULL in rows that have nothing to seal. */
+  /** The sealed column; NULL or empty in rows that have nothing to seal, a `jti` that was seen for example. */
   readonly column: string;
   /** A row's identity, under which it is sealed. */
   readonly context: (key: Key) => string;
@@ -58,7 +58,7 @@ async function* rowsOf(
   for (let last: unknown; ;) {
     const past = last === undefined ? Prisma.empty : Prisma.sql`AND ${id} > ${last}`;
     const rows = await prisma.$queryRaw<Row[]>`
-      SELECT * FROM ${from} WHERE ${sealed} IS NOT NULL ${past} ORDER BY ${id} LIMIT ${batch}`;
+      SELECT * FROM ${from} WHERE octet_length(${sealed}) > 0 ${past} ORDER BY ${id} LIMIT ${batch}`;
     yield* rows;
     if (rows.length < batch) return;
     last = rows.at(-1)?.[key];

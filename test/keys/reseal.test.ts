@@ -105,6 +105,15 @@ test('what another changes meanwhile is left as that one wrote it', async () => 
   expect(linkData(new Keyring([CURRENT]), link)).toEqual({ kept: 'theirs' });
 });
 
+test('what has nothing sealed is passed over: a jti that was seen', async () => {
+  await makeLinks(FORMER, 1);
+  const data = { id: sha256('jti'), model: 'ReplayDetection', sealed: new Uint8Array(0) };
+  await prisma.artifact.create({ data: { ...data, expiresAt: new Date() } });
+  const keyring = new Keyring([CURRENT, FORMER]);
+  expect(await reseal({ prisma, keyring }, sealedTables)).toMatchObject({ artifacts: 0, links: 1 });
+  await prisma.artifact.delete({ where: { id: data.id } });
+});
+
 test('what cannot be opened is an error', async () => {
   await makeLinks('a third secret that nobody has listed', 1);
   const keyring = new Keyring([CURRENT, FORMER]);

@@ -50,15 +50,9 @@ export const used: readonly Used[] = [
     why: 'signing in at a page of our own gives the session another id',
   },
   {
-    name: 'Provider.prototype.createContext',
-    kind: 'method',
-    by: 'createBrowserSession in pages/browser-session.ts',
-    why: 'the session’s cookie, signed as the engine does it',
-  },
-  {
     name: 'Provider.prototype.cookieName',
     kind: 'method',
-    by: 'createBrowserSession in pages/browser-session.ts',
-    why: 'the name of that cookie',
+    by: 'setSessionCookie in pages/cookies.ts',
+    why: 'the name of the session’s cookie, for a sign-in at a page of our own',
   },
 ];
