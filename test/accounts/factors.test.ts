@@ -11,14 +11,17 @@ import {
 import {
   authenticationOptions,
   registrationOptions,
+  verifyNewPasskey,
   verifyPasskey,
 } from '../../src/accounts/passkeys.ts';
 import { useRecoveryCode } from '../../src/accounts/recovery-codes.ts';
 import { verifyTotp } from '../../src/accounts/totp.ts';
 import { sealedTables } from '../../src/commands/sealed-tables.ts';
 import { connect, connectPrepared } from '../../src/database/open.ts';
+import { deviceInWords } from '../../src/devices.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { reseal } from '../../src/keys/reseal.ts';
+import { loadLanguages } from '../../src/languages.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Authenticator, type Behaviour } from '../support/authenticator.ts';
 import { type TestProvider, secret, startProvider } from '../support/provider.ts';
@@ -287,6 +290,16 @@ describe('on a real database', () => {
       expect(await removePasskey(parts(), account.id, key.id)).toBe(true);
       await expect(use(device)).rejects.toMatchObject({ code: 'factor.passkey-unknown' });
       expect(await events()).toEqual(['passkey.added', 'passkey.removed']);
+    });
+
+    test('one without a name is called after the device, in the language of whoever adds it', async () => {
+      const options = await registrationOptions(parts(), account, binding);
+      const response = new Authenticator(provider.issuer).create(options);
+      const language = loadLanguages().choose(['de']);
+      const answer = { binding, response, language };
+      const { name } = await inUnit(() => verifyNewPasskey(parts(), account.id, answer));
+      expect(name).toBe(deviceInWords(language, parts().origin.userAgent));
+      expect(name).toBe('Firefox auf Linux');
     });
 
     test('a synchronised one says so', async () => {

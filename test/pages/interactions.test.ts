@@ -616,6 +616,26 @@ describe('a device', () => {
     expect(used.html.text).toMatch(/used already|no such code/);
   });
 
+  test('is named before it is connected, as everywhere', async () => {
+    const userAgent =
+      'Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36';
+    const response = await fetch(`${provider.issuer}/device_authorization`, {
+      method: 'POST',
+      headers: {
+        authorization: `Basic ${Buffer.from(`${tv.client_id}:${tv.client_secret}`).toString('base64')}`,
+        'user-agent': userAgent,
+      },
+      body: new URLSearchParams({ scope: 'openid' }),
+    });
+    const { user_code: code, verification_uri: uri } = (await response.json()) as {
+      user_code: string;
+      verification_uri: string;
+    };
+    const browser = agent();
+    const confirm = await browser.submit(await browser.open(uri), { user_code: code });
+    expect(confirm.html.text).toContain('by “Chrome on Android”');
+  });
+
   test('once connected refreshes', async () => {
     const {
       device_code: code,
