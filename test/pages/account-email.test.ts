@@ -126,12 +126,13 @@ test('what was begun before everything was ended is void', async () => {
 
 test('a link that was made before them, or for an account that is locked, is void by itself', async () => {
   const { prisma } = provider.storage;
-  for (const data of [{ lockedAt: new Date() }, { signedOutAt: new Date(Date.now() + 1000) }]) {
+  const ends = [() => ({ lockedAt: new Date() }), () => ({ signedOutAt: new Date() })];
+  for (const end of ends) {
     await prisma.attempt.deleteMany();
     const { agent, page } = await signedIn('');
     await agent.submit(page, {}, /\/email\/verify$/);
     const link = await lastLink();
-    await prisma.account.update({ where: { id: provider.accountId }, data });
+    await prisma.account.update({ where: { id: provider.accountId }, data: end() });
     const form = { token: link.searchParams.get('token') ?? '' };
     expect((await agent.open(new URL('/verify', link), form)).status).toBe(410);
     expect((await account()).emailVerified).toBe(false);
