@@ -1,7 +1,6 @@
 // The engine's adapters, one for each model.
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { ArtifactAdapter } from './artifact-adapter.ts';
-import { engineClient } from './clients.ts';
 import { type FamilyPolicy, RefreshTokenAdapter } from './families/adapter.ts';
 import { readClient } from './presented.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -22,10 +21,10 @@ class ClientAdapter extends ArtifactAdapter {
 
   override find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    const { fast, keyring } = unit.storage;
+    const { fast, engineClient } = unit.storage;
     return unit.read('Client', id, async () => {
       const client = await readClient(fast, unit.ahead, id);
-      return client && engineClient(keyring, client);
+      return client && engineClient(client);
     });
   }
 

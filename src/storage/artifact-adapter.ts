@@ -2,7 +2,6 @@
 // here.
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { artifactId, lookups, openArtifact } from './artifacts.ts';
-import { engineClient } from './clients.ts';
 import { answered } from './errors.ts';
 import { leavesGrant } from './families/verdict.ts';
 import type { ArtifactFound } from './fast/reads.ts';
@@ -86,13 +85,13 @@ export class ArtifactAdapter implements Adapter {
 
 /** The payload of an artifact. What was read with it is kept for the engine's next questions. */
 function opened(unit: UnitOfWork, found: ArtifactFound): AdapterPayload {
-  const { keyring } = unit.storage;
+  const { keyring, engineClient } = unit.storage;
   const { artifact, grant, client, account, session } = found;
   unit.ahead.session ??= session;
   if (grant) unit.remember('Grant', grant.id, payloadOf(grant));
   if (account) unit.ahead.accounts.set(account.id, account);
   if (client && artifact.clientId !== null) {
-    const metadata = engineClient(keyring, client);
+    const metadata = engineClient(client);
     if (metadata) unit.remember('Client', artifact.clientId, metadata);
   }
   return openArtifact(keyring, artifact);

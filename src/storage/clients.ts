@@ -28,19 +28,25 @@ function clientOf(keyring: Keyring, { id, metadata, secret: sealed }: ClientRow)
   return { ...(metadata as object), client_id: id, ...secret };
 }
 
+/** The engine's metadata from a client's row; undefined for a client whose id is the URL of its metadata. */
+export type EngineClient = (row: ClientRow) => AdapterPayload | undefined;
+
 /**
  * The same for the engine, which does not change it: the same row is opened once. The engine hashes a client's JSON at
  * every request to tell clients apart; the JSON is made once as well.
  */
-export function engineClient(keyring: Keyring, row: ClientRow): AdapterPayload | undefined {
-  const before = opened.get(row);
-  if (before) return before;
-  const client = clientOf(keyring, row);
-  if (!client) return undefined;
-  const digest = Buffer.from(sha256(JSON.stringify(client))).toString('base64url');
-  Object.defineProperty(client, 'toJSON', { value: () => digest });
-  opened.set(row, client);
-  return client;
+export function createEngineClient(keyring: Keyring): EngineClient {
+  const opened = new WeakMap<ClientRow, AdapterPayload>();
+  return (row) => {
+    const before = opened.get(row);
+    if (before) return before;
+    const client = clientOf(keyring, row);
+    if (!client) return undefined;
+    const digest = Buffer.from(sha256(JSON.stringify(client))).toString('base64url');
+    Object.defineProperty(client, 'toJSON', { value: () => digest });
+    opened.set(row, client);
+    return client;
+  };
 }
 
 interface ClientRow {
@@ -48,8 +54,6 @@ interface ClientRow {
   readonly metadata: unknown;
   readonly secret: Uint8Array | null;
 }
-
-const opened = new WeakMap<ClientRow, AdapterPayload>();
 
 /** Writes a new client. @throws Prisma's P2002 when the id is taken */
 export async function insertClient(

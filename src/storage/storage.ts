@@ -2,6 +2,7 @@
 import type { Pool } from 'pg';
 import type { PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
+import { type EngineClient, createEngineClient } from './clients.ts';
 import { type Fast, createFast } from './fast/fast.ts';
 
 export interface Storage {
@@ -11,6 +12,8 @@ export interface Storage {
   /** The frequent statements, on these connections. */
   readonly fast: Fast;
   readonly keyring: Keyring;
+  /** A client's row as the engine wants it. */
+  readonly engineClient: EngineClient;
   /** The clock; tests set it. */
   readonly now: () => Date;
 }
@@ -20,7 +23,9 @@ export function createStorage(
   parts: Pick<Storage, 'prisma' | 'pool' | 'keyring'>,
   now: () => Date = () => new Date(),
 ): Storage {
-  return { ...parts, fast: createFast(parts.pool), now };
+  const { prisma, pool, keyring } = parts;
+  const engineClient = createEngineClient(keyring);
+  return { prisma, pool, keyring, fast: createFast(pool), engineClient, now };
 }
 
 /** Seconds since 1970-01-01T00:00:00Z (RFC 7519 §2, NumericDate). */
