@@ -47,12 +47,9 @@ export function english(): Language {
   return (spoken ??= loadLanguages()).choose(['en']);
 }
 
-let known: Texts | undefined;
-
 /** Whether a value from a cookie or a library is the key of a message. */
 export function isMessageKey(key: unknown): key is MessageKey {
-  known ??= read(locales)['en'] ?? {};
-  return typeof key === 'string' && Object.hasOwn(known, key);
+  return typeof key === 'string' && Object.hasOwn(ownTexts()['en'] ?? {}, key);
 }
 
 const units = [
@@ -69,7 +66,7 @@ type Texts = Readonly<Record<string, string>>;
  * @throws {Error} when one of its files has a mistake: the message says which
  */
 export function loadLanguages(views?: string): Languages {
-  const [ours, theirs] = [read(locales), views === undefined ? {} : read(`${views}/locales`)];
+  const [ours, theirs] = [ownTexts(), views === undefined ? {} : read(`${views}/locales`)];
   const { en = {} } = ours;
   const all = [...new Set([...Object.keys(ours), ...Object.keys(theirs)])]
     .sort()
@@ -82,6 +79,13 @@ export function loadLanguages(views?: string): Languages {
       return tags.flatMap((tag) => all.find((one) => isFor(tag, one.tag)) ?? [])[0] as Language;
     },
   };
+}
+
+let own: Record<string, Texts> | undefined;
+
+// Read once: they are part of the program.
+function ownTexts(): Record<string, Texts> {
+  return (own ??= read(locales));
 }
 
 /** The messages in a folder, by language. */

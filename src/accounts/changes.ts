@@ -69,6 +69,15 @@ export function signInTime({ signedOutAt }: Pick<Account, 'signedOutAt'>, now: D
 }
 
 /**
+ * Whether a sign-in ended when all of the account's were ended.
+ *
+ * @param authTime the time of the sign-in, in seconds since the epoch
+ */
+export function isSignInOver(authTime: number, signedOutAt: Date | null | undefined): boolean {
+  return authTime <= (signedOutAt ? signedOutAt.getTime() / 1000 : 0);
+}
+
+/**
  * Locks an account: nobody can sign in with it, and nothing is refreshed.
  *
  * @returns how many refresh-token families ended

@@ -14,6 +14,7 @@ import { familyFacts, familyStory, verdictsInWords } from './family-story.ts';
 import {
   CommandError,
   asJson,
+  change,
   date,
   existingAccount,
   print,
@@ -109,7 +110,8 @@ export function addFamilyCommands(symbolon: Command): void {
     .option('--grant <grant_id>', 'everything issued from this grant')
     .option(...asJson)
     .action((id: string | undefined, options: RevokeOptions) =>
-      withStorage(async ({ storage: { prisma, now } }) => {
+      withStorage(async ({ storage }) => {
+        const { prisma, now } = storage;
         const { user, client, grant, json } = options;
         if ([id, user, client, grant].filter((given) => given !== undefined).length !== 1) {
           throw new CommandError('Name one: a family’s id, --user, --client or --grant.');
@@ -122,7 +124,7 @@ export function addFamilyCommands(symbolon: Command): void {
             `Family ${row.id} ended already, on ${row.endedAt.toISOString()}: ${row.endReason ?? ''}.`,
           );
         }
-        const ended = await prisma.$transaction((database) => {
+        const ended = await change(storage, (database) => {
           if (row) return endFamily(database, row.id, revocation);
           if (client !== undefined) return revokeClient(database, client, revocation);
           if (grant !== undefined) return revokeGrant(database, grant, revocation);

@@ -7,7 +7,7 @@
 // posted names the page to come back to: `{ to: '/account' }`.
 import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
-import { signInTime } from '../accounts/changes.ts';
+import { isSignInOver, signInTime } from '../accounts/changes.ts';
 import { type Level, levelOf, suffices } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
@@ -79,8 +79,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     if (id === undefined) return undefined;
     const account = await answered(() => prisma.account.findUnique({ where: { id } }));
     if (!account || account.lockedAt) return undefined;
-    const signedOut = account.signedOutAt ? account.signedOutAt.getTime() / 1000 : 0;
-    if (loginTs <= signedOut) return undefined;
+    if (isSignInOver(loginTs, account.signedOutAt)) return undefined;
     return { account, authTime: loginTs, amr, level: levelOf(amr), sessionUid: uid };
   }
 
@@ -114,11 +113,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     if (!isSame && former.exp !== undefined) await former.destroy();
     // The same person's session stays, with its applications.
     if (isSame) await goOn(ctx, provider, former, account, amr, authTime);
-    else {
-      const session: EngineSession = new provider.Session();
-      session.loginAccount({ accountId: account.id, loginTs: authTime, amr });
-      await save(ctx, provider, session);
-    }
+    else await signIn(ctx, provider, new provider.Session(), account, amr, authTime);
   }
 
   async function raise(
@@ -134,24 +129,30 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     ctx: Context,
     provider: Provider,
     session: EngineSession,
-    { id: accountId }: Account,
+    account: Account,
     amr: string[],
     authTime: number,
   ): Promise<void> {
     (session as unknown as { resetIdentifier(): void }).resetIdentifier();
-    session.loginAccount({ accountId, loginTs: authTime, amr });
-    await save(ctx, provider, session);
+    await signIn(ctx, provider, session, account, amr, authTime);
   }
 
-  async function startAnew(ctx: Context, { id }: Account, amr: string[]): Promise<void> {
+  async function startAnew(ctx: Context, account: Account, amr: string[]): Promise<void> {
     const { provider } = engine;
-    const session: EngineSession = new provider.Session();
     const now = storage.now();
-    session.loginAccount({ accountId: id, loginTs: signInTime({ signedOutAt: now }, now), amr });
-    await save(ctx, provider, session);
+    const authTime = signInTime({ signedOutAt: now }, now);
+    await signIn(ctx, provider, new provider.Session(), account, amr, authTime);
   }
 
-  async function save(ctx: Context, provider: Provider, session: EngineSession): Promise<void> {
+  async function signIn(
+    ctx: Context,
+    provider: Provider,
+    session: EngineSession,
+    { id: accountId }: Account,
+    amr: string[],
+    authTime: number,
+  ): Promise<void> {
+    session.loginAccount({ accountId, loginTs: authTime, amr });
     await session.save(config.ttl.session);
     setSessionCookie(ctx, provider, session);
   }

@@ -2,6 +2,7 @@
 // offers a choice of account, offline access by itself needs consent, levels are those of assurance.ts, and a sign-in that
 // has ended counts as none.
 import { interactionPolicy } from 'oidc-provider';
+import { isSignInOver } from '../accounts/changes.ts';
 import type { PrismaClient } from '../generated/client.ts';
 import { findPerson } from './account.ts';
 import { acrChecks } from './assurance.ts';
@@ -49,8 +50,7 @@ export function createInteractionPolicy(prisma: PrismaClient) {
         if (!account) return Check.REQUEST_PROMPT; // locked, or gone
         const { accountId: id, loginTs = 0 } = session;
         const { signedOutAt } = (await findPerson(prisma, id)) ?? {};
-        const signedOut = signedOutAt ? signedOutAt.getTime() / 1000 : 0;
-        return loginTs <= signedOut ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT;
+        return isSignInOver(loginTs, signedOutAt) ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT;
       },
     ),
   );

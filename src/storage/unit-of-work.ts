@@ -1,6 +1,6 @@
 // One unit of work per request: a record is read once, and reads see the request's own writes; writes are collected and
-// committed together before the response leaves (commit.ts), and never after. What issues or spends is
-// committed only with a success; what revokes is committed with a refusal too.
+// committed together before the response leaves (commit.ts), and never after. What issues or spends is committed only
+// with a success; what revokes is committed with a refusal too.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { AdapterPayload } from 'oidc-provider';
 import type { Prisma } from '../generated/client.ts';

@@ -1,5 +1,5 @@
 // What a request has to write, as one value: the unit of work collects it, ordinary.ts tells whether one statement can
-// do it, commit.ts does it. A kind of write that is added here does not compile until commit.ts writes it.
+// do it, commit.ts does it. A kind of write that is added here does not compile until commit.ts names it.
 import type { AdapterPayload } from 'oidc-provider';
 import type { AuditEvent } from './audit.ts';
 import type { ClientMetadata } from './clients.ts';

@@ -1,6 +1,7 @@
 // The browsers in which a person is signed in to this provider. A person ends one of these sessions, or all others.
 import Router from '@koa/router';
 import type { AdapterPayload } from 'oidc-provider';
+import { isSignInOver } from '../../accounts/changes.ts';
 import { deviceInWords } from '../../devices.ts';
 import { sha256 } from '../../keys/keyring.ts';
 import { endSession } from '../../provider/sign-out.ts';
@@ -88,8 +89,9 @@ export function createSessions(area: AccountArea): Router {
     const found = await answered(() =>
       findArtifactsOf(prisma, keyring, 'Session', account.id, storage.now(), MOST),
     );
-    const signedOut = account.signedOutAt ? account.signedOutAt.getTime() / 1000 : 0;
-    return (found as SessionPayload[]).filter(({ loginTs }) => loginTs > signedOut);
+    return (found as SessionPayload[]).filter(
+      ({ loginTs }) => !isSignInOver(loginTs, account.signedOutAt),
+    );
   }
 }
 

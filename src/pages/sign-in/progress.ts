@@ -1,7 +1,7 @@
 // The factors verified so far in a sign-in that needs another one, sealed in a cookie. The cookie is valid for the same
 // sign-in only, for ten minutes, and not after the account's sign-ins were ended. It signs nobody in.
 import type { Context } from 'koa';
-import { signInTime } from '../../accounts/changes.ts';
+import { isSignInOver, signInTime } from '../../accounts/changes.ts';
 import { united } from '../../accounts/factors.ts';
 import type { Account } from '../../generated/client.ts';
 import type { Keyring } from '../../keys/keyring.ts';
@@ -72,7 +72,7 @@ function isTooOld({ since }: SealedProgress, now: Date): boolean {
 
 /** A lock, a new password and signing out everywhere end sign-ins that were begun before. */
 function hasEnded({ since }: SealedProgress, { lockedAt, signedOutAt }: Account): boolean {
-  return lockedAt !== null || (signedOutAt !== null && since <= signedOutAt.getTime() / 1000);
+  return lockedAt !== null || isSignInOver(since, signedOutAt);
 }
 
 function seal(keyring: Keyring, context: ProgressContext, kept: SealedProgress): string {

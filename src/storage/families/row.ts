@@ -1,6 +1,6 @@
 // The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people. Each write is
 // a few statements inside the caller's transaction.
-import type { Grant, Prisma, PrismaClient, RefreshFamily } from '../../generated/client.ts';
+import type { Prisma, PrismaClient, RefreshFamily } from '../../generated/client.ts';
 import { sha256 } from '../../keys/keyring.ts';
 import { type EventType, writeEvent } from '../audit.ts';
 import { LostRace, StorageUnavailable } from '../errors.ts';
@@ -9,19 +9,14 @@ import { endFamilyAlone } from '../revocation.ts';
 import { isSecret } from './token.ts';
 import type { Presented, Refusal, Start } from './verdict.ts';
 
-export type FamilyWithGrant = RefreshFamily & { grant: Grant | null };
-
 type Database = Prisma.TransactionClient;
 
-/** Finds a family with its grant. @param id the part of a refresh token before its dot */
+/** Finds a family. @param id the part of a refresh token before its dot */
 export async function findFamily(
   prisma: PrismaClient,
   id: string,
-): Promise<FamilyWithGrant | undefined> {
-  return (
-    (await prisma.refreshFamily.findUnique({ where: { id }, include: { grant: true } })) ??
-    undefined
-  );
+): Promise<RefreshFamily | undefined> {
+  return (await prisma.refreshFamily.findUnique({ where: { id } })) ?? undefined;
 }
 
 /** Starts a family: extends its grant if necessary, and ends the oldest families beyond the person's limit. */
