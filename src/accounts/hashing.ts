@@ -1,10 +1,14 @@
 // Password hashing with argon2id and OWASP's parameters, which are the library's defaults (19 MiB, 2 passes, 1 lane). A
 // hash takes a core for tens of milliseconds. So hashing runs in threads of its own (hashing-thread.ts), one fewer than
-// there are cores, at a low priority: a storm of sign-ins does not hold up other requests. When the queue is too long,
-// a request is refused at once.
+// there are cores, at a low priority: a storm of sign-ins does not hold up other requests. The passwords that wait take
+// turns by the network that they come from, so that a storm from some addresses does not hold up sign-ins from others;
+// browsers that an account knows have a queue of their own. When a queue is too long, a request is refused at once.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { errors } from 'oidc-provider';
+import { requestOrigin } from '../storage/unit-of-work.ts';
+import { FairQueue } from './fair-queue.ts';
+import { widestNetworkOf } from './networks.ts';
 import { normalizedPassword } from './password-rules.ts';
 
 /** What a thread is asked: to hash a password, or to compare it with a hash. */
@@ -13,7 +17,7 @@ export type Answer = { readonly value: string | boolean } | { readonly error: un
 
 const PARAMETERS = { m: 19_456, t: 2, p: 1 }; // a test holds the library to them
 const THREADS = Math.max(1, availableParallelism() - 1);
-const LONGEST_QUEUE = 200; // about ten seconds of work for one thread
+const LONGEST_QUEUE = 200; // of each of the two queues: about ten seconds of work for one thread
 const IDLE = 10_000; // milliseconds after which a thread that has nothing to do ends
 
 /** Too many passwords wait to be hashed: this one was not looked at (RFC 6749 §4.1.2.1). */
@@ -28,17 +32,33 @@ export class TooBusy extends errors.CustomOIDCProviderError {
   }
 }
 
-/** @returns in PHC string format @throws {TooBusy} */
-export async function hashPassword(password: string): Promise<string> {
-  return (await ask({ password: normalizedPassword(password) })) as string;
+/** Who waits for a password to be hashed. */
+export interface Waiter {
+  /** The address of a stranger. */
+  readonly ip?: string | undefined;
+  /** The account that knows the browser; then the address does not count. */
+  readonly knownTo?: string | undefined;
 }
 
-/** @throws {TooBusy} */
-export async function verifyPassword(stored: string, password: string): Promise<boolean> {
+/**
+ * @param waiter by default the address of the request that is served
+ * @returns in PHC string format
+ * @throws {TooBusy}
+ */
+export async function hashPassword(password: string, waiter?: Waiter): Promise<string> {
+  return (await ask({ password: normalizedPassword(password) }, waiter)) as string;
+}
+
+/** @param waiter by default the address of the request that is served @throws {TooBusy} */
+export async function verifyPassword(
+  stored: string,
+  password: string,
+  waiter?: Waiter,
+): Promise<boolean> {
   const normalized = normalizedPassword(password);
-  if (await ask({ password: normalized, stored })) return true;
+  if (await ask({ password: normalized, stored }, waiter)) return true;
   // An old hash, made before passwords were normalised.
-  return normalized !== password && ((await ask({ password, stored })) as boolean);
+  return normalized !== password && ((await ask({ password, stored }, waiter)) as boolean);
 }
 
 /** Whether a hash was made with weaker parameters than today's, and with none that is stronger. */
@@ -56,17 +76,34 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-const waiting: Waiting[] = [];
+const known = new FairQueue<Waiting>(LONGEST_QUEUE);
+const strangers = new FairQueue<Waiting>(LONGEST_QUEUE);
+let isTurnOfKnown = true;
 const idle: Thread[] = [];
 let threads = 0;
 
-function ask(question: Question): Promise<string | boolean> {
+function ask(
+  question: Question,
+  { knownTo, ip }: Waiter = { ip: requestOrigin()?.ip },
+): Promise<string | boolean> {
   return new Promise((resolve, reject) => {
-    if (waiting.length >= LONGEST_QUEUE) throw new TooBusy();
-    waiting.push({ question, resolve, reject });
+    const one = { question, resolve, reject };
+    const tooMany =
+      knownTo === undefined
+        ? strangers.push(widestNetworkOf(ip ?? ''), one)
+        : known.push(knownTo, one);
+    tooMany?.reject(new TooBusy());
     const thread = idle.pop() ?? (threads < THREADS ? new Thread() : undefined);
     thread?.work();
   });
+}
+
+// Every other turn is a known browser's: they wait for no stranger but one, and whoever has an account does not keep
+// everybody else out with it.
+function next(): Waiting | undefined {
+  const [first, second] = isTurnOfKnown ? [known, strangers] : [strangers, known];
+  isTurnOfKnown = !isTurnOfKnown;
+  return first.shift() ?? second.shift();
 }
 
 class Thread {
@@ -87,14 +124,14 @@ class Thread {
       threads--;
       if (idle.includes(this)) idle.splice(idle.indexOf(this), 1);
       // The queue must go on, whatever a thread died of.
-      if (waiting.length > 0 && threads < THREADS) new Thread().work();
+      if (known.length + strangers.length > 0 && threads < THREADS) new Thread().work();
     });
   }
 
-  /** Takes the question that has waited longest, or waits for one. */
+  /** Takes the question whose turn it is, or waits for one. */
   work(): void {
     clearTimeout(this.#end);
-    this.#current = waiting.shift();
+    this.#current = next();
     if (this.#current) {
       this.#worker.ref();
       this.#worker.postMessage(this.#current.question);

@@ -3,12 +3,12 @@
 // browser that has signed in to the account before is counted by itself. Guesses at a second factor's six digits are
 // counted by the account: whoever gets that far has its password. A try is counted before it is judged, in PostgreSQL,
 // so that simultaneous tries and all processes count together; a success takes it back.
-import ipaddr from 'ipaddr.js';
 import { errors } from 'oidc-provider';
 import type { Pool } from 'pg';
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Keyring } from '../keys/keyring.ts';
 import { answered } from '../storage/errors.ts';
+import { networkOf } from './networks.ts';
 
 interface Rule {
   /** Guesses within the window that cause no wait. */
@@ -164,16 +164,4 @@ function countersOf(attempt: Try): Counter[] {
   // A client passes on what many people typed: its address says nothing about them.
   if (from.clientId !== undefined) return [own];
   return [{ rule: 'address', key: [place], isOwn: false }, own];
-}
-
-/** The network of an address: for IPv4 the address itself, for IPv6 its /64, which is one household's. */
-export function networkOf(ip: string): string {
-  if (!ipaddr.isValid(ip)) return ip;
-  const address = ipaddr.process(ip); // IPv4 that is written as IPv6 is IPv4
-  if (address.kind() === 'ipv4') return address.toString();
-  return `${address
-    .toByteArray()
-    .slice(0, 8)
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('')}/64`;
 }

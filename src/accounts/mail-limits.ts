@@ -4,8 +4,8 @@
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import { networkOf } from './limits.ts';
 import type { LinkPurpose } from './links.ts';
+import { networkOf } from './networks.ts';
 
 /** Seconds after which anyone who has asked for too many may ask again. */
 export const MAIL_LIMIT_DURATION = 3600;

@@ -48,6 +48,11 @@ export function currentUnit(): UnitOfWork {
   return unit;
 }
 
+/** Where the request that is being served comes from; undefined when none is, on the command line. */
+export function requestOrigin(): Origin | undefined {
+  return units.getStore()?.origin;
+}
+
 export class UnitOfWork {
   readonly storage: Storage;
   readonly origin: Origin;
