@@ -79,18 +79,32 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
       due.map(async ({ id, attempts, isLast, ...message }) => {
         const to = new URL(message.url).origin;
         const failure = await inTime(post(message, allowPrivateAddresses)).then(
-          (status) => (status >= 200 && status < 300 ? undefined : `answered ${status}`),
-          (error: unknown) => (error as Error).message,
+          failureOf,
+          (error: unknown) => ({ reason: (error as Error).message, mayPass: true }),
         );
+        const isOver = failure === undefined || isLast || !failure.mayPass;
         if (failure !== undefined) {
-          const text = isLast ? 'message given up' : 'message to be sent again';
-          log[isLast ? 'warn' : 'info']({ to, attempts, reason: failure }, text);
+          const text = isOver ? 'message given up' : 'message to be sent again';
+          log[isOver ? 'warn' : 'info']({ to, attempts, reason: failure.reason }, text);
         }
-        if (failure === undefined || isLast) await removeDelivery(prisma, id);
+        if (isOver) await removeDelivery(prisma, id);
         else await postponeDelivery(prisma, 'http', { id, attempts }, now());
       }),
     );
   }
+}
+
+interface Failure {
+  readonly reason: string;
+  /** Whether the same message may be taken later: a message that was refused does not become right by repetition. */
+  readonly mayPass: boolean;
+}
+
+/** RFC 9110 §15.5.9, RFC 6585 §4: of the refusals, only 408 and 429 ask for the same request again. */
+function failureOf(status: number): Failure | undefined {
+  if (status >= 200 && status < 300) return undefined;
+  const mayPass = status >= 500 || status === 408 || status === 429;
+  return { reason: `answered ${status}`, mayPass };
 }
 
 /** @returns the status of the answer; its body is not read */

@@ -7,19 +7,18 @@ type RequestObjects = NonNullable<NonNullable<Configuration['features']>['reques
 
 const LONGEST = 3600; // seconds for which one is valid at most
 
-/** FAPI 2.0 Message Signing §5.3.1.1; CIBA §7.1.1. */
+/** FAPI 2.0 Message Signing §5.3.1.1; CIBA §7.1.1; FAPI CIBA §5.2.2: an hour at most. */
 export function requestObjects({ now }: Pick<Storage, 'now'>): RequestObjects {
   return {
     enabled: true,
     assertJwtClaimsAndHeader(ctx, { exp, nbf, iat, jti, aud }, header, client) {
       const refuse = (message: string) => new errors.InvalidRequestObject(message);
-      if (ctx.oidc.route === 'backchannel_authentication') {
-        if ([exp, nbf, iat, jti, aud].includes(undefined))
-          throw refuse('Request Object must have aud, exp, iat, nbf and jti');
-      }
+      const isCiba = ctx.oidc.route === 'backchannel_authentication';
+      if (isCiba && [exp, nbf, iat, jti, aud].includes(undefined))
+        throw refuse('Request Object must have aud, exp, iat, nbf and jti');
       // A pushed request was checked when it was pushed.
       const isPushed = 'PushedAuthorizationRequest' in ctx.oidc.entities;
-      if (!isFapi2(client) || isPushed) return Promise.resolve();
+      if (!(isFapi2(client) || isCiba) || isPushed) return Promise.resolve();
       assertFapi2Algorithm(client, header, refuse);
       if (typeof exp !== 'number' || typeof nbf !== 'number' || aud === undefined)
         throw refuse('Request Object must have aud, exp and nbf');

@@ -55,10 +55,35 @@ test('an answer that is none, and one that never comes, hold up nobody', async (
   await save([message('/switch'), message('/never'), message('/good')]);
   const running = provider.outgoing.start();
   await vi.waitFor(async () => {
-    expect(await left()).toBe(2);
+    expect(await left()).toBe(1);
   }, 15_000);
   await running.stop();
   expect(received.filter((path) => path === '/good')).toHaveLength(1);
+});
+
+test.each([400, 401, 403, 404, 410, 422, 301, 307])(
+  'a message that is refused with %i is given up',
+  async (status) => {
+    answer = () => status;
+    await save([message('/refused')]);
+    const running = provider.outgoing.start();
+    await vi.waitFor(async () => {
+      expect(await left()).toBe(0);
+    }, 15_000);
+    await running.stop();
+    expect(received).toEqual(['/refused']);
+  },
+);
+
+test.each([408, 429, 500, 502, 503])('one that is answered with %i is sent again', async (status) => {
+  answer = () => (received.length === 1 ? status : 204);
+  await save([message('/later')]);
+  const running = provider.outgoing.start();
+  await vi.waitFor(async () => {
+    expect(await left()).toBe(0);
+  }, 15_000);
+  await running.stop();
+  expect(received).toEqual(['/later', '/later']);
 });
 
 test('one that this process cannot open takes no other along', async () => {

@@ -264,6 +264,38 @@ describe('CIBA', () => {
     expect(await provider.storage.prisma.delivery.count({ where: { channel: 'http' } })).toBe(0);
   });
 
+  test.each([
+    ['five minutes', 300, 200],
+    ['an hour', 3600, 200],
+    ['longer than an hour', 3602, 400],
+  ])('a signed request may be valid for an hour at most: %s', async (_, life, status) => {
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const id = `signer-${life}`;
+    await ciba(id, {
+      backchannel_authentication_request_signing_alg: 'ES256',
+      jwks: { keys: [{ ...(await exportJWK(publicKey)), kid: 'x', use: 'sig', alg: 'ES256' }] },
+    });
+    const now = Math.floor(Date.now() / 1000);
+    const request = await new SignJWT({ scope: 'openid', login_hint: person.email })
+      .setProtectedHeader({ alg: 'ES256', kid: 'x' })
+      .setIssuer(id)
+      .setAudience(provider.issuer)
+      .setIssuedAt(now)
+      .setNotBefore(now)
+      .setExpirationTime(now + life)
+      .setJti(randomUUID())
+      .sign(privateKey);
+    const answer = await post(
+      `${provider.issuer}/backchannel_authentication`,
+      { request },
+      { client_id: id, client_secret: webClient.client_secret },
+    );
+    expect(answer.status, JSON.stringify(answer.body)).toBe(status);
+    await provider.storage.prisma.artifact.deleteMany({
+      where: { model: 'BackchannelAuthenticationRequest' },
+    });
+  });
+
   test('somebody unknown, too long a message, and a server that does not enable it', async () => {
     await ciba('curious');
     expect((await start('curious', { login_hint: 'nobody@example.com' })).body.error).toBe(
