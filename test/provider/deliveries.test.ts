@@ -75,16 +75,19 @@ test.each([400, 401, 403, 404, 410, 422, 301, 307])(
   },
 );
 
-test.each([408, 429, 500, 502, 503])('one that is answered with %i is sent again', async (status) => {
-  answer = () => (received.length === 1 ? status : 204);
-  await save([message('/later')]);
-  const running = provider.outgoing.start();
-  await vi.waitFor(async () => {
-    expect(await left()).toBe(0);
-  }, 15_000);
-  await running.stop();
-  expect(received).toEqual(['/later', '/later']);
-});
+test.each([408, 429, 500, 502, 503])(
+  'one that is answered with %i is sent again',
+  async (status) => {
+    answer = () => (received.length === 1 ? status : 204);
+    await save([message('/later')]);
+    const running = provider.outgoing.start();
+    await vi.waitFor(async () => {
+      expect(await left()).toBe(0);
+    }, 15_000);
+    await running.stop();
+    expect(received).toEqual(['/later', '/later']);
+  },
+);
 
 test('one that this process cannot open takes no other along', async () => {
   await save([message('/sealed elsewhere')], new Keyring(['another secret that is long enough']));
