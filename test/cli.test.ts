@@ -244,6 +244,67 @@ describe('client', () => {
     expect(await prisma.client.count()).toBe(before);
   });
 
+  test.each([
+    [
+      'client add short --redirect-uri https://a.example/cb --secret-stdin',
+      'x',
+      'client_secret_basic',
+    ],
+    [
+      'client add short --redirect-uri https://a.example/cb --secret-stdin',
+      'fifteen letters',
+      'client_secret_post',
+    ],
+    [
+      'client add short --grant client_credentials --secret-stdin',
+      'a secret of 31 characters only',
+      'client_secret_jwt',
+    ],
+  ])('%s with the secret %j is refused', async (args, chosen, method) => {
+    const file = await metadata({ token_endpoint_auth_method: method });
+    const { code, stderr } = await symbolon(`${args} --metadata ${file}`, `${chosen}\n`);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(
+        /client_secret: has \d+ characters; at least \d+ are wanted/,
+      ) as string,
+    });
+    expect(await prisma.client.findUnique({ where: { id: 'short' } })).toBeNull();
+  });
+
+  test('an operator’s own redirect URI may be http on a host of theirs, with a warning', async () => {
+    const { code, stderr } = await symbolon('client add lan --redirect-uri http://nas.lan/cb');
+    expect({ code, stderr }).toEqual({
+      code: 0,
+      stderr: expect.stringContaining('"http://nas.lan/cb" is not https') as string,
+    });
+    const local = await symbolon('client add here --redirect-uri http://localhost:4000/cb');
+    expect({ code: local.code, stderr: local.stderr }).toEqual({ code: 0, stderr: '' });
+  });
+
+  test.each([
+    [{ redirect_uris: [' https://a.example/cb'] }, 'spaces'],
+    [{ redirect_uris: ['https://a.example/c\tb'] }, 'spaces'],
+    [{ redirect_uris: ['https://*.example/cb'] }, 'wildcard'],
+    [{ redirect_uris: ['https://ada:x@a.example/cb'] }, 'user name'],
+    [{ application_type: 'native', redirect_uris: ['mailto:ada@example.com'] }, 'act on mailto:'],
+    [
+      {
+        application_type: 'native',
+        redirect_uris: ['com.example.app:/cb'],
+        post_logout_redirect_uris: ['ms-settings:privacy'],
+      },
+      'act on ms-settings:',
+    ],
+    [{ redirect_uris: ['https://a.example/cb'], logo_uri: 'https://a.example/ logo' }, 'logo_uri'],
+  ])('%j is refused to an operator too', async (content, message) => {
+    const { code, stderr } = await symbolon(`client add bad --metadata ${await metadata(content)}`);
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining(message) as string,
+    });
+  });
+
   test('is changed, and what is set to null is removed', async () => {
     await json(
       `client update file --metadata ${await metadata({ client_name: 'Renamed', refresh_token_idle_ttl: null })}`,

@@ -4,18 +4,20 @@ import type { Command } from 'commander';
 import { errors } from 'oidc-provider';
 import { cibaGrant, deviceCode, jwtBearer, tokenExchange } from '../provider/grant-types.ts';
 import { type OfflineProvider, createOfflineProvider } from '../provider/offline-provider.ts';
+import { clearUris } from '../provider/redirect-uris.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import {
   type ClientMetadata,
   findClient,
   insertClient,
+  leastSecretLength,
   newClientSecret,
   updateClient,
 } from '../storage/clients.ts';
 import { isTaken } from '../storage/errors.ts';
-import { currentUnit, runUnit } from '../storage/unit-of-work.ts';
 import { commandLine } from '../storage/origin.ts';
 import { revokeClient } from '../storage/revocation.ts';
+import { addInviteCommand } from './client-invite.ts';
 import {
   CommandError,
   asJson,
@@ -81,6 +83,7 @@ export function addClientCommands(symbolon: Command): void {
           throw new CommandError(
             `client_secret: ${String(given['token_endpoint_auth_method'])} does not use one`,
           );
+        if (secret !== undefined) assertLongEnough(secret, given);
         const metadata: ClientMetadata = needsSecret
           ? { ...given, client_secret: secret ?? newClientSecret() }
           : given;
@@ -188,33 +191,7 @@ export function addClientCommands(symbolon: Command): void {
       });
     });
 
-  client
-    .command('invite')
-    .description(
-      'make an initial access token, with which an application registers itself (RFC 7591 §3)',
-    )
-    .option('--expires-in <seconds>', 'how long it may be used', '86400')
-    .option(...asJson)
-    .action(({ expiresIn, json }: { expiresIn: string; json?: boolean }) =>
-      withStorage(async ({ config, storage }) => {
-        const seconds = Number(expiresIn);
-        if (!Number.isInteger(seconds) || seconds < 1)
-          throw new CommandError('--expires-in: wants a number of seconds');
-        if (config.registration === 'off')
-          throw new CommandError('SYMBOLON_REGISTRATION is off: set it to "token" first.');
-        const provider = createOfflineProvider({ config, storage });
-        let token = '';
-        await runUnit(storage, commandLine, async () => {
-          token = await provider.invite(seconds);
-          currentUnit().audit({ type: 'client.invited', detail: { seconds } });
-        });
-        print(
-          json,
-          { initial_access_token: token, expires_in: seconds },
-          `${token}\n\nIt is shown this once. The application sends it as a bearer token to ${config.issuer}/register.`,
-        );
-      }),
-    );
+  addInviteCommand(client);
 
   client
     .command('remove')
@@ -253,6 +230,14 @@ async function givenMetadata(id: string, options: AddOptions): Promise<ClientMet
   return redirects ? metadata : { response_types: [], redirect_uris: [], ...metadata };
 }
 
+function assertLongEnough(secret: string, metadata: ClientMetadata): void {
+  const least = leastSecretLength(metadata);
+  if (secret.length < least)
+    throw new CommandError(
+      `client_secret: has ${secret.length} characters; at least ${least} are wanted, at random. Leave --secret-stdin out, and one is made.`,
+    );
+}
+
 function withoutNulls(metadata: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== null));
 }
@@ -271,6 +256,10 @@ async function validate(provider: OfflineProvider, metadata: ClientMetadata): Pr
     const unknown = await provider.validate(metadata);
     if (unknown.length > 0)
       throw new CommandError(`${unknown.join(', ')}: not known as client metadata.`);
+    for (const uri of clearUris(metadata))
+      process.stderr.write(
+        `Warning: ${JSON.stringify(uri)} is not https. Whoever is on the way can take the codes that are sent there (RFC 9700 §2.6).\n`,
+      );
   } catch (error) {
     if (error instanceof errors.OIDCProviderError)
       throw new CommandError(

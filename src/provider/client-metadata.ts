@@ -3,6 +3,7 @@ import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { z } from 'zod';
 import { fapi2Algorithms, isFapi2 } from './fapi2.ts';
 import { cibaGrant } from './grant-types.ts';
+import { assertUris, unnamedType } from './redirect-uris.ts';
 import type { Registrant } from './registration.ts';
 
 const seconds = z.number().int().min(1).max(3_155_760_000);
@@ -148,6 +149,8 @@ export function validateClientMetadata(
   }
   const registrant = registrantOf(ctx, metadata);
   refuseMalformed(metadata);
+  assertUris(metadata, registrant ?? 'known');
+  (metadata as StandardMetadata).application_type ??= registrant ? unnamedType(metadata) : 'web';
   if (value === undefined) return;
   const { schema, wants } = clientMetadata[name as Name];
   if (!schema.safeParse(value).success) {
@@ -171,8 +174,6 @@ function refuseMalformed(metadata: object): void {
     if (list !== undefined && !isList)
       throw new errors.InvalidClientMetadata(`${name} must be an array of strings`);
   }
-  if (Array.isArray(uris) && uris.some((uri) => !URL.canParse(uri as string)))
-    throw new errors.InvalidRedirectUri('redirect_uris must only contain valid uris');
 }
 
 const operatorsOnly: readonly Name[] = [
@@ -214,6 +215,7 @@ function ofOperators(name: Name): errors.InvalidClientMetadata {
 }
 
 interface StandardMetadata {
+  application_type?: string | null;
   token_endpoint_auth_method?: string;
   token_endpoint_auth_signing_alg?: string;
   request_object_signing_alg?: string;

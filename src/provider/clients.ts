@@ -36,6 +36,7 @@ export function clients(config: Config, policy: RefreshPolicy): Clients {
     ],
     assertJwtClientAuthClaimsAndHeader: fapi2Assertions(config.issuer),
     clientDefaults: {
+      application_type: null as unknown as 'web', // client-metadata.ts decides
       grant_types: ['authorization_code'],
       response_types: ['code'],
       id_token_signed_response_alg: 'RS256',

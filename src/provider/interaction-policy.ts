@@ -1,12 +1,13 @@
-// When a person is asked to choose an account, to sign in or to consent. The engine's policy with four changes: it
-// offers a choice of account, offline access by itself needs consent, levels are those of assurance.ts, and a sign-in that
-// has ended counts as none.
+// When a person is asked to choose an account, to sign in or to consent. The engine's policy with five changes: it
+// offers a choice of account, offline access by itself needs consent, levels are those of assurance.ts, a sign-in that
+// has ended counts as none, and consent is asked for again when the answer may reach another application.
 import { interactionPolicy } from 'oidc-provider';
 import { isSignInOver } from '../accounts/changes.ts';
 import type { PrismaClient } from '../generated/client.ts';
 import { findPerson } from './account.ts';
 import { acrChecks } from './assurance.ts';
 import { policyChecks } from './engine-seams/words.ts';
+import { mayReachAnother } from './redirect-uris.ts';
 
 const { Check, Prompt, base } = interactionPolicy;
 
@@ -69,6 +70,16 @@ export function createInteractionPolicy(prisma: PrismaClient) {
       },
     ),
     0,
+  );
+  // The engine asks native clients only.
+  consent?.checks.add(
+    new Check(
+      'identity_not_assured',
+      'the answer may reach another application',
+      'interaction_required',
+      ({ oidc: { client, params, result } }) =>
+        mayReachAnother(params?.['redirect_uri'], client ?? {}) && result?.consent === undefined,
+    ),
   );
   return policy;
 }

@@ -9,12 +9,13 @@ import type { Storage } from '../storage/storage.ts';
 import type { EnginePages } from './configuration.ts';
 import { createOutgoing } from './outgoing.ts';
 import { createProvider } from './provider.ts';
+import { assertUris } from './redirect-uris.ts';
 
 export interface OfflineProvider {
   /** Whether a client with this metadata has a secret. */
   needsSecret(metadata: object): boolean;
   /**
-   * Validates a client's metadata as the engine does whenever the client is used.
+   * Validates a client's metadata as the engine does whenever the client is used, and its URIs.
    *
    * @returns the unknown members
    * @throws {errors.OIDCProviderError} saying what is wrong
@@ -43,6 +44,7 @@ export function createOfflineProvider({
   return {
     needsSecret: (metadata) => Client.needsSecret(metadata),
     async validate(metadata) {
+      assertUris(metadata, 'operator');
       await Client.validate(metadata);
       const known = new Client(metadata).metadata();
       return Object.keys(metadata).filter((name) => !(name in known));

@@ -34,14 +34,15 @@ export type Registrant = 'alone' | 'invited';
  * Whether metadata comes from the client itself.
  *
  * @returns undefined when it comes from an operator
- * @throws {errors.InvalidClientMetadata} when it asks for a grant that only an operator may give
+ * @throws {errors.InvalidClientMetadata} when it asks for a grant or response type that only an operator may give
  */
 export function registrantOf(config: Config) {
   return (ctx: KoaContextWithOIDC | undefined, metadata: object): Registrant | undefined => {
-    const { grant_types: grants, client_id: id } = metadata as {
-      grant_types?: unknown;
-      client_id?: unknown;
-    };
+    const {
+      grant_types: grants,
+      response_types: types,
+      client_id: id,
+    } = metadata as Record<'grant_types' | 'response_types' | 'client_id', unknown>;
     const route = ctx?.oidc.route ?? '';
     // A scheme may be written in capitals (RFC 3986 §3.1).
     const isDocument =
@@ -56,6 +57,17 @@ export function registrantOf(config: Config) {
         `grant_types: a client that registers itself may not have ${refused}`,
       );
     }
+    if (!isInvited) refuseFrontChannel(types);
     return isInvited ? 'invited' : 'alone';
   };
+}
+
+// RFC 9700 §2.1.2: what travels through the browser's address leaks.
+function refuseFrontChannel(types: unknown): void {
+  const refused = Array.isArray(types) ? types.find((type) => type !== 'code') : undefined;
+  if (refused !== undefined) {
+    throw new errors.InvalidClientMetadata(
+      `response_types: a client that registers itself may only have "code", not ${JSON.stringify(refused)}`,
+    );
+  }
 }

@@ -118,6 +118,12 @@ export function newClientSecret(): string {
   return randomBytes(32).toString('base64url');
 }
 
+/** How many characters a client secret that somebody chooses must have. */
+export function leastSecretLength(metadata: Record<string, unknown>): number {
+  // RFC 7518 §3.2: a key of HS256 has 256 bits at least.
+  return metadata['token_endpoint_auth_method'] === 'client_secret_jwt' ? 32 : 16;
+}
+
 /** Compares a presented secret with the stored one, which is a hash or plain, in constant time. */
 export function isClientSecret(stored: string | undefined, presented: string): boolean {
   if (stored === undefined) return false;

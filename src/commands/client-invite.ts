@@ -1,0 +1,36 @@
+// symbolon client invite: makes an initial access token, with which an application registers itself.
+import type { Command } from 'commander';
+import { createOfflineProvider } from '../provider/offline-provider.ts';
+import { commandLine } from '../storage/origin.ts';
+import { currentUnit, runUnit } from '../storage/unit-of-work.ts';
+import { CommandError, asJson, print, withStorage } from './run.ts';
+
+export function addInviteCommand(client: Command): void {
+  client
+    .command('invite')
+    .description(
+      'make an initial access token, with which an application registers itself (RFC 7591 §3)',
+    )
+    .option('--expires-in <seconds>', 'how long it may be used', '86400')
+    .option(...asJson)
+    .action(({ expiresIn, json }: { expiresIn: string; json?: boolean }) =>
+      withStorage(async ({ config, storage }) => {
+        const seconds = Number(expiresIn);
+        if (!Number.isInteger(seconds) || seconds < 1)
+          throw new CommandError('--expires-in: wants a number of seconds');
+        if (config.registration === 'off')
+          throw new CommandError('SYMBOLON_REGISTRATION is off: set it to "token" first.');
+        const provider = createOfflineProvider({ config, storage });
+        let token = '';
+        await runUnit(storage, commandLine, async () => {
+          token = await provider.invite(seconds);
+          currentUnit().audit({ type: 'client.invited', detail: { seconds } });
+        });
+        print(
+          json,
+          { initial_access_token: token, expires_in: seconds },
+          `${token}\n\nIt is shown this once. The application sends it as a bearer token to ${config.issuer}/register.`,
+        );
+      }),
+    );
+}
