@@ -64,7 +64,9 @@ export function registrantOf(config: Config) {
 
 // RFC 9700 §2.1.2: what travels through the browser's address leaks.
 function refuseFrontChannel(types: unknown): void {
-  const refused = Array.isArray(types) ? types.find((type) => type !== 'code') : undefined;
+  const refused = Array.isArray(types)
+    ? (types as unknown[]).find((type) => type !== 'code')
+    : undefined;
   if (refused !== undefined) {
     throw new errors.InvalidClientMetadata(
       `response_types: a client that registers itself may only have "code", not ${JSON.stringify(refused)}`,
