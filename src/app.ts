@@ -16,6 +16,7 @@ import {
 import { type Mailer, createMailer } from './mail/mailer.ts';
 import { answerErrors, endRequests, logRefusals, logRequests } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
+import { answerReadiness } from './operations/readiness.ts';
 import { createAccountPages } from './pages/account/account.ts';
 import { createApprovals } from './pages/approvals.ts';
 import { createEnginePages } from './pages/engine-pages.ts';
@@ -96,6 +97,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   // One proxy is trusted: the address is the one that it has seen, not one that a client has forged.
   const koa = new Koa({ proxy: config.trustProxy, maxIpsCount: 1, keys: keyring.cookieKeys });
   koa.use(endRequests(stopping));
+  koa.use(answerReadiness(base, stopping, () => prisma.$queryRaw`SELECT 1`));
   koa.use(logRequests(log));
   koa.use(answerPublished(engine, base));
   koa.use(securityHeaders());

@@ -13,6 +13,8 @@ export interface Database {
   /** The names of the migrations that were just applied. */
   readonly applied: readonly string[];
   readonly close: () => Promise<void>;
+  /** Ends the use of an embedded PostgreSQL without waiting for queries, which fail then. */
+  readonly release: () => Promise<void>;
 }
 
 // A prepared statement is planned once. Its plan must use the indexes, since tables that are empty then become large.
@@ -45,6 +47,9 @@ export async function openDatabase(
       async close() {
         await prisma.$disconnect();
         await pool.end();
+        await embedded?.release();
+      },
+      async release() {
         await embedded?.release();
       },
     };

@@ -9,11 +9,13 @@ export interface OpenStorage {
   /** The names of the migrations that were just applied. */
   readonly applied: readonly string[];
   readonly close: () => Promise<void>;
+  /** Ends the use of an embedded PostgreSQL without waiting for queries, which fail then. */
+  readonly release: () => Promise<void>;
 }
 
 /** Opens storage with the secrets of the settings, or else the one in the data folder. */
 export async function openStorage(config: Config): Promise<OpenStorage> {
-  const { prisma, pool, applied, close } = await openDatabase(config);
+  const { prisma, pool, applied, close, release } = await openDatabase(config);
   const keyring = new Keyring(config.secrets ?? [keptSecret(config.dataDir)]);
-  return { storage: createStorage({ prisma, pool, keyring }), applied, close };
+  return { storage: createStorage({ prisma, pool, keyring }), applied, close, release };
 }

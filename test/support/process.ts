@@ -25,7 +25,7 @@ export async function startProcess(environment: Record<string, string>): Promise
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, ['src/main.ts'], {
     cwd: root,
-    env: { PATH, HOME, PORT: port, LOG_LEVEL: 'info', ...environment },
+    env: { PATH, HOME, PORT: port, LOG_LEVEL: 'info', SYMBOLON_STOP_DELAY: '0', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

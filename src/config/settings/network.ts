@@ -1,4 +1,4 @@
-// The settings of outgoing requests, of CIBA, and of TLS.
+// The settings of connections, of outgoing requests, of CIBA, and of TLS.
 import { z } from 'zod';
 import { type Section, flag, integer, path } from './setting.ts';
 
@@ -14,6 +14,18 @@ const header = {
 };
 
 export const network = {
+  keepAlive: {
+    variable: 'SYMBOLON_KEEP_ALIVE',
+    schema: integer(1, 3600).default(75),
+    wants: 'a number of seconds from 1 to 3600',
+    help: 'Seconds for which an idle connection is kept. It must be longer than the proxy or balancer in front keeps its own, or that meets closed ones; 75 is above the 60 of most.',
+  },
+  stopDelay: {
+    variable: 'SYMBOLON_STOP_DELAY',
+    schema: integer(0, 300).default(2),
+    wants: 'a number of seconds from 0 to 300',
+    help: 'Seconds for which a process that stops goes on taking requests, while readiness says 503 and every answer ends its connection, so that proxies go elsewhere. In Kubernetes 10.',
+  },
   ciba: {
     variable: 'SYMBOLON_ENABLE_CIBA',
     ...flag,

@@ -1,0 +1,34 @@
+// Whether this process takes requests, for whoever spreads them: a balancer, a container's health check.
+import type { Context, Next } from 'koa';
+
+/**
+ * Answers GET of `/health/ready`: 200 while requests are answered; 503 once the process stops, and while the database
+ * cannot be reached.
+ *
+ * @param base the issuer's path: '' or like '/op'
+ * @param ask a question to the database; rejects when there is no answer
+ */
+export function answerReadiness(
+  base: string,
+  stopping: AbortSignal | undefined,
+  ask: () => Promise<unknown>,
+) {
+  const path = `${base}/health/ready`;
+  return async (ctx: Context, next: Next): Promise<void> => {
+    if (ctx.path !== path || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) {
+      await next();
+      return;
+    }
+    const status = stopping?.aborted === true ? 'stopping' : await databaseStatus();
+    ctx.status = status === 'ready' ? 200 : 503;
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { status };
+  };
+
+  function databaseStatus(): Promise<string> {
+    return ask().then(
+      () => 'ready',
+      () => 'database unavailable',
+    );
+  }
+}
