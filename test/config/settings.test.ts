@@ -64,6 +64,8 @@ describe('no setting is dead: the configuration is another with it', () => {
     ['SYMBOLON_PRIVACY_URL', 'https://example.com/privacy'],
     ['SYMBOLON_TERMS_URL', 'https://example.com/terms'],
     ['SYMBOLON_VIEWS_DIR', folder],
+    ['SYMBOLON_KEEP_ALIVE', '620'],
+    ['SYMBOLON_STOP_DELAY', '10'],
     ['SYMBOLON_ENABLE_CIBA', 'true'],
     ['SYMBOLON_ALLOW_PRIVATE_ADDRESSES', 'true'],
     ['SYMBOLON_TLS_CERT', 'other.pem', tls],
