@@ -23,7 +23,7 @@ const storeys = [
   ['keys'],
   ['database'],
   ['config', 'generated', 'devices.ts'],
-  ['languages.ts'],
+  ['languages.ts', 'names.ts'],
 ];
 const storey = (place: string): number => storeys.findIndex((places) => places.includes(place));
 

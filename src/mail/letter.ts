@@ -7,6 +7,7 @@ import { Eta } from 'eta';
 import { type LinkPurpose, linkUrl } from '../accounts/links.ts';
 import { deviceInWords } from '../devices.ts';
 import type { Language, Languages } from '../languages.ts';
+import { plainName, shortened } from '../names.ts';
 import type { MailOf } from '../storage/deliveries.ts';
 import type { MailTemplates } from '../storage/mail-templates.ts';
 
@@ -40,6 +41,8 @@ export interface MailFrame {
   /** @param at in milliseconds since the epoch */
   readonly date: (at: number) => string;
   readonly duration: Language['duration'];
+  /** An application's name in a sentence. @param stranger where it is at home, if nobody here vouches for it */
+  readonly named: (name: string, stranger: string | undefined) => string;
   /** @param path below the issuer's */
   readonly url: (path: string) => string;
   /** The URL of the link with the mail's `token`. */
@@ -62,8 +65,6 @@ export interface MailLayout {
   readonly direction: Language['direction'];
 }
 
-const LONGEST_VALUE = 100; // characters
-
 export type Compose = (mail: MailOf<keyof MailTemplates>) => Letter;
 
 export function createLetters(issuer: string, languages: Languages, look: MailLook): Compose {
@@ -84,6 +85,12 @@ export function createLetters(issuer: string, languages: Languages, look: MailLo
       device: deviceInWords(language, 'userAgent' in values ? values.userAgent : undefined),
       date: (at) => language.date(new Date(at), true),
       duration: language.duration,
+      named: (client, hosts) => {
+        if (hosts === undefined) return client;
+        return hosts === ''
+          ? t('client.stranger-nowhere', { client })
+          : t('client.stranger', { client, hosts });
+      },
       url: (path) => issuer + path,
       link: (purpose) => linkUrl(issuer, purpose, 'token' in values ? values.token : ''),
       subject: (text) => (subject = oneLine(text)),
@@ -113,9 +120,7 @@ function plain(block: Block): string {
 // A name that somebody else chose, such as an application's, must not say more in our mail than a name does.
 function named<T>(value: T): T | string {
   if (typeof value !== 'string') return value;
-  const characters = Array.from(oneLine(value));
-  if (characters.length <= LONGEST_VALUE) return characters.join('');
-  return `${characters.slice(0, LONGEST_VALUE - 1).join('')}…`;
+  return shortened(plainName(value));
 }
 
 // Nor may it begin another header or line.

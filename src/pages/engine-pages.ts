@@ -28,7 +28,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
       renderer.page(ctx, 'sign-out', {
         action,
         xsrf,
-        client: presentClient(ctx.oidc.client),
+        client: presentClient(ctx.oidc.client, ctx.oidc.params?.['post_logout_redirect_uri']),
         account,
       });
     },

@@ -1,8 +1,9 @@
 // Errors as people and programs see them: a page that says what to do, or JSON.
 import type { Context } from 'koa';
-import { errors } from 'oidc-provider';
+import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
 import { lostInteraction } from '../provider/engine-seams/words.ts';
+import { presentClient } from './client-view.ts';
 import { ForeignForm } from './forms.ts';
 import type { Renderer } from './render.ts';
 
@@ -21,7 +22,10 @@ export function errorPage(
   error: unknown,
 ): void {
   const { t } = renderer.language(ctx);
-  const { heading, message, advice } = explain(code, error);
+  // A browser that is not sent to a stranger (provider/strangers.ts).
+  const isKept = ctx.state['notSentBack'] === true;
+  const { oidc } = ctx as unknown as Partial<KoaContextWithOIDC>;
+  const { heading, message, advice } = isKept ? explainKept(code) : explain(code, error);
   renderer.page(ctx, 'error', {
     title: t(heading),
     message: t(message, {
@@ -30,6 +34,7 @@ export function errorPage(
     advice: t(advice),
     detail: forDevelopers.has(message) ? description : undefined,
     code,
+    client: isKept ? presentClient(oidc?.client, oidc?.params?.['redirect_uri']) : undefined,
     reference: ctx.state['requestId'] as string | undefined,
   });
 }
@@ -86,6 +91,13 @@ function explain(code: string, error: unknown): Explanation {
         advice: 'error.request-advice',
       };
   }
+}
+
+function explainKept(code: string): Explanation {
+  const advice = 'error.kept-advice';
+  return code === 'access_denied' || code === 'unmet_authentication_requirements'
+    ? { heading: 'error.left-heading', message: 'error.left', advice }
+    : { heading: 'error.request-heading', message: 'error.request', advice };
 }
 
 function lostSignIn(reason: string): Explanation {

@@ -63,7 +63,8 @@ export function createInteractions({
     const { interaction, client, account } = step;
     const { prompt, params } = interaction;
     const language = renderer.language(ctx);
-    const common = { ...actions(interaction), client: presentClient(client) };
+    const shown = presentClient(client, params['redirect_uri']);
+    const common = { ...actions(interaction), client: shown };
     const hint = typeof params['login_hint'] === 'string' ? params['login_hint'] : undefined;
 
     if (prompt.name === 'login' || ctx.query['account'] === 'other' || !account) {
@@ -173,7 +174,7 @@ export function createInteractions({
       action,
       cancel,
       other: `${action}?account=other`,
-      client: presentClient(client),
+      client: presentClient(client, params['redirect_uri']),
       clientId: client.clientId,
       wanted: wantedLevel(params, client),
       person: person?.account.id === session?.accountId ? person : undefined,

@@ -5,7 +5,9 @@ import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
+import { clientName, whereabouts } from '../storage/strangers.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
+import { strangerAmong } from './strangers.ts';
 
 const WAITING = 5; // requests of one client for one person at a time
 
@@ -73,7 +75,12 @@ export function ciba(
       // Without a mail the request still waits at /approve.
       if (!(await limits.toEmail('approval', person.email))) return;
       const { binding_message: message } = (request.params ?? {}) as { binding_message?: string };
-      const values = { client: client.clientName ?? client.clientId, message: message ?? '' };
+      const stranger = strangerAmong(client);
+      const values = {
+        client: clientName({ client_id: client.clientId, client_name: client.clientName }),
+        message: message ?? '',
+        stranger: stranger && whereabouts(stranger),
+      };
       const { email: to, locale } = person;
       currentUnit().mail({ to, locale, template: 'approval', values });
     },

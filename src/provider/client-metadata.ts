@@ -5,6 +5,7 @@ import { fapi2Algorithms, isFapi2 } from './fapi2.ts';
 import { cibaGrant } from './grant-types.ts';
 import { assertUris, unnamedType } from './redirect-uris.ts';
 import type { Registrant } from './registration.ts';
+import { type Introduced, introduce } from './strangers.ts';
 
 const seconds = z.number().int().min(1).max(3_155_760_000);
 
@@ -89,6 +90,13 @@ export const clientMetadata = {
     help: 'Whether it is the operator’s own: people are not asked for consent, except for offline access the first time.',
     fallback: '`false`',
   },
+  vouched_for: {
+    schema: z.boolean(),
+    wants: 'true or false',
+    help: 'Whether somebody here knows whose it is: people are not warned of it, and its name, links and redirects are trusted.',
+    fallback:
+      '`true`; `false` for a client that registered itself without an initial access token, or by document',
+  },
   required_scopes: {
     schema: z.string().max(2000),
     wants: 'a string of scopes separated by spaces',
@@ -151,6 +159,7 @@ export function validateClientMetadata(
   refuseMalformed(metadata);
   assertUris(metadata, registrant ?? 'known');
   (metadata as StandardMetadata).application_type ??= registrant ? unnamedType(metadata) : 'web';
+  if (registrant && name === 'vouched_for') introduce(registrant, ctx, metadata as Introduced);
   if (value === undefined) return;
   const { schema, wants } = clientMetadata[name as Name];
   if (!schema.safeParse(value).success) {

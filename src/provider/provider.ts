@@ -15,6 +15,7 @@ import { installSeams } from './engine-seams/replaced.ts';
 import { registerExtraGrants } from './extra-grants.ts';
 import { introspected, refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
 import { needsConsentPrompt } from './refresh-policy.ts';
+import { keepFromStrangers, stayAfterSignOut } from './strangers.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
 /** Makes a provider that serves with the keys, settings and pages of `parts`. */
@@ -45,7 +46,9 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   };
   provider.on('authorization.error', refuse);
   provider.on('server_error', refuse);
+  keepFromStrangers(provider);
   refuseWithReason(provider);
+  provider.use(stayAfterSignOut);
   provider.use(tellRefreshTokenExpiry);
   provider.use(completeDiscovery(config));
   return provider;

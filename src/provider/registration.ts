@@ -22,9 +22,22 @@ export function registration({
       initialAccessToken: who === 'token',
       idFactory: () => randomUUID(),
       secretFactory: () => Promise.resolve(newClientSecret()),
+      // The engine asks this before it makes the client, and looks for an invitation only where one is needed.
+      async issueRegistrationAccessToken(ctx) {
+        if (who === 'open') await acceptInvitation(ctx);
+        return true;
+      },
     },
     registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
   };
+}
+
+// RFC 7591 §3: where anybody may register, a client may bring an initial access token all the same.
+async function acceptInvitation({ oidc, headers }: KoaContextWithOIDC): Promise<void> {
+  if (headers.authorization === undefined) return;
+  const token = await oidc.provider.InitialAccessToken.find(oidc.getAccessToken());
+  if (!token) throw new errors.InvalidToken('initial access token not found');
+  oidc.entity('InitialAccessToken', token);
 }
 
 /** How a client registers itself: on its own, or invited with an initial access token. */
@@ -49,7 +62,8 @@ export function registrantOf(config: Config) {
       config.clientIdMetadataDocuments && typeof id === 'string' && /^https:\/\//i.test(id);
     const registers = ['registration', 'client_update'].includes(route);
     if (!registers && !isDocument) return undefined;
-    const isInvited = route === 'registration' && config.registration === 'token';
+    const isInvited =
+      route === 'registration' && ctx?.oidc.entities.InitialAccessToken !== undefined;
     const operators = isInvited ? withoutConsent : [...withoutConsent, ...withoutAcquaintance];
     const refused = operators.find((grant) => Array.isArray(grants) && grants.includes(grant));
     if (refused !== undefined) {

@@ -9,6 +9,11 @@ import type { Prisma, PrismaClient } from '../generated/client.ts';
 // The marker in the row of a client whose metadata is fetched from its id.
 const DOCUMENT = 'client_id_metadata_document';
 
+/** Whether a row stands for a client whose metadata is fetched from its id. */
+export function isDocument(metadata: object): boolean {
+  return DOCUMENT in metadata;
+}
+
 export type ClientMetadata = Record<string, unknown> & { client_id: string };
 
 /** @returns the metadata as the engine wants it; `client_secret` is a hash unless the method needs the secret */
@@ -23,7 +28,7 @@ export async function findClient(
 
 /** The engine's metadata from a client's row. */
 function clientOf(keyring: Keyring, { id, metadata, secret: sealed }: ClientRow) {
-  if (DOCUMENT in (metadata as object)) return undefined;
+  if (isDocument(metadata as object)) return undefined;
   const secret = sealed ? { client_secret: keyring.unseal(clientContext(id), sealed) } : {};
   return { ...(metadata as object), client_id: id, ...secret };
 }

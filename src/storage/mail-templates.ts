@@ -18,14 +18,20 @@ interface LinkValues {
   readonly token: string;
 }
 
+/** An application that nobody here vouches for. */
+interface About {
+  /** Where it is at home (storage/strangers.ts), '' for nowhere; not set for an application that is vouched for. */
+  readonly stranger?: string | undefined;
+}
+
 export interface MailTemplates {
   /** `message` is shown by the application as well; '' for none. */
-  approval: { readonly client: string; readonly message: string };
+  approval: About & { readonly client: string; readonly message: string };
   /** `former` is the previous address. */
   'email-change': LinkValues & { readonly former: string };
   /** `life` is the link's, in seconds. */
   invitation: LinkValues & { readonly life: number };
-  notice: {
+  notice: About & {
     readonly kind: NoticeKind;
     /** When, in milliseconds since the epoch. */
     readonly at: number;

@@ -11,6 +11,8 @@ export interface Notice extends Occasion {
   readonly accountId: string;
   /** The name of the application or passkey that it is about. */
   readonly subject?: string;
+  /** Where that application is at home, if nobody here vouches for it. */
+  readonly stranger?: string | undefined;
   /** The address that it is sent to, if not the account's: the previous one. */
   readonly to?: string;
 }
@@ -19,7 +21,7 @@ export interface Notice extends Occasion {
 export async function saveNotice(
   database: Prisma.TransactionClient,
   keyring: Keyring,
-  { kind, accountId, now, origin, subject, to }: Notice,
+  { kind, accountId, now, origin, subject, stranger, to }: Notice,
 ): Promise<void> {
   const account = await database.account.findUnique({
     where: { id: accountId },
@@ -33,6 +35,7 @@ export async function saveNotice(
     userAgent: origin.userAgent ?? '',
     about: subject ?? '',
     account: account.email,
+    stranger,
   };
   const { email, locale } = account;
   await saveMail(database, keyring, { to: to ?? email, locale, template: 'notice', values }, now);

@@ -3,7 +3,9 @@
 import { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { writeEvents } from './audit.ts';
+import { isDocument } from './clients.ts';
 import { saveNotice } from './notices.ts';
+import { clientName, strangerOf, whereabouts } from './strangers.ts';
 import type { Occasion } from './origin.ts';
 
 /** Why a family ended; recorded with the family and in the audit. */
@@ -178,8 +180,20 @@ async function tellOfReuse(
       where: { id: clientId },
       select: { metadata: true },
     });
-    const { client_name: name } = (client?.metadata ?? {}) as { client_name?: string };
-    const subject = name ?? clientId;
-    await saveNotice(database, keyring, { kind: 'reuse', accountId, now, origin, subject });
+    const { subject, stranger } = nameOf(clientId, (client?.metadata ?? {}) as object);
+    await saveNotice(database, keyring, {
+      kind: 'reuse',
+      accountId,
+      now,
+      origin,
+      subject,
+      stranger,
+    });
   }
+}
+
+function nameOf(id: string, metadata: object): { subject: string; stranger: string | undefined } {
+  const client = { ...metadata, client_id: id };
+  const stranger = strangerOf(client, isDocument(metadata));
+  return { subject: clientName(client), stranger: stranger && whereabouts(stranger) };
 }

@@ -291,6 +291,7 @@ test('oidcc-refresh-token-rp-key-rotation', async () => {
 
 test('oidcc-request-uri-unsigned: request_uri is not supported, and discovery says so', async () => {
   const party = await registered();
+  await party.tokens(); // a refusal is told to a stranger only once somebody has signed in
   const response = await party.authorize({ request_uri: 'https://app.example/object' });
   expect(response['error']).toBe('request_uri_not_supported');
 });

@@ -8,8 +8,9 @@ import type { Grant, RefreshFamily } from '../../generated/client.ts';
 import { lifeEnd } from '../../storage/families/verdict.ts';
 import { expiresAt } from '../../storage/families/verdict.ts';
 import { endFamilyOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
+import { clientName } from '../../storage/strangers.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
-import { type ClientView, presentClient } from '../client-view.ts';
+import { type ClientView, clientInWords, presentClient } from '../client-view.ts';
 import { type AskedResource, resourcesIn } from '../permissions.ts';
 import { claimInWords, scopesInWords } from '../scopes-view.ts';
 import type { AccountArea } from './account-area.ts';
@@ -109,7 +110,7 @@ export function createApplications(area: AccountArea): Router {
       unit.audit({ type: 'access.removed', accountId, clientId });
       await unit.change((database) => revokeAccess(database, where, area.revocation()));
       area.done(ctx, '/applications', 'applications.removed', {
-        application: (await viewOf(clientId)).name,
+        application: clientInWords(area.language(ctx), await viewOf(clientId)),
       });
     }),
   );
@@ -174,7 +175,7 @@ export function createApplications(area: AccountArea): Router {
   async function end(ctx: Context, family: Family, now: Date) {
     const reason = lifeEnd(family, now) ?? 'unknown';
     return {
-      client: await viewOf(family.clientId),
+      application: clientInWords(area.language(ctx), await viewOf(family.clientId)),
       when: area.when(ctx, family.endedAt ?? expiresAt(family)),
       since: area.language(ctx).date(family.createdAt),
       reason: area.language(ctx).t(`reason.${reason}`),
@@ -206,7 +207,7 @@ export function createApplications(area: AccountArea): Router {
     const client: Client | undefined = await engine.provider.Client.find(clientId).catch(
       () => undefined, // the client's metadata document cannot be fetched now
     );
-    return presentClient(client) ?? { name: clientId };
+    return presentClient(client) ?? { name: clientName({ client_id: clientId }) };
   }
 }
 

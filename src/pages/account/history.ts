@@ -4,11 +4,12 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { deviceInWords } from '../../devices.ts';
 import type { AuditEvent as Row } from '../../generated/client.ts';
-import type { MessageKey } from '../../languages.ts';
+import type { Language, MessageKey } from '../../languages.ts';
 import type { EventType } from '../../storage/audit.ts';
 import type { RefusalReason } from '../../storage/families/verdict.ts';
 import type { EndReason } from '../../storage/revocation.ts';
-import { presentClient } from '../client-view.ts';
+import { clientName } from '../../storage/strangers.ts';
+import { clientInWords, presentClient } from '../client-view.ts';
 import type { AccountArea } from './account-area.ts';
 
 const PAGE = 25;
@@ -89,7 +90,7 @@ export function createHistory(area: AccountArea): Router {
   async function present(ctx: Context, row: Row) {
     const language = area.language(ctx);
     const { t } = language;
-    const application = await nameOf(row.clientId);
+    const application = await nameOf(language, row.clientId);
     const { reason, name = '' } = row.detail as { reason?: RefusalReason; name?: string };
     const values = { application: application ?? '', address: row.ip ?? '', name };
     return {
@@ -102,10 +103,12 @@ export function createHistory(area: AccountArea): Router {
     };
   }
 
-  async function nameOf(clientId: string | null): Promise<string | undefined> {
+  async function nameOf(language: Language, clientId: string | null): Promise<string | undefined> {
     if (clientId === null) return undefined;
     const client = await area.engine.provider.Client.find(clientId).catch(() => undefined);
-    return presentClient(client)?.name ?? clientId;
+    return client
+      ? clientInWords(language, presentClient(client))
+      : clientName({ client_id: clientId });
   }
 }
 

@@ -35,7 +35,8 @@ export interface AccountViews {
       readonly permission: (AccessView & { readonly since: When }) | undefined;
     }[];
     readonly ended: readonly {
-      readonly client: ClientView;
+      /** Its name. */
+      readonly application: string;
       readonly when: When;
       readonly since: string;
       readonly reason: string;

@@ -22,6 +22,8 @@ export interface EngineViews {
     /** For developers, in English. */
     readonly detail: string | undefined;
     readonly code: string;
+    /** The application that sent the person here, when nobody vouches for it. */
+    readonly client: ClientView | undefined;
     readonly reference: string | undefined;
   };
   continue: {

@@ -77,7 +77,11 @@ export interface Partials {
   'account-nav': AccountNav & Speaking;
   'account-scopes': { readonly access: AccessView } & Speaking;
   'account-time': { readonly when: When };
-  app: { readonly client: ClientView | undefined };
+  app: {
+    readonly client: ClientView | undefined;
+    /** The id of the heading that its name is, if it is one. */
+    readonly heading?: string;
+  } & Speaking;
   field: {
     /** Its name and id. */
     readonly field: string;

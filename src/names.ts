@@ -1,0 +1,37 @@
+// Names that strangers choose: of applications, people and passkeys. On a page they must not reorder the words around
+// them, begin a line, or say more than a name does (Unicode UAX #9, UTS #39).
+
+/** The longest name, in characters. */
+export const LONGEST_NAME = 100;
+
+// Persian and the scripts of India write words with joiners; there they stay, after a letter.
+const joiner = /(?<=[[\p{L}\p{M}]--[\p{sc=Latin}\p{sc=Greek}\p{sc=Cyrillic}]])[\u200c\u200d]/v;
+const hidden = new RegExp(`(?!${joiner.source})\\p{Cf}`, 'gv');
+
+/** A name on one line, trimmed, and without format characters, such as those that turn the direction of writing. */
+export function plainName(name: string): string {
+  return name
+    .replace(hidden, '')
+    .replace(/[\p{Cc}\p{Z}]+/gu, ' ')
+    .trim();
+}
+
+/** Whether nothing of a name can be seen. */
+export function isBlank(name: string): boolean {
+  // U+2800 is the empty pattern of braille.
+  return !/[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(
+    name.replace(/[\p{Default_Ignorable_Code_Point}\u2800]/gu, ''),
+  );
+}
+
+/** The length of a name in characters, as people count them. */
+export function lengthOf(name: string): number {
+  return Array.from(name).length;
+}
+
+/** A name that is no longer than a name may be. */
+export function shortened(name: string): string {
+  const characters = Array.from(name);
+  if (characters.length <= LONGEST_NAME) return name;
+  return `${characters.slice(0, LONGEST_NAME - 1).join('')}…`;
+}
