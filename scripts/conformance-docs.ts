@@ -21,7 +21,9 @@ The OpenID Foundation certifies providers with a suite of test modules. The proj
 real HTTP, named after the module; an outside run of the suite is the final judge.
 
 Run the suite against an installation with https, \`SYMBOLON_REGISTRATION=open\`, and, for modules that fetch keys from
-the suite's own address, \`SYMBOLON_ALLOW_PRIVATE_ADDRESSES=true\` when that is a private one. A FAPI 2.0 client is one
+the suite's own address, \`SYMBOLON_ALLOW_PRIVATE_ADDRESSES=true\` when that is a private one. Give the suite's clients an
+initial access token (\`symbolon client invite\`): it vouches for them. Without one they are strangers, to whom a refusal is
+not sent before somebody has signed in, so that modules such as \`oidcc-prompt-none-not-logged-in\` end on a page of ours. A FAPI 2.0 client is one
 registered with \`"security_profile": "fapi2"\`.
 
 What the specifications ask beyond the suite is in [specifications](../test/conformance/specifications.test.ts), the

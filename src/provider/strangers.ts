@@ -95,13 +95,13 @@ function judgeUris(metadata: Introduced): void {
     const hostname = hostnameOf(metadata[name]);
     if (hostname === undefined || hostname === document || hostname === host) continue;
     // What runs on the person's device has no host. RFC 7591 §2 lets a server leave out what it does not take.
-    if (uris.length === 0 || uris.some(isOwnDevice)) delete metadata[name];
+    if (uris.length === 0 || uris.some(isOwnDevice)) Reflect.deleteProperty(metadata, name);
     else throw refused(name, `must lie on ${host ?? 'the one host of all redirect_uris'}`);
   }
   const homes = new Set([document, ...uris.map(homeOf)]);
   const { post_logout_redirect_uris: after } = metadata;
-  const strange = Array.isArray(after) && after.find((uri) => !homes.has(homeOf(String(uri))));
-  if (strange !== undefined && strange !== false)
+  const ends: readonly unknown[] = Array.isArray(after) ? after : [];
+  if (!ends.every((uri) => homes.has(homeOf(String(uri)))))
     throw refused('post_logout_redirect_uris', 'must lie on hosts of the redirect_uris');
 }
 

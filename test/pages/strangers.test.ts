@@ -172,7 +172,11 @@ describe('a client id metadata document', () => {
 
 test('the device flow, where nothing proves any host to be its own', async () => {
   const says = 'It says that it redirects to evil.example.';
-  const { body } = await post(`${provider.issuer}/device_authorization`, { scope: 'openid' }, google);
+  const { body } = await post(
+    `${provider.issuer}/device_authorization`,
+    { scope: 'openid' },
+    google,
+  );
   const { verification_uri: uri, user_code = '' } = body as unknown as Record<string, string>;
   const agent = new Agent(provider.issuer);
   const typed = await agent.open(uri ?? '');
@@ -190,6 +194,8 @@ test('the device flow, where nothing proves any host to be its own', async () =>
 });
 
 test('CIBA: the mail, the page and its answer', async () => {
+  await provider.mailer.send();
+  mails.mails.length = 0; // of other tests
   const { status } = await post(
     `${provider.issuer}/backchannel_authentication`,
     { scope: 'openid', login_hint: person.email },

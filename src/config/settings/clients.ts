@@ -24,7 +24,7 @@ export const clients = {
   registration: {
     variable: 'SYMBOLON_REGISTRATION',
     ...oneOf(['off', 'token', 'open'], 'off'),
-    help: 'Who may register clients at `/register` (RFC 7591): nobody, whoever has an initial access token (`symbolon client invite`), or anybody.',
+    help: 'Who may register clients at `/register` (RFC 7591): nobody, whoever has an initial access token (`symbolon client invite`), or anybody. An initial access token vouches for its client, also where anybody may register; see [Who vouches for a client](clients.md#who-vouches-for-a-client).',
   },
   clientIdMetadataDocuments: {
     variable: 'SYMBOLON_ENABLE_CLIENT_ID_METADATA_DOCUMENTS',
