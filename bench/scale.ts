@@ -66,7 +66,7 @@ await bare.stop();
 
 const symbolon = await startSymbolon();
 const settings = { SYMBOLON_DATA_DIR: symbolon.dataDir, LOG_LEVEL: 'warn', NODE_ENV: 'production' };
-const { storage, close } = await openStorage(readConfig(settings));
+const { storage, close } = await openStorage(readConfig(settings), 'apply');
 const issuer = `http://localhost:${symbolon.port}`;
 const port = await freePort();
 let second: Awaited<ReturnType<typeof startProcess>> | undefined;

@@ -68,7 +68,7 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
   };
   const child = await startProcess(settings);
 
-  const { storage, close } = await openStorage(readConfig(settings));
+  const { storage, close } = await openStorage(readConfig(settings), 'apply');
   const { id, ...like } = await addAccount(storage.prisma, person, { admin: false });
   await storage.prisma.account.createMany({
     data: Array.from({ length: PEOPLE }, (_, number) => ({

@@ -32,7 +32,7 @@ symbolon
         applied.length > 0 ? `Applied ${applied.join(', ')}.` : 'The database was up to date.',
       );
       return Promise.resolve();
-    }),
+    }, 'apply'),
   );
 symbolon
   .command('sweep')

@@ -23,7 +23,9 @@ export interface Running extends Stoppable {
 export async function serve(config: Config): Promise<Running> {
   const log = createLog(config.logLevel);
   const listeners = createListeners(config);
-  const { storage, close, release } = await openStorage(config);
+  const { storage, applied, remark, close, release } = await openStorage(config, 'apply');
+  if (applied.length > 0) log.info({ migrations: applied }, 'brought the database up to date');
+  if (remark !== undefined) log.warn(remark);
   const stopping = new AbortController();
   const hurrying = new AbortController();
   let background: { stop(): Promise<void> }[];

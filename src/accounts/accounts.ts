@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { locks } from '../database/locks.ts';
 import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
 import { type MessageKey, type Values, english, isMessageKey } from '../languages.ts';
-import { isTaken } from '../storage/errors.ts';
+import { isTaken, isUnstorable } from '../storage/errors.ts';
 import { hashPassword, isWeaker, verifyPassword } from './hashing.ts';
 import {
   LONGEST,
@@ -29,6 +29,7 @@ export const accountInput = z.object({
     .string()
     .trim()
     .max(200, 'account.name-too-long' satisfies MessageKey)
+    .refine((name) => !name.includes('\0'), 'error.unstorable' satisfies MessageKey)
     .optional(),
   password: z.string(), // see password-rules.ts
 });
@@ -123,6 +124,7 @@ export async function createAccount(
     return await database.account.create({ data });
   } catch (error) {
     if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
+    if (isUnstorable(error)) throw new AccountError('name', 'error.unstorable');
     throw error;
   }
 }

@@ -4,8 +4,10 @@ import { createInterface } from 'node:readline/promises';
 import { PassThrough } from 'node:stream';
 import { AccountError, findAccountByEmail } from '../accounts/accounts.ts';
 import { type Config, loadConfig } from '../config/config.ts';
+import type { Migrations } from '../database/open.ts';
 import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
 import { type AuditEvent, writeEvent } from '../storage/audit.ts';
+import { isUnstorable } from '../storage/errors.ts';
 import { type OpenStorage, openStorage } from '../storage/open.ts';
 import { commandLine } from '../storage/origin.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -18,16 +20,25 @@ export class CommandError extends Error {
 /** The option of every command that prints with {@link print}. */
 export const asJson = ['--json', 'print JSON for a program to read'] as const;
 
-/** Runs a command on the installation's storage, and closes it. */
+/**
+ * Runs a command on the installation's storage, and closes it.
+ *
+ * @param migrations whether the command brings the tables up to date; others stop when they are not
+ */
 export async function withStorage(
   work: (parts: OpenStorage & { config: Config }) => Promise<void>,
+  migrations: Migrations = 'expect',
 ): Promise<void> {
   const config = loadConfig();
-  const open = await openStorage(config);
+  const open = await openStorage(config, migrations);
   try {
     await work({ config, ...open });
   } catch (error) {
     if (error instanceof AccountError) throw new CommandError(`${error.field}: ${error.message}`);
+    if (isUnstorable(error))
+      throw new CommandError(
+        'A text has a character that the database cannot store: NUL, or one that its encoding lacks (SHOW server_encoding tells it). Leave it out; nothing was changed.',
+      );
     throw error;
   } finally {
     await open.close();

@@ -4,8 +4,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Client } from 'pg';
+import type { ClientBase, Pool } from 'pg';
+import { parseDatabaseUrl } from '../config/database-url.ts';
+import { type Inspected, inspect, startPool } from './inspect.ts';
 import { locks } from './locks.ts';
+import { identifier, transactionSettings } from './session.ts';
 
 const MIGRATIONS = join(import.meta.dirname, '../../prisma/migrations');
 
@@ -22,47 +25,99 @@ const TABLE = `CREATE TABLE IF NOT EXISTS _prisma_migrations (
 
 type Migration = { name: string; sql: string; checksum: string };
 
-type Recorded = { migration_name: string; checksum: string; finished_at: Date | null };
+type Recorded = { migration_name: string; checksum: string; finished: boolean };
 
 /**
  * Applies the migrations in `directory` (default: Symbolon's own) that the database at `url` (a postgresql:// URL) does
  * not have yet. Processes that start together wait for each other.
  *
  * @returns the names of the migrations that were just applied, in their order
+ * @throws {Error} as {@link applyMigrations}
+ */
+export async function migrate(url: string, directory = MIGRATIONS): Promise<string[]> {
+  const parsed = parseDatabaseUrl(url);
+  const pool = startPool(parsed);
+  try {
+    return await applyMigrations(pool, await inspect(parsed, pool), directory);
+  } finally {
+    await pool.end();
+  }
+}
+
+type Place = Pick<Inspected, 'schema' | 'schemaExists'>;
+
+/**
+ * The same on a pool of {@link startPool}.
+ *
  * @throws {Error} when a migration fails, which then leaves nothing behind; and before any is applied, when the
  * database does not agree with the files: a migration was changed after it was applied, is recorded as failed, or is
  * only known to a newer Symbolon
  */
-export async function migrate(url: string, directory = MIGRATIONS): Promise<string[]> {
+export async function applyMigrations(
+  pool: Pool,
+  { schema, schemaExists }: Place,
+  directory = MIGRATIONS,
+): Promise<string[]> {
   const migrations = await read(directory);
-  const client = new Client({ connectionString: url, application_name: 'symbolon: migrate' });
-  client.on('error', () => undefined); // The query that needs the connection reports it.
   const applied: string[] = [];
+  const client = await pool.connect();
+  client.on('error', () => undefined); // The query that needs the connection reports it.
   try {
-    await client.connect();
+    if (!schemaExists) await client.query(`CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`);
     for (;;) {
-      const name = await applyNext(client, migrations);
+      const name = await applyNext(client, schema, migrations);
       if (name === undefined) return applied;
       applied.push(name);
     }
   } finally {
-    await client.end().catch(() => undefined);
+    client.release(true);
   }
 }
 
 /**
- * Applies the first migration that the database does not have; undefined when it has all. The lock ends with the
- * transaction, so that it is never left behind and connection poolers do no harm.
+ * Looks whether the database has every migration, and changes nothing.
+ *
+ * @returns no names
+ * @throws {Error} when it has not, or has others
  */
-async function applyNext(client: Client, migrations: Migration[]): Promise<string | undefined> {
+export async function assertUpToDate(
+  pool: Pool,
+  { schema }: Place,
+  directory = MIGRATIONS,
+): Promise<[]> {
+  const migrations = await read(directory);
+  const client = await pool.connect();
+  try {
+    await client.query(`BEGIN; ${transactionSettings(schema)}`);
+    const rows = (await isMade(client)) ? await recorded(client) : undefined;
+    await client.query('COMMIT');
+    const missing = pending(rows ?? [], migrations).length;
+    if (rows && missing === 0) return [];
+    throw new Error(
+      rows
+        ? `The database is older than this version of Symbolon: it lacks ${missing} of ${migrations.length} migrations, and only the provider's start and \`symbolon migrate\` apply them. Use the version that runs on it; or stop that one where CHANGELOG.md says so, and then run \`symbolon migrate\` or start this one.`
+        : 'The database has no tables yet. Start the provider, or run `symbolon migrate`.',
+    );
+  } finally {
+    client.release(true);
+  }
+}
+
+/**
+ * Applies the first migration that the database does not have; undefined when it has all. The lock, and the settings of
+ * the session, end with the transaction, so that nothing is left behind and connection poolers do no harm.
+ */
+async function applyNext(
+  client: ClientBase,
+  schema: string,
+  migrations: Migration[],
+): Promise<string | undefined> {
   await client.query('BEGIN');
   try {
+    await client.query(transactionSettings(schema));
     await client.query('SELECT pg_advisory_xact_lock($1)', [locks.migrating]);
-    const { rows } = await client.query<{ made: boolean }>(
-      "SELECT to_regclass('_prisma_migrations') IS NOT NULL AS made",
-    );
-    if (!rows[0]?.made) await client.query(TABLE);
-    const next = await firstPending(client, migrations);
+    if (!(await isMade(client))) await client.query(TABLE);
+    const [next] = pending(await recorded(client), migrations);
     if (next) await apply(client, next);
     await client.query('COMMIT');
     return next?.name;
@@ -70,6 +125,13 @@ async function applyNext(client: Client, migrations: Migration[]): Promise<strin
     await client.query('ROLLBACK').catch(() => undefined);
     throw error;
   }
+}
+
+async function isMade(client: ClientBase): Promise<boolean> {
+  const { rows } = await client.query<{ made: boolean }>(
+    "SELECT to_regclass('_prisma_migrations') IS NOT NULL AS made",
+  );
+  return rows[0]?.made === true;
 }
 
 async function read(directory: string): Promise<Migration[]> {
@@ -83,26 +145,27 @@ async function read(directory: string): Promise<Migration[]> {
   );
 }
 
+async function recorded(client: ClientBase): Promise<Recorded[]> {
+  const { rows } = await client.query<Recorded>(
+    'SELECT migration_name, checksum, finished_at IS NOT NULL AS finished FROM _prisma_migrations WHERE rolled_back_at IS NULL',
+  );
+  return rows;
+}
+
 /**
- * The first migration that the database does not have.
+ * The migrations that the database does not have, in their order.
  *
  * @throws {Error} when the database does not agree with the files
  */
-async function firstPending(
-  client: Client,
-  migrations: Migration[],
-): Promise<Migration | undefined> {
-  const { rows } = await client.query<Recorded>(
-    'SELECT migration_name, checksum, finished_at FROM _prisma_migrations WHERE rolled_back_at IS NULL',
-  );
-  for (const { migration_name: name, checksum, finished_at } of rows) {
+function pending(rows: readonly Recorded[], migrations: Migration[]): Migration[] {
+  for (const { migration_name: name, checksum, finished } of rows) {
     const migration = migrations.find((candidate) => candidate.name === name);
     if (!migration) {
       throw new Error(
         `The database has the migration ${name}, which this version does not know: a newer Symbolon has run on it. Run that version, or restore the backup from before it.`,
       );
     }
-    if (!finished_at) {
+    if (!finished) {
       throw new Error(
         `The migration ${name} has failed on this database. Mend the tables, then tell Prisma: npx prisma migrate resolve --applied ${name}, or --rolled-back ${name} to have it applied again.`,
       );
@@ -114,10 +177,10 @@ async function firstPending(
     }
   }
   const applied = new Set(rows.map((row) => row.migration_name));
-  return migrations.find(({ name }) => !applied.has(name));
+  return migrations.filter(({ name }) => !applied.has(name));
 }
 
-async function apply(client: Client, { name, sql, checksum }: Migration): Promise<void> {
+async function apply(client: ClientBase, { name, sql, checksum }: Migration): Promise<void> {
   try {
     await client.query(sql);
   } catch (cause) {

@@ -1,10 +1,17 @@
-// Opens the database: the server named by DATABASE_URL or the embedded one, migrated, with Prisma's client.
+// Opens the database: the server named by DATABASE_URL or the embedded one, with Prisma's client. Only the provider's
+// start and the command `migrate` bring its tables up to date: other commands of a new build must not change what an old
+// one, which still runs, works on.
 import { PrismaPg } from '@prisma/adapter-pg';
-import { Pool, type PoolConfig } from 'pg';
+import type { Pool } from 'pg';
 import type { Config } from '../config/config.ts';
+import { type DatabaseUrl, parseDatabaseUrl } from '../config/database-url.ts';
 import { PrismaClient } from '../generated/client.ts';
 import { startEmbedded } from './embedded.ts';
-import { migrate } from './migrate.ts';
+import { explained } from './explain.ts';
+import { HostPool } from './hosts.ts';
+import { type Inspected, connectionOptions, inspect, startPool } from './inspect.ts';
+import { applyMigrations, assertUpToDate } from './migrate.ts';
+import { STATEMENT_TIMEOUT, prepareSession } from './session.ts';
 
 export interface Database {
   readonly prisma: PrismaClient;
@@ -12,38 +19,51 @@ export interface Database {
   readonly pool: Pool;
   /** The names of the migrations that were just applied. */
   readonly applied: readonly string[];
+  /** What an operator should know of the way to the database, in a sentence. */
+  readonly remark: string | undefined;
   readonly close: () => Promise<void>;
   /** Ends the use of an embedded PostgreSQL without waiting for queries, which fail then. */
   readonly release: () => Promise<void>;
 }
 
-// A prepared statement is planned once. Its plan must use the indexes, since tables that are empty then become large.
-// Planning every execution would take longer than the execution.
-const PREPARED = 'SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off';
+/** `apply` brings the tables up to date; `expect` throws when they are not. */
+export type Migrations = 'apply' | 'expect';
 
-// Milliseconds. When the server does not answer, a request must soon get a 503 instead of hanging.
-const CONNECT_TIMEOUT = 5_000;
-const STATEMENT_TIMEOUT = 10_000;
+const MAX_WAIT = 5_000; // milliseconds for a connection, when all are in use
+
+type Session = Pick<Inspected, 'schema' | 'pooling' | 'keepsStatements'>;
+
+interface PoolOptions {
+  /** At most this many. */
+  readonly connections?: number;
+  /** Not set: the server is reached without a pooler, and the tables are in `public`. */
+  readonly session?: Session;
+}
 
 /**
- * Opens the database and brings its tables up to date.
+ * Opens the database.
  *
- * @param connections at most this many, for Prisma and for prepared statements each
+ * @param options.connections at most this many, for Prisma and for prepared statements each
+ * @throws {Error} when it cannot be reached or used, saying why, and when its tables are not those of this build
  */
 export async function openDatabase(
   { databaseUrl, dataDir }: Pick<Config, 'databaseUrl' | 'dataDir'>,
-  connections = 10,
+  {
+    connections = 10,
+    migrations = 'apply',
+  }: { connections?: number; migrations?: Migrations } = {},
 ): Promise<Database> {
   const embedded = databaseUrl === undefined ? await startEmbedded(dataDir) : undefined;
   const url = databaseUrl ?? embedded?.url ?? '';
   try {
-    const applied = await migrate(url);
-    const pool = connectPrepared(url, connections);
-    const prisma = connect(url, connections);
+    const { applied, session } = await prepareDatabase(parseDatabaseUrl(url), migrations);
+    const pool = connectPrepared(url, { connections, session });
+    const prisma = connect(url, { connections, session });
     return {
       prisma,
       pool,
       applied,
+      remark: session.keepsStatements ? undefined : FORGETS,
       async close() {
         await prisma.$disconnect();
         await pool.end();
@@ -59,32 +79,65 @@ export async function openDatabase(
   }
 }
 
-/** A pool on which statements prepared by name are planned once, using indexes. */
-export function connectPrepared(url: string, connections = 10): Pool {
-  // The pool awaits it, although its types do not say so.
-  const onConnect = ((client) => client.query(PREPARED)) as PoolConfig['onConnect'];
-  return connectPool(url, connections, { onConnect });
+const FORGETS =
+  'The pooler at DATABASE_URL is in transaction mode and does not keep prepared statements (PgBouncer does since 1.21, with max_prepared_statements above 0): every statement is parsed and planned anew, which is slower.';
+
+async function prepareDatabase(
+  url: DatabaseUrl,
+  migrations: Migrations,
+): Promise<{ applied: string[]; session: Session }> {
+  const pool = startPool(url);
+  try {
+    const session = await inspect(url, pool);
+    if (migrations === 'apply' && session.isReadOnly)
+      throw new Error(
+        session.isStandby
+          ? 'The PostgreSQL at DATABASE_URL is a standby, which cannot be written. Name the primary, or all hosts: postgresql://user:password@host1,host2/database.'
+          : `The database at DATABASE_URL is read-only (default_transaction_read_only is on for the server, the database ${session.database} or the role ${session.role}). Find out who has set it and why, since a full disk is a reason; then switch it off.`,
+      );
+    const applied =
+      migrations === 'apply'
+        ? await applyMigrations(pool, session)
+        : await assertUpToDate(pool, session);
+    return { applied, session };
+  } catch (error) {
+    throw explained(error, url, pool.failures);
+  } finally {
+    await pool.end();
+  }
 }
 
-function connectPool(url: string, connections: number, more: PoolConfig = {}): Pool {
-  const pool = new Pool({
-    ...more,
-    connectionString: url,
-    max: connections,
-    connectionTimeoutMillis: CONNECT_TIMEOUT,
-    statement_timeout: STATEMENT_TIMEOUT,
-    query_timeout: STATEMENT_TIMEOUT + 1_000,
-    application_name: 'symbolon',
-  });
-  // An idle connection that breaks is replaced; on a used one the query reports it.
-  pool.on('error', () => undefined);
-  return pool;
+/** A pool on which statements prepared by name are planned once, using indexes. */
+export function connectPrepared(url: string, options: PoolOptions = {}): Pool {
+  return connectPool(url, options, { isPlanned: true });
 }
 
 /** Prisma's client, on connections of its own. */
-export function connect(url: string, connections = 10): PrismaClient {
+export function connect(url: string, options: PoolOptions = {}): PrismaClient {
+  const { schema } = options.session ?? { schema: 'public' };
+  const pool = connectPool(url, options, { isPlanned: false });
   return new PrismaClient({
-    adapter: new PrismaPg(connectPool(url, connections), { disposeExternalPool: true }),
-    transactionOptions: { maxWait: CONNECT_TIMEOUT, timeout: STATEMENT_TIMEOUT },
+    adapter: new PrismaPg(pool, { disposeExternalPool: true, schema }),
+    transactionOptions: { maxWait: MAX_WAIT, timeout: STATEMENT_TIMEOUT },
   });
+}
+
+function connectPool(
+  text: string,
+  { connections = 10, session }: PoolOptions,
+  { isPlanned }: { isPlanned: boolean },
+): Pool {
+  const url = parseDatabaseUrl(text);
+  const { pooling = 'none', keepsStatements = true, schema } = session ?? {};
+  return new HostPool(
+    url,
+    {
+      ...connectionOptions(url),
+      max: connections,
+      query_timeout: STATEMENT_TIMEOUT + 1_000,
+      named: keepsStatements,
+    },
+    (client) =>
+      prepareSession(client, { pooling, schema, isPlanned, attributes: url.sessionAttributes }),
+  );
 }

@@ -4,6 +4,7 @@ import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
 import { lostInteraction } from '../provider/engine-seams/words.ts';
 import { presentClient } from './client-view.ts';
+import { UnstorableText } from '../storage/errors.ts';
 import { ForeignForm } from './forms.ts';
 import type { Renderer } from './render.ts';
 
@@ -13,7 +14,7 @@ interface Explanation {
   readonly advice: MessageKey;
 }
 
-/** The page for an error of the engine or of Symbolon. The status is already set. */
+/** The page for an error of the engine or of Symbolon. The status is already set; a person's mistake gets 422. */
 export function errorPage(
   renderer: Renderer,
   ctx: Context,
@@ -22,6 +23,7 @@ export function errorPage(
   error: unknown,
 ): void {
   const { t } = renderer.language(ctx);
+  if (error instanceof UnstorableText) ctx.status = 422;
   // A browser that is not sent to a stranger (provider/strangers.ts).
   const isKept = ctx.state['notSentBack'] === true;
   const { oidc } = ctx as unknown as Partial<KoaContextWithOIDC>;
@@ -45,6 +47,13 @@ const forDevelopers = new Set<MessageKey>(['error.request', 'error.client']);
 function explain(code: string, error: unknown): Explanation {
   if (error instanceof errors.SessionNotFound)
     return lostSignIn(error.error_description ?? error.message);
+  if (error instanceof UnstorableText) {
+    return {
+      heading: 'error.unstorable-heading',
+      message: 'error.unstorable',
+      advice: 'error.unstorable-advice',
+    };
+  }
   if (error instanceof ForeignForm) {
     return {
       heading: 'error.foreign-form-heading',

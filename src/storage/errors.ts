@@ -16,6 +16,14 @@ export class StorageUnavailable extends errors.CustomOIDCProviderError {
   }
 }
 
+/** A text has a character that the database cannot store: NUL, or one that its encoding lacks. Nothing was written. */
+export class UnstorableText extends errors.InvalidRequest {
+  constructor(cause: unknown) {
+    super('the request holds a character that cannot be stored');
+    this.cause = cause;
+  }
+}
+
 /**
  * Another request was first, and the unit of work was not committed. `spentGrantId` is set when a code had been used
  * already: everything that was issued from it must end.
@@ -41,9 +49,7 @@ export async function answered<T>(query: () => PromiseLike<T>): Promise<T> {
     if (error instanceof errors.OIDCProviderError) throw error;
     if (error instanceof Prisma.PrismaClientValidationError) throw error;
     if (error instanceof Prisma.PrismaClientKnownRequestError && isAnswer(error.code)) throw error;
-    if (isBadData(error)) {
-      throw new errors.InvalidRequest('the request holds a character that cannot be stored');
-    }
+    if (isUnstorable(error)) throw new UnstorableText(error);
     throw new StorageUnavailable(error);
   }
 }
@@ -72,8 +78,8 @@ export function isTaken(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002';
 }
 
-// PostgreSQL's class 22, data exceptions, such as a NUL character.
-function isBadData(error: unknown): boolean {
+/** Whether an error is one of PostgreSQL's class 22, data exceptions: a character that cannot be stored, above all. */
+export function isUnstorable(error: unknown): boolean {
   const meta = (error as { meta?: { driverAdapterError?: { cause?: { originalCode?: string } } } })
     .meta;
   const { code } = error as { code?: unknown }; // of the driver itself

@@ -1,6 +1,6 @@
 // Opens storage: the database, and the keys that protect its data.
 import type { Config } from '../config/config.ts';
-import { openDatabase } from '../database/open.ts';
+import { type Migrations, openDatabase } from '../database/open.ts';
 import { Keyring, keptSecret } from '../keys/keyring.ts';
 import { type Storage, createStorage } from './storage.ts';
 
@@ -8,14 +8,20 @@ export interface OpenStorage {
   readonly storage: Storage;
   /** The names of the migrations that were just applied. */
   readonly applied: readonly string[];
+  /** What an operator should know of the way to the database, in a sentence. */
+  readonly remark: string | undefined;
   readonly close: () => Promise<void>;
   /** Ends the use of an embedded PostgreSQL without waiting for queries, which fail then. */
   readonly release: () => Promise<void>;
 }
 
-/** Opens storage with the secrets of the settings, or else the one in the data folder. */
-export async function openStorage(config: Config): Promise<OpenStorage> {
-  const { prisma, pool, applied, close, release } = await openDatabase(config);
+/**
+ * Opens storage with the secrets of the settings, or else the one in the data folder.
+ *
+ * @param migrations whether the tables are brought up to date, or must be
+ */
+export async function openStorage(config: Config, migrations: Migrations): Promise<OpenStorage> {
+  const { prisma, pool, ...rest } = await openDatabase(config, { migrations });
   const keyring = new Keyring(config.secrets ?? [keptSecret(config.dataDir)]);
-  return { storage: createStorage({ prisma, pool, keyring }), applied, close, release };
+  return { storage: createStorage({ prisma, pool, keyring }), ...rest };
 }

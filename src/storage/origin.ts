@@ -17,9 +17,15 @@ export const commandLine: Origin = { ip: undefined, userAgent: undefined };
 
 const LONGEST = 500; // characters of a User-Agent that are kept
 
-/** The origin of a request. An empty User-Agent is none. */
+/**
+ * The origin of a request. An empty User-Agent is none; of others only ASCII is kept (RFC 9110 §5.5), which every
+ * database can store.
+ */
 export function originOf(request: { readonly ip: string; get(header: string): string }): Origin {
-  const userAgent = request.get('user-agent').slice(0, LONGEST);
+  const userAgent = request
+    .get('user-agent')
+    .slice(0, LONGEST)
+    .replace(/[^\x20-\x7e]/g, '?');
   return { ip: request.ip, userAgent: userAgent === '' ? undefined : userAgent };
 }
 

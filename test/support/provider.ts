@@ -13,7 +13,7 @@ import type { KeyRotation } from '../../src/provider/key-rotation.ts';
 import type { Outgoing } from '../../src/provider/outgoing.ts';
 import { type ClientMetadata, insertClient } from '../../src/storage/clients.ts';
 import { type Storage, createStorage } from '../../src/storage/storage.ts';
-import { createDatabase } from './database.ts';
+import { type TestDatabase, createDatabase } from './database.ts';
 
 export const secret = 'a secret for tests that is long enough';
 
@@ -58,10 +58,12 @@ export interface Options {
   readonly path?: string;
   readonly clients?: readonly ClientMetadata[];
   readonly wrap?: (storage: Storage) => Storage;
+  /** Instead of a new one from the template. */
+  readonly database?: TestDatabase;
 }
 
 export async function startProvider(options: Options = {}): Promise<TestProvider> {
-  const database = await createDatabase();
+  const database = options.database ?? (await createDatabase());
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve));
   const { port } = server.address() as AddressInfo;

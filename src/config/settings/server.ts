@@ -1,6 +1,7 @@
 // The settings of the process: its port, its issuer, its data.
 import { z } from 'zod';
-import { type Section, flag, integer, oneOf } from './setting.ts';
+import { parseDatabaseUrl } from '../database-url.ts';
+import { type Section, flag, integer, oneOf, refuse } from './setting.ts';
 
 const issuer = z
   .url({ protocol: /^https?$/ })
@@ -16,6 +17,14 @@ const issuer = z
     );
   })
   .transform((value) => value.replace(/\/+$/, ''));
+
+const databaseUrl = z.string().superRefine((value, context) => {
+  try {
+    parseDatabaseUrl(value);
+  } catch (error) {
+    refuse(context, (error as Error).message);
+  }
+});
 
 const secrets = z
   .string()
@@ -47,9 +56,9 @@ export const server = {
   },
   databaseUrl: {
     variable: 'DATABASE_URL',
-    schema: z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+    schema: databaseUrl.optional(),
     wants: 'a URL like `postgresql://user:password@host:5432/database`',
-    help: 'The PostgreSQL server to use. Without it, Symbolon runs a PostgreSQL of its own in the data folder.',
+    help: 'The PostgreSQL server to use, or several hosts of one; [operate.md](operate.md#postgresql) tells its parameters. Without it, Symbolon runs a PostgreSQL of its own in the data folder.',
     fallback: 'an embedded PostgreSQL in the data folder',
     secret: true,
   },

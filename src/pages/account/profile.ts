@@ -1,7 +1,8 @@
 // The overview: a person's data, with their name and language, which they change here. Their picture is in picture.ts.
 import Router from '@koa/router';
-import { accountError, accountInput } from '../../accounts/accounts.ts';
+import { AccountError, accountError, accountInput } from '../../accounts/accounts.ts';
 import type { Context } from 'koa';
+import { UnstorableText } from '../../storage/errors.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import { unprocessable } from '../responses.ts';
@@ -23,18 +24,26 @@ export function createProfile(area: AccountArea): Router {
     '/name',
     area.take(async (ctx, person, form) => {
       const typed = form.text('name');
+      const refuse = (error: unknown) => {
+        overview(ctx, person, { typed, mistakes: { name: unprocessable(renderer, ctx, error) } });
+      };
       const parsed = accountInput.shape.name.safeParse(typed);
       if (!parsed.success) {
-        const name = unprocessable(renderer, ctx, accountError('name', parsed.error));
-        overview(ctx, person, { typed, mistakes: { name } });
+        refuse(accountError('name', parsed.error));
         return;
       }
       const { id } = person.account;
       const unit = currentUnit();
-      unit.audit({ type: 'name.changed', accountId: id });
-      await unit.change((database) =>
-        database.account.update({ where: { id }, data: { name: parsed.data || null } }),
-      );
+      try {
+        await unit.change((database) => {
+          unit.audit({ type: 'name.changed', accountId: id });
+          return database.account.update({ where: { id }, data: { name: parsed.data || null } });
+        });
+      } catch (error) {
+        if (!(error instanceof UnstorableText)) throw error;
+        refuse(new AccountError('name', 'error.unstorable'));
+        return;
+      }
       area.done(ctx, '', 'profile.name-changed');
     }),
   );
