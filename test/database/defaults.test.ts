@@ -1,6 +1,6 @@
 // A PostgreSQL as people have it: whatever the role's settings and the schema are, the provider starts, refreshes, and
 // reads the times that it has written.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { type Database, openDatabase } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
@@ -10,6 +10,9 @@ import { type ProviderProcess, run, startProcess } from '../support/process.ts';
 import { person, secret, webClient } from '../support/provider.ts';
 import { newFamily, refreshAt } from '../support/token-endpoint.ts';
 import { query } from './processes.ts';
+
+// Each starts processes.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 type Role = Awaited<ReturnType<typeof createRole>>;
 

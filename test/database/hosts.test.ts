@@ -2,7 +2,7 @@
 // and the other when that has taken over.
 import { appendFile, cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { type Embedded, startEmbedded } from '../../src/database/embedded.ts';
 import { openDatabase } from '../../src/database/open.ts';
@@ -12,6 +12,9 @@ import { run, startProcess } from '../support/process.ts';
 import { person, secret, webClient } from '../support/provider.ts';
 import { newFamily, refreshAt } from '../support/token-endpoint.ts';
 import { makeFolder, postmaster, query, until } from './processes.ts';
+
+// Each starts processes.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let folders: [string, string];
 let primary: Embedded;

@@ -2,12 +2,15 @@
 // tables, and what they have applied is told.
 import { cp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { migrate } from '../../src/database/migrate.ts';
 import { type TestDatabase, createDatabase } from '../support/database.ts';
 import { run, startProcess } from '../support/process.ts';
 import { secret } from '../support/provider.ts';
 import { makeFolder, query } from './processes.ts';
+
+// Each starts processes.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const MIGRATIONS = join(import.meta.dirname, '../../prisma/migrations');
 const entries = await readdir(MIGRATIONS, { withFileTypes: true });

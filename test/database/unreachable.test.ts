@@ -2,10 +2,13 @@
 // the password.
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { expect, inject, onTestFinished, test } from 'vitest';
+import { expect, inject, onTestFinished, test, vi } from 'vitest';
 import { openDatabase } from '../../src/database/open.ts';
 import { freePort, run } from '../support/process.ts';
 import { secret } from '../support/provider.ts';
+
+// Each starts processes.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 async function whyNot(databaseUrl: string): Promise<string> {
   try {

@@ -1,6 +1,6 @@
 // What a database cannot store - NUL, or a character that its encoding lacks - is a person's mistake: pages say so in
 // their form or with a sentence (422), programs get invalid_request, the command line a sentence. Never an outage.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { migrate } from '../../src/database/migrate.ts';
 import { Agent } from '../support/agent.ts';
 import { type TestDatabase, createDatabase } from '../support/database.ts';
@@ -13,6 +13,9 @@ import {
   webClient,
 } from '../support/provider.ts';
 import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+
+// Each starts processes.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let provider: TestProvider;
 let latin: TestDatabase;
@@ -64,11 +67,12 @@ describe('pages', () => {
 
 describe('programs', () => {
   test('the token endpoint says invalid_request', async () => {
-    for (const form of [
+    const forms: Record<string, string>[] = [
       { grant_type: 'refresh_token', refresh_token: 'a\0b.c' },
       { grant_type: 'password', username: 'a\0@example.com', password: 'x' },
       { grant_type: 'password', username: 'Ł@example.com', password: 'x' },
-    ]) {
+    ];
+    for (const form of forms) {
       const { status, body } = await post(`${provider.issuer}/token`, form);
       expect([400, 401]).toContain(status);
       expect(['invalid_request', 'invalid_grant']).toContain(body.error);
