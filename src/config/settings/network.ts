@@ -34,7 +34,7 @@ export const network = {
   allowPrivateAddresses: {
     variable: 'SYMBOLON_ALLOW_PRIVATE_ADDRESSES',
     ...flag,
-    help: 'Whether the provider’s own requests (`jwks_uri`, back-channel logout, CIBA notifications) may go to loopback and private addresses. Only where every client is trusted.',
+    help: 'Whether the provider’s own requests (`jwks_uri`, `sector_identifier_uri`, client id metadata documents, back-channel logout, CIBA notifications) may go to loopback and private addresses. Only where every client is trusted.',
   },
   tls: {
     cert: {
