@@ -142,12 +142,10 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       createSetup({ config, storage, renderer, limits }),
       createInteractions({ config, storage, engine, renderer, signIn }),
       createOwnSignIn({ config, storage, engine, renderer, signIn }),
-      ...(config.mail.mode === 'off'
-        ? []
-        : [createPasswordReset({ config, storage, engine, renderer })]),
+      createPasswordReset({ config, storage, engine, renderer }),
       createSignUp({ config, storage, engine, renderer, limits }),
       createVerify({ config, storage, engine, renderer }),
-      createAccountPages({ config, storage, engine, renderer }),
+      createAccountPages({ config, storage, engine, renderer, limits, knownBrowser }),
       ...(config.ciba ? [createApprovals({ config, storage, engine, renderer })] : []),
     ]) {
       app.use(router.routes());

@@ -60,7 +60,12 @@ export async function serve(config: Config): Promise<Running> {
 
   if (config.mail.mode === 'off') {
     log.warn(
-      'Mail is off: nobody can reset a password, and nobody is told of new devices. Set SYMBOLON_SMTP_URL.',
+      'Mail is off: nobody can reset a password, and nobody is told of new devices. Set SYMBOLON_SMTP_URL; to develop without a mail server, SYMBOLON_PRINT_MAILS=true prints mails here.',
+    );
+  }
+  if (config.mail.mode === 'print') {
+    log.warn(
+      'Mails are printed here, with links that let in whoever reads them. That is for development: set SYMBOLON_SMTP_URL, or SYMBOLON_PRINT_MAILS=false.',
     );
   }
 

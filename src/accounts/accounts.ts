@@ -10,6 +10,7 @@ import {
   LONGEST,
   type Owner,
   SHORTEST,
+  type Service,
   passwordLength,
   passwordProblem,
 } from './password-rules.ts';
@@ -88,20 +89,21 @@ export interface NewAccount {
 export async function addAccount(
   database: Prisma.TransactionClient,
   input: AccountInput,
-  options: AccountOptions,
+  options: AccountOptions & { readonly service?: Service },
 ): Promise<Account> {
-  return createAccount(database, await checkAccount(input), options);
+  const { service = { issuer: 'http://localhost', theme: { name: 'Symbolon' } } } = options;
+  return createAccount(database, await checkAccount(input, service), options);
 }
 
 /** @throws {AccountError} when a field is wrong; whether the address is taken is not looked at */
-export async function checkAccount(input: AccountInput): Promise<NewAccount> {
+export async function checkAccount(input: AccountInput, service: Service): Promise<NewAccount> {
   const parsed = accountInput.safeParse(input);
   if (!parsed.success) {
     const field = parsed.error.issues[0]?.path[0] as AccountError['field'];
     throw accountError(field, parsed.error);
   }
   const { email, name, password } = parsed.data;
-  await assertPassword(password, { email, name });
+  await assertPassword(password, { email, name }, service);
   return { email, name: name || null, passwordHash: await hashPassword(password) };
 }
 
@@ -189,7 +191,11 @@ export async function raiseHash(
 }
 
 /** @throws {AccountError} when the password breaks a rule */
-export async function assertPassword(password: string, owner: Owner): Promise<void> {
-  const problem = await passwordProblem(password, owner);
+export async function assertPassword(
+  password: string,
+  owner: Owner,
+  service: Service,
+): Promise<void> {
+  const problem = await passwordProblem(password, owner, service);
   if (problem) throw new AccountError('password', problem, { min: SHORTEST, max: LONGEST });
 }

@@ -7,9 +7,10 @@ import { saveNotice } from '../storage/notices.ts';
 import { type Revocation, endSessions, revokeAccount } from '../storage/revocation.ts';
 import type { Origin } from '../storage/origin.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
-import { assertPassword } from './accounts.ts';
+import { AccountError, assertPassword } from './accounts.ts';
 import { type Factors, factorsOf } from './factors.ts';
-import { hashPassword } from './hashing.ts';
+import { hashPassword, verifyPassword } from './hashing.ts';
+import type { Service } from './password-rules.ts';
 
 export interface ChangeParts {
   readonly storage: Storage;
@@ -22,15 +23,19 @@ type Database = Prisma.TransactionClient;
 /**
  * Checks and hashes a new password of an account.
  *
- * @throws {AccountError} when the password breaks a rule
+ * @throws {AccountError} when the password breaks a rule, or is the one that the account has already: "changing" it
+ * would end every sign-in for nothing
  */
 export async function acceptedPassword(
   { prisma }: Pick<Storage, 'prisma'>,
+  service: Service,
   id: string,
   password: string,
 ): Promise<string> {
-  const { email, name } = await prisma.account.findUniqueOrThrow({ where: { id } });
-  await assertPassword(password, { email, name });
+  const { email, name, passwordHash } = await prisma.account.findUniqueOrThrow({ where: { id } });
+  await assertPassword(password, { email, name }, service);
+  if (passwordHash !== null && (await verifyPassword(passwordHash, password)))
+    throw new AccountError('password', 'account.password-same');
   return hashPassword(password);
 }
 

@@ -1,4 +1,5 @@
-// Invitations of people who have no account yet: a link under which the account is made (pages/sign-up.ts).
+// Invitations of people who have no account yet: a link under which the account is made (pages/sign-up.ts). The operator
+// gets one link, the mail another: only whoever has the mailed one has shown that the address is theirs.
 import type { Config } from '../config/config.ts';
 import type { Prisma } from '../generated/client.ts';
 import { saveMail } from '../storage/deliveries.ts';
@@ -15,7 +16,15 @@ export interface Invitation {
   readonly locale?: string;
 }
 
+/** What is kept with the link of an invitation. */
+export interface InvitationData {
+  readonly name?: string | undefined;
+  /** Whether it travels by mail alone; then its use verifies the address. */
+  readonly isMailed: boolean;
+}
+
 export interface Invited {
+  /** The operator's link. */
   readonly url: string;
   readonly expiresAt: Date;
   readonly isMailed: boolean;
@@ -38,9 +47,13 @@ export async function invite(
   const expiresAt = new Date(now.getTime() + seconds * 1000);
   const isMailed = config.mail.mode !== 'off';
   const link = { purpose: 'invitation', email, now, expiresAt } as const;
-  const token = await makeLink(database, keyring, { ...link, ...(name ? { data: { name } } : {}) });
-  const values = { token, life: seconds };
-  const mail = { to: email, locale: locale ?? null, template: 'invitation', values } as const;
-  if (isMailed) await saveMail(database, keyring, mail, now, expiresAt);
+  const make = (data: InvitationData) =>
+    makeLink(database, keyring, { ...link, data, isFurther: data.isMailed });
+  const token = await make({ name, isMailed: false });
+  if (isMailed) {
+    const values = { token: await make({ name, isMailed: true }), life: seconds };
+    const mail = { to: email, locale: locale ?? null, template: 'invitation', values } as const;
+    await saveMail(database, keyring, mail, now, expiresAt);
+  }
   return { url: linkUrl(config.issuer, 'invitation', token), expiresAt, isMailed };
 }

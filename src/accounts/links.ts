@@ -41,6 +41,8 @@ export interface NewLink {
   readonly expiresAt?: Date;
   /** Stored sealed with the link; {@link linkData} reads it. */
   readonly data?: object;
+  /** Whether older ones stay. A sign-up's always do. */
+  readonly isFurther?: boolean;
 }
 
 /** The secret of a new link: 256 random bits, base64url. */
@@ -58,14 +60,14 @@ export function linkUrl(issuer: string, purpose: LinkPurpose, token: string): st
   return `${issuer}${paths[purpose]}?token=${token}`;
 }
 
-/** Makes a link, and voids older ones unless it is for a sign-up. @returns its secret, which is stored nowhere */
+/** Makes a link, and voids older ones unless they stay. @returns its secret, which is stored nowhere */
 export async function makeLink(
   database: Prisma.TransactionClient,
   keyring: Keyring,
-  { purpose, accountId, email, now, token = linkToken(), expiresAt, data }: NewLink,
+  { purpose, accountId, email, now, token = linkToken(), expiresAt, data, isFurther }: NewLink,
 ): Promise<string> {
   // A stranger must not void the link in the owner's mailbox; accounts/mail-limits.ts limits how many there are.
-  if (purpose !== 'sign_up')
+  if (purpose !== 'sign_up' && !isFurther)
     await database.link.deleteMany({
       where: accountId === undefined ? { purpose, accountId: null, email } : { purpose, accountId },
     });
@@ -110,6 +112,14 @@ export async function spendLink(
     await database.$queryRaw`SELECT FROM account WHERE id = ${link.accountId} FOR UPDATE`;
   const { count } = await database.link.deleteMany({ where: { id: link.id } });
   return count === 1 ? link : undefined;
+}
+
+/** Voids the other invitations of an address: its account was made. */
+export async function voidInvitations(
+  database: Prisma.TransactionClient,
+  { email }: Pick<Link, 'email'>,
+): Promise<void> {
+  await database.link.deleteMany({ where: { purpose: 'invitation', accountId: null, email } });
 }
 
 /** The data stored with a link. */

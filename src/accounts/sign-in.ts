@@ -11,6 +11,7 @@ import { type Guesser, type Limits, TooManyAttempts, type Try } from './limits.t
 import { type PasskeySignIn, verifyPasskey } from './passkeys.ts';
 import { looksLikeRecoveryCode, useRecoveryCode } from './recovery-codes.ts';
 import { verifyTotp } from './totp.ts';
+import { tellOfWrongFactor } from './wrong-factor.ts';
 
 export interface CheckParts {
   readonly storage: Storage;
@@ -89,12 +90,26 @@ export function checkPasskey(parts: CheckParts, attempt: PasskeyAttempt): Promis
 }
 
 /**
- * Checks the second factor of an account, within a unit of work.
+ * Checks the second factor of an account, within a unit of work. If it is wrong, the owner is told.
  *
  * @returns its `amr` (RFC 8176)
  * @throws {FactorError} when it is wrong, {@link TooManyAttempts} when a code comes too early
  */
 export async function checkSecondFactor(
+  parts: CheckParts,
+  attempt: SecondFactorAttempt,
+): Promise<string[]> {
+  try {
+    return await judgeSecondFactor(parts, attempt);
+  } catch (error) {
+    const { accountId, from } = attempt;
+    if (error instanceof FactorError)
+      await tellOfWrongFactor(parts.storage, accountId, from.browser);
+    throw error;
+  }
+}
+
+async function judgeSecondFactor(
   parts: CheckParts,
   attempt: SecondFactorAttempt,
 ): Promise<string[]> {

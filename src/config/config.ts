@@ -2,6 +2,7 @@
 // environment. settings.ts declares the settings.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { mailMode } from './mail-mode.ts';
 import { rules } from './rules.ts';
 import { type Section, type Setting, isSetting, wanted } from './settings/setting.ts';
 import { type Values, settings } from './settings.ts';
@@ -94,7 +95,7 @@ function arrange({ nodeEnv, ...values }: Values) {
     dataDir: resolve(values.dataDir),
     mail: {
       ...mail,
-      mode: mailMode(mail.smtpUrl, nodeEnv),
+      mode: mailMode({ nodeEnv, issuer: values.issuer, mail }),
       from: mail.from ?? `no-reply@${new URL(issuer).hostname}`,
     },
     theme: { ...theme, accent: { light, dark } },
@@ -109,10 +110,4 @@ function arrange({ nodeEnv, ...values }: Values) {
         ? undefined
         : { ...tlsClient, certificate: tlsClient.certificate },
   };
-}
-
-/** `print`: on standard output, in development. */
-function mailMode(smtpUrl: string | undefined, nodeEnv: string): 'smtp' | 'print' | 'off' {
-  if (smtpUrl !== undefined) return 'smtp';
-  return nodeEnv === 'production' ? 'off' : 'print';
 }

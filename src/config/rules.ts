@@ -1,4 +1,5 @@
 // Rules between settings. They are checked once every value is right by itself.
+import { isThisMachine, mailMode } from './mail-mode.ts';
 import { type Values, settings } from './settings.ts';
 
 interface Rule {
@@ -25,10 +26,14 @@ export const rules: readonly Rule[] = [
       'SYMBOLON_TRUST_PROXY: got "false", wants `true`, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
   },
   {
-    when: ({ nodeEnv, signUp, mail }) =>
-      nodeEnv === 'production' && signUp === 'open' && mail.smtpUrl === undefined,
+    when: (values) => values.signUp === 'open' && mailMode(values) === 'off',
     mistake: () =>
       `SYMBOLON_SMTP_URL: got nothing, wants ${settings.mail.smtpUrl.wants}, since SYMBOLON_SIGN_UP is open and addresses are confirmed by mail`,
+  },
+  {
+    when: ({ nodeEnv, mail }) => nodeEnv === 'production' && mail.print === true,
+    mistake: () =>
+      'SYMBOLON_PRINT_MAILS: got "true", wants `false`, since NODE_ENV is production and the links of mails are secrets',
   },
   {
     when: ({ tls }) => tls.cert === undefined && tls.key !== undefined,
@@ -47,13 +52,7 @@ export const rules: readonly Rule[] = [
   },
 ];
 
-/** Whether requests to this URL cannot be read on the way: it is https, or this machine. */
+/** Whether requests to this URL cannot be read on the way. */
 function isSecure(address: string): boolean {
-  const { protocol, hostname } = new URL(address);
-  return (
-    protocol === 'https:' ||
-    hostname === 'localhost' ||
-    hostname === '[::1]' ||
-    /^127(?:\.\d+){3}$/.test(hostname)
-  );
+  return address.startsWith('https:') || isThisMachine(address);
 }

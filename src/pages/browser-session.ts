@@ -11,6 +11,7 @@ import { isSignInOver, signInTime } from '../accounts/changes.ts';
 import { type Level, levelOf, suffices } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
+import { sessionLife } from '../provider/lifetimes.ts';
 import type { Account } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
@@ -80,6 +81,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     const account = await answered(() => prisma.account.findUnique({ where: { id } }));
     if (!account || account.lockedAt) return undefined;
     if (isSignInOver(loginTs, account.signedOutAt)) return undefined;
+    if (sessionLife(config, loginTs, storage.now()) <= 0) return undefined;
     return { account, authTime: loginTs, amr, level: levelOf(amr), sessionUid: uid };
   }
 
@@ -153,7 +155,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     authTime: number,
   ): Promise<void> {
     session.loginAccount({ accountId, loginTs: authTime, amr });
-    await session.save(config.ttl.session);
+    await session.save(sessionLife(config, authTime, storage.now()));
     setSessionCookie(ctx, provider, session);
   }
 }

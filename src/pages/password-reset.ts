@@ -1,4 +1,5 @@
 // A forgotten password: /forgot asks for the address and always answers the same; the link in the mail leads to /reset.
+// Without mail it says so.
 // Opening the link does not spend it; setting the password does. That signs nobody in: anyone who has a second factor
 // is asked for it at the next sign-in.
 import Router from '@koa/router';
@@ -35,6 +36,7 @@ export function createPasswordReset({
 }: PasswordResetParts): Router {
   const { prisma, keyring, now } = storage;
   const base = config.basePath;
+  const { mode } = config.mail;
   const forgot = `${base}/forgot`;
   const forgotForm = createBrowserForm(config, keyring, '/forgot');
   const readForm = createFormReader(config);
@@ -44,11 +46,15 @@ export function createPasswordReset({
   router.use(answerVoidLinks(renderer));
 
   router.get('/forgot', (ctx) => {
-    back.remember(ctx);
+    if (mode !== 'off') back.remember(ctx);
     forgotPage(ctx, {});
   });
 
   router.post('/forgot', async (ctx) => {
+    if (mode === 'off') {
+      forgotPage(ctx, {});
+      return;
+    }
     const typed = (await forgotForm.read(ctx)).text('email');
     const { tag: locale, duration } = renderer.language(ctx);
     const parsed = accountInput.shape.email.safeParse(typed);
@@ -68,7 +74,9 @@ export function createPasswordReset({
       await currentUnit().change((database) =>
         askForReset(database, keyring, { email, locale }, now()),
       );
-    renderer.page(ctx, 'forgot-sent', { email, duration: duration(linkLife.password_reset) });
+    renderer.page(ctx, 'forgot-sent', {
+      ...{ email, duration: duration(linkLife.password_reset), isPrinted: mode === 'print' },
+    });
   });
 
   router.get('/reset', async (ctx) => {
@@ -87,7 +95,7 @@ export function createPasswordReset({
     const unit = currentUnit();
     const parts = { storage, config, origin: unit.origin };
     try {
-      const hash = await acceptedPassword(storage, accountId, form.text('password'));
+      const hash = await acceptedPassword(storage, config, accountId, form.text('password'));
       await unit.change(async (database) => {
         if (!(await spendLink(database, ['password_reset'], token, now())))
           throw new LinkVoid({ again: forgot });
@@ -111,7 +119,9 @@ export function createPasswordReset({
   return router;
 
   function forgotPage(ctx: Context, data: { email?: string; mistake?: string }): void {
-    renderer.page(ctx, 'forgot', { action: forgot, csrf: forgotForm.token(ctx), ...data });
+    if (mode === 'off') ctx.status = 404; // there is no such way in
+    const form = { action: forgot, csrf: forgotForm.token(ctx), isOff: mode === 'off' };
+    renderer.page(ctx, 'forgot', { ...form, ...data });
   }
 
   function resetPage(ctx: Context, data: Omit<Views['reset'], 'action'>): void {

@@ -46,7 +46,7 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
     await wasRight();
     const [email, name] = [form.text('email'), form.text('name')];
     try {
-      const wanted = await checkAccount({ email, name, password: form.text('password') });
+      const wanted = await checkAccount({ email, name, password: form.text('password') }, config);
       const unit = currentUnit();
       const account = await unit.change(async (database) => {
         const made = await createAccount(database, wanted, { admin: true, first: true });

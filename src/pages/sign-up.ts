@@ -12,8 +12,16 @@ import {
   createAccount,
 } from '../accounts/accounts.ts';
 import { verifyPassword } from '../accounts/hashing.ts';
+import type { InvitationData } from '../accounts/invitations.ts';
 import { type Limits, TooManyAttempts } from '../accounts/limits.ts';
-import { type LinkPurpose, linkData, linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
+import {
+  type LinkPurpose,
+  linkData,
+  linkLife,
+  lookAtLink,
+  spendLink,
+  voidInvitations,
+} from '../accounts/links.ts';
 import { MAIL_LIMIT_DURATION, createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import type { Account, Link } from '../generated/client.ts';
@@ -58,7 +66,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   router.get('/invitation', async (ctx) => {
     const token = linkSecret(ctx);
     const link = await open('invitation', token);
-    invitationPage(ctx, link, { token, displayName: nameIn(link) });
+    invitationPage(ctx, link, { token, displayName: invitationIn(link).name });
   });
 
   router.post('/invitation', async (ctx) => {
@@ -67,7 +75,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     const link = await open('invitation', token);
     try {
       const input = { email: link.email ?? '', name, password: form.text('password') };
-      const account = await make(ctx, await checkAccount(input), 'invitation', token);
+      const account = await make(ctx, await checkAccount(input, config), 'invitation', token);
       await done(ctx, account);
     } catch (error) {
       const errors = unprocessableFields(renderer, ctx, error);
@@ -93,7 +101,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     let account: NewAccount;
     try {
       // The password is hashed for every address; whether one has an account is looked up when the mail is made.
-      account = await checkAccount({ email, name, password: form.text('password') });
+      account = await checkAccount({ email, name, password: form.text('password') }, config);
     } catch (error) {
       const errors = unprocessableFields(renderer, ctx, error);
       signUpPage(ctx, { email, displayName: name, errors });
@@ -110,7 +118,8 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       );
     }
     const duration = renderer.language(ctx).duration(linkLife.sign_up);
-    renderer.page(ctx, 'sign-up-sent', { email: account.email, duration });
+    const isPrinted = config.mail.mode === 'print';
+    renderer.page(ctx, 'sign-up-sent', { email: account.email, duration, isPrinted });
   });
 
   router.get('/sign-up/confirm', async (ctx) => {
@@ -180,9 +189,13 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     const unit = currentUnit();
     const { tag: locale } = renderer.language(ctx);
     return unit.change(async (database) => {
-      if (!(await spendLink(database, [purpose], token, now()))) throw voidLink(purpose);
-      const options = { admin: false, emailVerified: true, locale }; // the link was sent there
+      const link = await spendLink(database, [purpose], token, now());
+      if (!link) throw voidLink(purpose);
+      // Whoever has an invitation that the operator has passed on has not shown to read the address's mail.
+      const emailVerified = purpose === 'sign_up' || invitationIn(link).isMailed;
+      const options = { admin: false, emailVerified, locale };
       const made = await createAccount(database, account, options);
+      if (purpose === 'invitation') await voidInvitations(database, link);
       const by = purpose === 'sign_up' ? 'sign-up' : 'invitation';
       unit.audit({ type: 'account.added', accountId: made.id, detail: { by } });
       return made;
@@ -221,8 +234,8 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     return linkData(keyring, link) as SignUp;
   }
 
-  function nameIn(link: Link): string {
-    return (linkData(keyring, link) as { name?: string } | undefined)?.name ?? '';
+  function invitationIn(link: Link): InvitationData {
+    return (linkData(keyring, link) as InvitationData | undefined) ?? { isMailed: false };
   }
 
   function isSameBrowser(ctx: Context, link: Link): boolean {

@@ -127,7 +127,7 @@ function sectorOf(client: object): string {
 function grants({ config, storage }: ProviderParts): Configuration {
   return {
     interactions: {
-      policy: createInteractionPolicy(storage.prisma),
+      policy: createInteractionPolicy(config, storage),
       url: (_ctx, interaction) => `${config.basePath}/interaction/${interaction.uid}`,
     },
     loadExistingGrant: loadExistingGrant({ config, storage }),

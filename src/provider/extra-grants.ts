@@ -7,6 +7,7 @@ import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import { FactorError, factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
 import { TooManyAttempts, createLimits } from '../accounts/limits.ts';
 import { checkPassword } from '../accounts/sign-in.ts';
+import { tellOfWrongFactor } from '../accounts/wrong-factor.ts';
 import type { Config } from '../config/config.ts';
 import type { Account } from '../generated/client.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
@@ -56,10 +57,12 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         }
         const account = await owner(ctx, username, given);
         // There is no page to ask for a second factor, and the password alone is not enough.
-        if (hasSecondFactor(await factorsOf(prisma, account.id)))
+        if (hasSecondFactor(await factorsOf(prisma, account.id))) {
+          await tellOfWrongFactor(storage, account.id);
           throw new errors.InvalidGrant(
             'the account has a second factor, which this grant has not',
           );
+        }
         await issue(ctx, account, password, ['pwd']);
       }),
       ['username', 'password', 'scope'],

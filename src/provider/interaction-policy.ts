@@ -3,15 +3,20 @@
 // has ended counts as none, and consent is asked for again when the answer may reach another application.
 import { interactionPolicy } from 'oidc-provider';
 import { isSignInOver } from '../accounts/changes.ts';
-import type { PrismaClient } from '../generated/client.ts';
+import type { Config } from '../config/config.ts';
+import type { Storage } from '../storage/storage.ts';
 import { findPerson } from './account.ts';
 import { acrChecks } from './assurance.ts';
 import { policyChecks } from './engine-seams/words.ts';
+import { sessionLife } from './lifetimes.ts';
 import { mayReachAnother } from './redirect-uris.ts';
 
 const { Check, Prompt, base } = interactionPolicy;
 
-export function createInteractionPolicy(prisma: PrismaClient) {
+export function createInteractionPolicy(
+  config: Pick<Config, 'ttl'>,
+  { prisma, now }: Pick<Storage, 'prisma' | 'now'>,
+) {
   const policy = base();
   policy.add(
     new Prompt(
@@ -51,7 +56,9 @@ export function createInteractionPolicy(prisma: PrismaClient) {
         if (!account) return Check.REQUEST_PROMPT; // locked, or gone
         const { accountId: id, loginTs = 0 } = session;
         const { signedOutAt } = (await findPerson(prisma, id)) ?? {};
-        return isSignInOver(loginTs, signedOutAt) ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT;
+        const isOver =
+          isSignInOver(loginTs, signedOutAt) || sessionLife(config, loginTs, now()) <= 0;
+        return isOver ? Check.REQUEST_PROMPT : Check.NO_NEED_TO_PROMPT;
       },
     ),
   );

@@ -10,6 +10,20 @@ const DEVICE_CODE = 600;
 const PUSHED_REQUEST = 60;
 const AS_LONG_AS_IT_IS_THERE = 3_155_760_000; // a hundred years
 
+/**
+ * The seconds for which a session goes on when it is used now: it slides, up to an absolute end after its sign-in. None
+ * or less: it is over.
+ *
+ * @param loginTs the time of the sign-in, in seconds since the epoch
+ */
+export function sessionLife(
+  { ttl }: { readonly ttl: Pick<Config['ttl'], 'session' | 'sessionAbsolute'> },
+  loginTs: number,
+  now: Date,
+): number {
+  return Math.min(ttl.session, loginTs + ttl.sessionAbsolute - epoch(now));
+}
+
 /** The engine's `ttl`. */
 export function lifetimes(
   { ttl }: Pick<Config, 'ttl'>,
@@ -33,7 +47,8 @@ export function lifetimes(
     RegistrationAccessToken: AS_LONG_AS_IT_IS_THERE,
     RefreshToken: (_ctx, token, client) =>
       policy.remaining(client, token.iiat ?? epoch(now()), epoch(now())),
-    // A session without a sign-in is short.
-    Session: (_ctx, session) => (session.accountId === undefined ? INTERACTION : ttl.session),
+    // A session without a sign-in is short; one that is over is asked to sign in again, and needs a moment for it.
+    Session: (_ctx, { accountId, loginTs = 0 }) =>
+      accountId === undefined ? INTERACTION : Math.max(1, sessionLife({ ttl }, loginTs, now())),
   };
 }

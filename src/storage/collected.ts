@@ -19,7 +19,7 @@ const bookkeeping = new Set(['Session', 'Interaction', 'DeviceCode']);
 
 /**
  * How a request has ended. After a success everything is written; after a refusal the bookkeeping, the revocations and
- * the events that record the refusal; after an exception those events only.
+ * the events and notices that tell of the refusal; after an exception those events only.
  */
 export type Outcome = 'done' | 'refused' | 'failed';
 
@@ -31,7 +31,7 @@ export class Collected {
   readonly familyEnds = new Map<string, FamilyEnd>();
   readonly messages: { message: Message; send: () => void }[] = [];
   readonly mails: Mail[] = [];
-  readonly notices: Notice[] = [];
+  readonly notices: { notice: Notice; evenIfRefused: boolean }[] = [];
   readonly events: { event: AuditEvent; evenIfRefused: boolean }[] = [];
   family: FamilyUse | undefined;
   client: ClientWrite | undefined;
@@ -67,7 +67,9 @@ export class Collected {
       client: refused ? undefined : client,
       messages: refused ? [] : all.messages.map(({ message }) => message),
       mails: refused ? [] : all.mails,
-      notices: refused ? [] : all.notices,
+      notices: all.notices
+        .filter(({ evenIfRefused }) => !refused || evenIfRefused)
+        .map(({ notice }) => notice),
       events: all.events
         .filter(({ evenIfRefused }) => !refused || evenIfRefused)
         .map(({ event }) => event),

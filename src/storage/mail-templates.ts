@@ -10,6 +10,7 @@ export type NoticeKind =
   | 'totp_added'
   | 'totp_removed'
   | 'recovery_codes_made'
+  | 'second_factor_failed' // after the right password
   | 'reuse' // a used-up refresh token was presented, and its family ended
   | 'signed_out_everywhere';
 

@@ -157,9 +157,13 @@ export class UnitOfWork {
     this.#open().mails.push(mail);
   }
 
-  /** Tells a person by mail what happened to the account, after the commit. */
-  notice(notice: Notice): void {
-    this.#open().notices.push(notice);
+  /**
+   * Tells a person by mail what happened to the account, after the commit.
+   *
+   * @param evenIfRefused whether it is told after a refusal too
+   */
+  notice(notice: Notice, { evenIfRefused = false } = {}): void {
+    this.#open().notices.push({ notice, evenIfRefused });
   }
 
   /**

@@ -10,30 +10,85 @@ import { changePassword } from '../support/changes.ts';
 
 const ada = { email: 'ada.lovelace@example.com', name: 'Ada Lovelace' };
 
-test.each([
-  ['1234567', 'account.password-too-short'],
-  ['🔑🔑🔑🔑🔑🔑🔑', 'account.password-too-short'],
-  ['🔑🗝️🔒🔓🚪🏠🪟🧱', undefined],
-  ['x'.repeat(257), 'account.password-too-long'],
-  ['🔑'.repeat(256), undefined],
-  ['password', 'account.password-common'],
-  ['PassWord1', 'account.password-common'],
-  ['qwertyuiop', 'account.password-common'],
-  ['adalovelace', 'account.password-personal'],
-  ['Ada-Lovelace-1815', 'account.password-personal'],
-  ['lovelace1815', 'account.password-personal'],
-  ['ADA.LOVELACE@EXAMPLE.COM', 'account.password-personal'],
-  ['example-ada', 'account.password-personal'],
-  ['Lovelace wrote the first program', undefined],
-  ['correct horse battery', undefined],
-  [' '.repeat(7) + '!', undefined],
-])('%j: %s', async (password, problem) => {
-  expect(await passwordProblem(password, ada)).toBe(problem);
+const service = { issuer: 'https://id.analytical.example', theme: { name: 'Engine Works' } };
+
+test.each<[string | undefined, ...string[]]>([
+  ['account.password-too-short', '1234567', '🔑🔑🔑🔑🔑🔑🔑'],
+  ['account.password-too-long', 'x'.repeat(257)],
+  // common ones, and with the usual decorations
+  ['account.password-common', 'password', 'PassWord1', 'Password1!', 'P@ssw0rd', 'p4$$w0rd!!2026'],
+  [
+    'account.password-common',
+    'Passwort2026!!',
+    '!!!password!!!',
+    'Summer2026!',
+    'Welcome123',
+    'drowssap1',
+  ],
+  ['account.password-common', 'MyPassword123!', 'ILoveYou2026!', 'hunter2hunter2', 'monkey-2026'],
+  ['account.password-common', 'contraseña1', 'пароль2026', 'パスワードパスワード', 'كلمةالسر1'],
+  // repetitions and sequences
+  [
+    'account.password-common',
+    'aaaaaaaa',
+    '        ',
+    '       !',
+    '🔑'.repeat(256),
+    'abababab',
+    'abcabcabc',
+  ],
+  [
+    'account.password-common',
+    'aaaabbbb',
+    'abcdefgh',
+    '87654321',
+    'abcdefgh'.repeat(32),
+    '123123123',
+    '01011990',
+  ],
+  // rows of a keyboard
+  [
+    'account.password-common',
+    'qwertyuiop',
+    'asdfghjkl1',
+    '1qaz2wsx',
+    'qwertzui',
+    'azertyuiop',
+    'йцукенгш',
+    'ضصثقفغعه',
+  ],
+  // the person's own names
+  ['account.password-personal', 'adalovelace', 'Ada-Lovelace-1815', 'lovelace1815', 'example-ada'],
+  ['account.password-personal', 'ADA.LOVELACE@EXAMPLE.COM', 'LovelaceLovelace1!'],
+  ['account.password-common', 'l0v3l4c3', 'ecalevol!'],
+  // the product's, the operator's and the issuer's
+  [
+    'account.password-personal',
+    'symbolon',
+    'Symbolon1',
+    'symbolonsymbolon',
+    'Symbolon!2026',
+    'engineworks',
+    'Engine Works 1',
+  ],
+  ['account.password-personal', 'analytical', 'id.analytical.example', 'Analytical-1843'],
+  ['account.password-common', '5ymb0l0n', 'nolobmys', '4n4lyt1c4l'],
+  [
+    undefined,
+    'Lovelace wrote the first program',
+    'correct horse battery',
+    'purple elephant',
+    'kJ8#mQ2x',
+  ],
+  [undefined, '🔑🗝️🔒🔓🚪🏠🪟🧱', 'tr0ub4dor&3', 'an engine of three wheels', 'größe über alles'],
+])('%s: %j %j %j %j', async (problem, ...passwords) => {
+  for (const password of passwords)
+    expect(await passwordProblem(password, ada, service), password).toBe(problem);
 });
 
 test('a name of two letters is no reason', async () => {
   const owner = { email: 'x@y.zz', name: 'Li Bo' };
-  expect(await passwordProblem('libo libo boli', owner)).toBeUndefined();
+  expect(await passwordProblem('libo libo boli', owner, service)).toBeUndefined();
 });
 
 describe('wherever a password is set', () => {
@@ -77,7 +132,7 @@ describe('wherever a password is set', () => {
 
   test('what follows the 256th character is not ignored', async () => {
     const { prisma } = provider.storage;
-    const longest = 'abcdefgh'.repeat(32);
+    const longest = 'a horse, a battery and a staple '.repeat(8);
     await addAccount(prisma, { email: 'long@example.com', password: longest }, { admin: false });
     expect(await authenticate(prisma, 'long@example.com', longest)).toBeDefined();
     expect(await authenticate(prisma, 'long@example.com', `${longest}x`)).toBeUndefined();

@@ -98,6 +98,21 @@ test('in production an issuer on plain http is refused, unless it is this machin
   }
 });
 
+test.each([
+  ['print', {}],
+  ['print', { SYMBOLON_ISSUER: 'http://127.0.0.1:3000' }],
+  ['print', { SYMBOLON_ISSUER: 'https://id.example', SYMBOLON_PRINT_MAILS: 'true' }],
+  ['print', { SYMBOLON_ISSUER: 'https://id.example', NODE_ENV: 'development' }],
+  ['off', { SYMBOLON_ISSUER: 'https://id.example' }],
+  ['off', { SYMBOLON_ISSUER: 'https://localhost:3000' }],
+  ['off', { SYMBOLON_ISSUER: 'http://192.168.1.5:3000' }],
+  ['off', { SYMBOLON_PRINT_MAILS: 'false' }],
+  ['off', { NODE_ENV: 'production' }],
+  ['smtp', { SYMBOLON_SMTP_URL: 'smtp://localhost', SYMBOLON_PRINT_MAILS: 'true' }],
+])('mails: %s with %j', (mode, environment) => {
+  expect(readConfig(environment).mail.mode).toBe(mode);
+});
+
 test('a certificate is believed from a trusted proxy only', () => {
   expect(mistakes({ SYMBOLON_TLS_CLIENT_CERT_HEADER: 'x-cert' })[0]).toMatch(
     /^SYMBOLON_TRUST_PROXY/,
@@ -122,6 +137,10 @@ describe('what settings say of each other is told in one line', () => {
     [
       { ...production, SYMBOLON_SIGN_UP: 'open' },
       'SYMBOLON_SMTP_URL: got nothing, wants a URL like `smtp://user:password@mail.example.com:587` or `smtps://…:465`, since SYMBOLON_SIGN_UP is open and addresses are confirmed by mail',
+    ],
+    [
+      { ...production, SYMBOLON_PRINT_MAILS: 'true' },
+      'SYMBOLON_PRINT_MAILS: got "true", wants `false`, since NODE_ENV is production and the links of mails are secrets',
     ],
     [
       { SYMBOLON_TLS_KEY: 'key.pem' },

@@ -214,7 +214,33 @@ describe('processes', () => {
       .split('\n')
       .filter((line) => line.startsWith('{'));
     expect(log.join('\n')).not.toContain('the-token');
+    expect(log.join('\n')).toContain('Mails are printed here');
   });
+
+  test.each([
+    ['https', {}, false],
+    ['https', { NODE_ENV: 'test' }, false],
+    ['https', { SYMBOLON_PRINT_MAILS: 'true' }, true],
+    ['https', { NODE_ENV: 'development' }, true],
+    ['http', { SYMBOLON_PRINT_MAILS: 'false' }, false],
+  ])(
+    'with %s and %j, whether links come on standard output: %s',
+    async (scheme, more, isPrinted) => {
+      const issuer = provider.issuer.replace('http', scheme);
+      const one = await startProcess({ ...environment(issuer, ''), ...more });
+      await save(mail({ token: 'the-token' }, 'password-reset'));
+      const says = isPrinted ? '/reset?token=the-token' : 'Mail is off';
+      await vi.waitFor(() => {
+        expect(one.output()).toContain(says);
+      }, 20_000);
+      const headers = { 'x-forwarded-proto': scheme, accept: 'text/html' };
+      const page = await (await fetch(`${one.url}/forgot`, { headers })).text();
+      expect(page.includes('This service sends no e-mail')).toBe(!isPrinted);
+      await one.end(); // a turn of the worker ends before
+      expect(one.output().includes('the-token')).toBe(isPrinted);
+      expect(await left()).toHaveLength(isPrinted ? 0 : 1);
+    },
+  );
 
   test('in production without a mail server nothing is printed, and it says so', async () => {
     const one = await startProcess({ ...environment(provider.issuer, ''), NODE_ENV: 'production' });

@@ -226,3 +226,25 @@ test('every change asks for a sign-in of the last 15 minutes, and for a form of 
   for (const path of ['', '/totp', '/password'])
     expect((await agent.open(at(path))).html.querySelector('h1')?.text).toBe('Sign in');
 });
+
+test('who signed in with a passkey alone needs no present password; who added one since does', async () => {
+  const { agent, page: added } = await signedIn();
+  const device = new Authenticator(provider.issuer);
+  const passkey = JSON.stringify(device.create(optionsOf(added)));
+  await agent.submit(added, { passkey, name: 'Laptop' }, /\/passkeys$/);
+  const asks = async (browser: Agent) =>
+    (await browser.open(at('/password'))).html.querySelector('#current') !== null;
+  expect(await asks(agent)).toBe(true);
+
+  const other = new Agent(provider.issuer);
+  const signIn = await other.open(at('/password'));
+  const offered = JSON.parse(
+    signIn.html.querySelector('[data-passkey]')?.getAttribute('data-passkey') ?? '',
+  ) as { challenge: string };
+  const answer = JSON.stringify(device.get(offered));
+  await other.submit(signIn, { passkey: answer }, /\/passkey\b/);
+  expect(await asks(other)).toBe(false);
+  const page = await other.open(at('/password'));
+  const done = await other.submit(page, { password: 'a lovely new engine' });
+  expect(notice(done)).toContain('Your password was changed.');
+});

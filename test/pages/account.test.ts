@@ -446,12 +446,44 @@ describe('the history', () => {
   });
 });
 
+test('another password wants the present one, whose guesses are counted, and not the same again', async () => {
+  const { agent, page } = await signedIn('/methods/password');
+  const before = await account();
+  const mistake = (answer: Page) => answer.html.querySelector('.mistake')?.text;
+  for (const current of ['', 'wrong']) {
+    const wrong = await agent.submit(page, { current, password: 'a lovely new engine' });
+    expect(wrong.status).toBe(422);
+    expect(mistake(wrong)).toBe('This is not your present password.');
+  }
+  const current = person.password;
+  const same = await agent.submit(page, { current, password: current });
+  expect(same.status).toBe(422);
+  expect(mistake(same)).toBe('This is your password already. Please choose another.');
+  // Nothing was ended by it.
+  expect(await account()).toEqual(before);
+  const events = await provider.storage.prisma.auditEvent.findMany({
+    where: { type: { in: ['sign_in.failed', 'password.changed'] }, accountId: provider.accountId },
+    orderBy: { id: 'desc' },
+    take: 2,
+  });
+  expect(events.map(({ type }) => type)).toEqual(['sign_in.failed', 'sign_in.failed']);
+
+  let limited = await agent.submit(page, { current: 'guess', password: 'a lovely new engine' });
+  for (let guess = 0; guess < 20 && limited.status !== 429; guess++)
+    limited = await agent.submit(page, { current: 'guess', password: 'a lovely new engine' });
+  expect(limited.status).toBe(429);
+  expect(mistake(limited)).toContain('Please wait');
+  expect((await account()).passwordHash).toBe(before.passwordHash);
+  await provider.storage.prisma.attempt.deleteMany();
+});
+
 test('a new password ends every other browser, and this one goes on', async () => {
   const far = await signedIn();
   const { agent, page } = await signedIn('/methods/password');
-  const short = await agent.submit(page, { password: 'short' });
+  const current = person.password;
+  const short = await agent.submit(page, { current, password: 'short' });
   expect(short.status).toBe(422);
-  const done = await agent.submit(short, { password: 'a lovely new engine' });
+  const done = await agent.submit(short, { current, password: 'a lovely new engine' });
   expect(notice(done)).toContain('Your password was changed.');
   expect((await far.agent.open(at())).html.querySelector('h1')?.text).toBe('Sign in');
   expect((await agent.open(at())).html.querySelector('h1')?.text).toBe('Your account');
@@ -459,5 +491,8 @@ test('a new password ends every other browser, and this one goes on', async () =
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2000 });
   const { page: inside } = await signedIn('', { ...person, password: 'a lovely new engine' });
   expect(inside.html.querySelector('h1')?.text).toBe('Your account');
-  await agent.submit(await agent.open(at('/methods/password')), { password: person.password });
+  await agent.submit(await agent.open(at('/methods/password')), {
+    current: 'a lovely new engine',
+    password: person.password,
+  });
 });

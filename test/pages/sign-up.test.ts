@@ -203,7 +203,7 @@ describe('open', () => {
 describe('by invitation', () => {
   beforeEach(() => start('invitation'));
 
-  test('the command prints a link and mails it; the account is made there, once', async () => {
+  test('the command prints a link and mails another; the account is made at one of them, once', async () => {
     const { code, stdout } = await run(
       ['src/cli.ts', 'user', 'invite', newcomer.email, '--name', 'Grace', '--json'],
       {
@@ -217,7 +217,8 @@ describe('by invitation', () => {
     expect(code).toBe(0);
     const { url, mailed } = JSON.parse(stdout) as { url: string; mailed: boolean };
     expect(mailed).toBe(true);
-    expect((await lastLink()).href).toBe(url);
+    const mailedLink = await lastLink();
+    expect(mailedLink.href).not.toBe(url);
     const browser = agent();
     const page = await browser.open(url);
     expect(page.html.querySelector('#name')?.getAttribute('value')).toBe('Grace');
@@ -225,10 +226,28 @@ describe('by invitation', () => {
     const { name, password } = newcomer;
     const done = await browser.submit(page, { name, password, email: 'eve@example.com' });
     expect(heading(done)).toBe('Your account is ready');
-    expect(await find(newcomer.email)).toMatchObject({ name, emailVerified: true, admin: false });
+    // Whoever has the printed link need not read the address's mail.
+    expect(await find(newcomer.email)).toMatchObject({ name, emailVerified: false, admin: false });
+    expect((await agent().open(mailedLink)).status).toBe(410);
     expect(await find('eve@example.com')).toBeNull();
     expect((await browser.submit(page, { name, password })).status).toBe(410);
     await signIn(await discover(provider.issuer), agent().clone()); // the others still sign in
+  });
+
+  test('the mailed link verifies the address, and voids the printed one', async () => {
+    const { url } = await invite(provider, { email: newcomer.email, seconds: 60 });
+    const { name, password } = newcomer;
+    const browser = agent();
+    await browser.submit(await browser.open(await lastLink()), { name, password });
+    expect(await find(newcomer.email)).toMatchObject({ name, emailVerified: true });
+    expect((await agent().open(url)).status).toBe(410);
+  });
+
+  test('of the same address voids both links of the one before', async () => {
+    const { url } = await invite(provider, { email: newcomer.email, seconds: 60 });
+    const mailed = await lastLink();
+    await invite(provider, { email: newcomer.email, seconds: 60 });
+    for (const link of [url, mailed]) expect((await agent().open(link)).status).toBe(410);
   });
 
   test('nobody signs up without one; who has an account is not invited', async () => {

@@ -12,7 +12,9 @@ import { english } from '../../src/languages.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 
 type Database = Prisma.TransactionClient;
-type Parts = Parameters<typeof changes.changePassword>[1];
+type Parts = Parameters<typeof changes.changePassword>[1] & {
+  readonly config: Pick<Config, 'issuer' | 'theme'>;
+};
 
 interface WithDatabase {
   readonly storage: Pick<Storage, 'prisma'>;
@@ -37,7 +39,7 @@ export async function changePassword(
   password: string,
   also?: WithDatabase['also'],
 ): Promise<number> {
-  const hash = await changes.acceptedPassword(parts.storage, id, password);
+  const hash = await changes.acceptedPassword(parts.storage, parts.config, id, password);
   return inTransaction({ storage: parts.storage, ...(also ? { also } : {}) }, (database) =>
     changes.changePassword(database, parts, id, hash),
   );

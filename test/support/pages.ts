@@ -390,7 +390,10 @@ async function* ownAccount(stage: Stage): AsyncGenerator<string, void> {
   yield 'account-methods-none';
   await open('/methods/password');
   yield 'account-password';
-  await send(page, '/methods/password', { password: 'password1' });
+  await send(page, '/methods/password', {
+    current: person.password,
+    password: 'password1',
+  });
   yield 'account-password-wrong';
   await open('/methods/totp');
   yield 'account-totp';

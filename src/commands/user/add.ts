@@ -20,8 +20,8 @@ export function addCommand(user: Command): void {
         options: { name?: string; admin?: boolean; passwordStdin?: boolean; json?: boolean },
       ) => {
         const password = await givenPassword(options);
-        await withStorage(async ({ storage }) => {
-          const wanted = await checkAccount({ email, name: options.name, password });
+        await withStorage(async ({ config, storage }) => {
+          const wanted = await checkAccount({ email, name: options.name, password }, config);
           const account = await change(storage, async (database, record) => {
             const made = await createAccount(database, wanted, { admin: options.admin ?? false });
             const detail = { by: 'command line' };
@@ -37,7 +37,7 @@ export function addCommand(user: Command): void {
 export function inviteCommand(user: Command): void {
   user
     .command('invite')
-    .description('invite a person by a link, which is printed, and mailed if mail is on')
+    .description('invite a person by a link, which is printed; if mail is on, another is mailed')
     .argument('<email>')
     .option('--name <name>', 'filled in for the person, who may change it')
     .option('--expires-in <seconds>', 'how long the link works', '604800')
@@ -61,7 +61,7 @@ export function inviteCommand(user: Command): void {
             { url, expires_at: expiresAt, mailed: isMailed },
             `${url}\n\nIt works once, until ${date(expiresAt)} UTC. ${
               isMailed
-                ? 'The running provider mails it, too.'
+                ? 'The running provider mails another, which also confirms the address.'
                 : 'Mail is off (SYMBOLON_SMTP_URL): send it to the person yourself.'
             }`,
           );

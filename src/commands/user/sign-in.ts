@@ -21,7 +21,7 @@ export function passwordCommand(user: Command): void {
       const password = await givenPassword(options);
       await withAccount(email, async (account, parts) => {
         const { id } = account;
-        const hash = await acceptedPassword(parts.storage, id, password);
+        const hash = await acceptedPassword(parts.storage, parts.config, id, password);
         const ended = await change(parts.storage, (database) =>
           changePassword(database, parts, id, hash, 'command line'),
         );

@@ -1,6 +1,6 @@
 // The settings of how people get an account, and of mail.
 import { z } from 'zod';
-import { type Section, oneOf } from './setting.ts';
+import { type Section, oneOf, optionalFlag } from './setting.ts';
 
 export const people = {
   mail: {
@@ -10,8 +10,15 @@ export const people = {
       wants: 'a URL like `smtp://user:password@mail.example.com:587` or `smtps://…:465`',
       help: 'The SMTP server that takes mails to people. `smtp` turns to TLS where the server offers STARTTLS; `?requireTLS=true` insists on it. See [Mail](mail.md).',
       fallback:
-        'in development mails are printed on standard output; in production there are none, and what needs them is off',
+        'mails are printed if `SYMBOLON_PRINT_MAILS` says so; else there are none, and what needs them is off',
       secret: true,
+    },
+    print: {
+      variable: 'SYMBOLON_PRINT_MAILS',
+      ...optionalFlag,
+      help: 'For development without `SYMBOLON_SMTP_URL`: whether mails are printed on standard output. They hold links that let in whoever reads them, so never where output is logged. Refused with `NODE_ENV=production`.',
+      fallback:
+        '`true` with `NODE_ENV=development`, or with an issuer that is http on this machine; else `false`',
     },
     from: {
       variable: 'SYMBOLON_MAIL_FROM',

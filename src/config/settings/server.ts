@@ -46,8 +46,10 @@ export const server = {
   },
   nodeEnv: {
     variable: 'NODE_ENV',
-    ...oneOf(['development', 'production', 'test'], 'development'),
-    help: 'In `production`, an issuer on plain http is refused unless it is a loopback address.',
+    schema: z.enum(['development', 'production', 'test']).optional(),
+    wants: '`development`, `production` or `test`',
+    help: 'In `production`, an issuer on plain http is refused unless it is a loopback address, and no mail is printed.',
+    fallback: 'as in `development`, but mails are printed only where the issuer is on this machine',
   },
   logLevel: {
     variable: 'LOG_LEVEL',

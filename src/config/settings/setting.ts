@@ -50,6 +50,9 @@ const boolean = z
 /** Off, unless it is set. */
 export const flag = { schema: boolean.default(false), wants: '`true` or `false`' };
 
+/** On or off; what follows without it, depends on others. */
+export const optionalFlag = { schema: boolean.optional(), wants: '`true` or `false`' };
+
 /** One of these names. */
 export function oneOf<const Name extends string>(names: readonly Name[], fallback: NoInfer<Name>) {
   const quoted = names.map((name) => `\`${name}\``);

@@ -24,6 +24,11 @@ export const tokens = {
       ...seconds(1_209_600),
       help: 'How long a person stays signed in to the provider in one browser, since the last sign-in to an application.',
     },
+    sessionAbsolute: {
+      variable: 'SYMBOLON_SESSION_ABSOLUTE_TTL',
+      ...seconds(2_592_000),
+      help: 'How long a person stays signed in to the provider in one browser at most, since the password or the passkey was given, however often the session is used.',
+    },
     refreshTokenIdle: {
       variable: 'SYMBOLON_REFRESH_TOKEN_IDLE_TTL',
       ...seconds(2_592_000),

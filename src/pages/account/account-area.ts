@@ -2,6 +2,7 @@
 // navigation, a message after a change. A person sees and changes only their own data.
 import type { Context, Middleware } from 'koa';
 import { FactorError, factorsOf, hasSecondFactor, united } from '../../accounts/factors.ts';
+import type { Limits } from '../../accounts/limits.ts';
 import type { Config } from '../../config/config.ts';
 import type { Language, MessageKey, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
@@ -25,6 +26,7 @@ import {
 } from '../forms.ts';
 import { type Renderer, preferLanguages } from '../render.ts';
 import { seeOther } from '../responses.ts';
+import type { KnownBrowser } from '../sign-in/known-browser.ts';
 import type { AccountFrame, AccountViews } from '../views/account.ts';
 import type { When } from '../views/partials.ts';
 import type { Views } from '../views/views.ts';
@@ -35,6 +37,8 @@ export interface AccountAreaParts {
   readonly storage: Storage;
   readonly engine: Engine;
   readonly renderer: Renderer;
+  readonly limits: Limits;
+  readonly knownBrowser: KnownBrowser;
 }
 
 type Visit = (ctx: Context, person: SignedIn) => Promise<void> | void;

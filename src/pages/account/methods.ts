@@ -4,11 +4,14 @@ import { randomUUID } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { acceptedPassword, changePassword } from '../../accounts/changes.ts';
-import { factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
+import { FactorError, factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
+import { TooManyAttempts } from '../../accounts/limits.ts';
 import { listPasskeys } from '../../accounts/passkeys.ts';
+import { checkPassword } from '../../accounts/sign-in.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
-import { unprocessable } from '../responses.ts';
+import type { Form } from '../forms.ts';
+import { tooMany, unprocessable } from '../responses.ts';
 import type { AccountViews } from '../views/account.ts';
 import type { AccountArea } from './account-area.ts';
 import { addsPasskeys } from './passkeys.ts';
@@ -54,9 +57,14 @@ export function createMethods(area: AccountArea): Router {
       const { account } = person;
       const unit = currentUnit();
       const { origin } = unit;
+      const current = await mistakeInCurrent(ctx, person, form);
+      if (current !== undefined) {
+        passwordPage(ctx, person, { mistakes: { current } });
+        return;
+      }
       let hash: string;
       try {
-        hash = await acceptedPassword(storage, account.id, form.text('password'));
+        hash = await acceptedPassword(storage, config, account.id, form.text('password'));
       } catch (error) {
         const password = unprocessable(area.renderer, ctx, error);
         passwordPage(ctx, person, { mistakes: { password } });
@@ -74,6 +82,35 @@ export function createMethods(area: AccountArea): Router {
 
   return router;
 
+  /**
+   * Checks the present password (ASVS 5, 6.2.3), which is counted like any other try.
+   *
+   * @returns what is wrong with it; undefined when it is right, or not asked for
+   */
+  async function mistakeInCurrent(
+    ctx: Context,
+    person: SignedIn,
+    form: Form,
+  ): Promise<string | undefined> {
+    if (!asksForCurrent(person)) return undefined;
+    const { t } = area.language(ctx);
+    const { id, email } = person.account;
+    const from = { ip: ctx.ip, browser: area.knownBrowser.of(ctx, id) };
+    try {
+      await checkPassword(area, { email, password: form.text('current'), from });
+      return undefined;
+    } catch (error) {
+      if (error instanceof TooManyAttempts) {
+        const { retryAfter: seconds } = error;
+        tooMany(ctx, seconds);
+        return t('sign-in.wait', { seconds });
+      }
+      if (!(error instanceof FactorError)) throw error;
+      ctx.status = 422;
+      return t('methods.current-wrong');
+    }
+  }
+
   function passwordPage(
     ctx: Context,
     person: SignedIn,
@@ -81,7 +118,15 @@ export function createMethods(area: AccountArea): Router {
   ): void {
     area.page(ctx, person, 'password', {
       endsFamilies: config.endFamiliesOn.includes('password_changed'),
+      asksForCurrent: asksForCurrent(person),
       ...data,
     });
   }
+}
+
+// Who has signed in with a passkey alone has shown as much as the password would. Who added a passkey to a sign-in by
+// password has not: whoever finds a browser that was left open could do that.
+function asksForCurrent({ account, amr }: SignedIn): boolean {
+  const isByPasskey = !amr.includes('pwd') && (amr.includes('hwk') || amr.includes('swk'));
+  return account.passwordHash !== null && !isByPasskey;
 }

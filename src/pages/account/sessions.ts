@@ -4,6 +4,7 @@ import type { AdapterPayload } from 'oidc-provider';
 import { isSignInOver } from '../../accounts/changes.ts';
 import { deviceInWords } from '../../devices.ts';
 import { sha256 } from '../../keys/keyring.ts';
+import { sessionLife } from '../../provider/lifetimes.ts';
 import { endSession } from '../../provider/sign-out.ts';
 import { findArtifactsOf } from '../../storage/artifacts.ts';
 import { answered } from '../../storage/errors.ts';
@@ -23,7 +24,7 @@ interface SessionPayload extends AdapterPayload {
 const MOST = 1000;
 
 export function createSessions(area: AccountArea): Router {
-  const { storage, engine } = area;
+  const { config, storage, engine } = area;
   const { prisma, keyring } = storage;
   const router = new Router({ prefix: '/account/sessions' });
 
@@ -90,7 +91,9 @@ export function createSessions(area: AccountArea): Router {
       findArtifactsOf(prisma, keyring, 'Session', account.id, storage.now(), MOST),
     );
     return (found as SessionPayload[]).filter(
-      ({ loginTs }) => !isSignInOver(loginTs, account.signedOutAt),
+      ({ loginTs }) =>
+        !isSignInOver(loginTs, account.signedOutAt) &&
+        sessionLife(config, loginTs, storage.now()) > 0,
     );
   }
 }

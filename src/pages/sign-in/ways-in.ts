@@ -14,10 +14,10 @@ export interface WaysBack {
 }
 
 /** The links for a sign-in page. @param uid the page's interaction */
-export function waysIn({ mail, signUp, basePath: base }: Config, uid?: string): WaysInView {
+export function waysIn({ signUp, basePath: base }: Config, uid?: string): WaysInView {
   const query = uid === undefined ? '' : `?interaction=${uid}`;
   return {
-    ...(mail.mode === 'off' ? {} : { forgot: `${base}/forgot${query}` }),
+    forgot: `${base}/forgot${query}`,
     ...(signUp === 'open' ? { signUp: `${base}/sign-up${query}` } : {}),
   };
 }

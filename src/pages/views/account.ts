@@ -80,7 +80,9 @@ export interface AccountViews {
   };
   password: {
     readonly endsFamilies: boolean;
-    readonly mistakes?: { readonly password?: string } | undefined;
+    /** Whether the present password is asked for. */
+    readonly asksForCurrent: boolean;
+    readonly mistakes?: { readonly current?: string; readonly password?: string } | undefined;
   };
   profile: {
     readonly picture: string | undefined;

@@ -23,6 +23,15 @@ interface AccountForm {
   readonly errors?: FormErrors | undefined;
 }
 
+/** A mail with a link is on its way. */
+interface MailSent {
+  readonly email: string;
+  /** How long the link works. */
+  readonly duration: string;
+  /** Whether mails are printed instead of sent. */
+  readonly isPrinted: boolean;
+}
+
 type Empty = Record<string, never>;
 
 export interface WaysInViews {
@@ -30,7 +39,7 @@ export interface WaysInViews {
   'setup-done': { readonly email: string; readonly issuer: string };
   'setup-used': Empty;
   'sign-up': AccountForm & { readonly csrf: string; readonly email?: string | undefined };
-  'sign-up-sent': { readonly email: string; readonly duration: string };
+  'sign-up-sent': MailSent;
   'sign-up-confirm': LinkForm & {
     /** Whether it asks for the password. */
     readonly asks: boolean;
@@ -44,12 +53,14 @@ export interface WaysInViews {
   };
   invitation: AccountForm & LinkForm;
   forgot: {
+    /** Whether there is no mail. */
+    readonly isOff: boolean;
     readonly action: string;
     readonly csrf: string;
     readonly email?: string | undefined;
     readonly mistake?: string | undefined;
   };
-  'forgot-sent': { readonly email: string; readonly duration: string };
+  'forgot-sent': MailSent;
   reset: LinkForm & { readonly mistake?: string | undefined };
   'reset-done': { readonly next: string | undefined; readonly account: string };
   verify: LinkForm & {

@@ -3,6 +3,7 @@
 import { parse } from 'node-html-parser';
 import type { Agent, Fields, Page } from '../../support/agent.ts';
 import { Authenticator } from '../../support/authenticator.ts';
+import { person } from '../../support/provider.ts';
 import { discover, signIn } from '../../support/relying-party.ts';
 import { addApp, addPasskey, appOn, makeRecoveryCodes, optionsOf, thrice } from './factors.ts';
 import { type Arrange, type Case, type Fixture, calendar } from './fixture.ts';
@@ -66,7 +67,7 @@ export const account: Record<string, Case> = {
     arrange: form(
       '/methods/password',
       /\/password$/,
-      { password: 'another battery staple' },
+      { current: person.password, password: 'another battery staple' },
       connected,
     ),
     events: ['family.ended', 'family.ended', 'password.changed'],
