@@ -24,6 +24,11 @@ export function isBlank(name: string): boolean {
   );
 }
 
+/** The same, and '' for a name of which nothing can be seen. */
+export function visibleName(name: string): string {
+  return isBlank(name) ? '' : plainName(name);
+}
+
 /** The length of a name in characters, as people count them. */
 export function lengthOf(name: string): number {
   return Array.from(name).length;

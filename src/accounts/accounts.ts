@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { locks } from '../database/locks.ts';
 import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
 import { type MessageKey, type Values, english, isMessageKey } from '../languages.ts';
+import { visibleName } from '../names.ts';
 import { isTaken, isUnstorable } from '../storage/errors.ts';
 import { hashPassword, isWeaker, verifyPassword } from './hashing.ts';
 import {
@@ -28,9 +29,9 @@ export const accountInput = z.object({
     ),
   name: z
     .string()
-    .trim()
-    .max(200, 'account.name-too-long' satisfies MessageKey)
     .refine((name) => !name.includes('\0'), 'error.unstorable' satisfies MessageKey)
+    .transform(visibleName)
+    .pipe(z.string().max(200, 'account.name-too-long' satisfies MessageKey))
     .optional(),
   password: z.string(), // see password-rules.ts
 });

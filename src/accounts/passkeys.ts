@@ -15,6 +15,7 @@ import { errors } from 'oidc-provider';
 import { deviceInWords } from '../devices.ts';
 import type { Account, Passkey, Prisma } from '../generated/client.ts';
 import type { Language } from '../languages.ts';
+import { shortened, visibleName } from '../names.ts';
 import { answered, isTaken } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -28,7 +29,6 @@ export interface PasskeyParts extends FactorParts {
 }
 
 const MOST = 20; // passkeys of one person
-const LONGEST_NAME = 100;
 
 /** A person's passkeys, the oldest first. */
 export function listPasskeys(
@@ -277,10 +277,8 @@ async function refusedUnless<T>(verify: () => Promise<T>): Promise<T> {
 }
 
 function nameOf(name: string | undefined): string | undefined {
-  const trimmed = Array.from((name ?? '').trim())
-    .slice(0, LONGEST_NAME)
-    .join('');
-  return trimmed === '' ? undefined : trimmed;
+  const visible = shortened(visibleName(name ?? ''));
+  return visible === '' ? undefined : visible;
 }
 
 // The browser's hints how to reach the authenticator are given back to it; nothing else is kept.

@@ -9,6 +9,7 @@ import {
   type Provider,
   errors,
 } from 'oidc-provider';
+import { accountInput } from '../accounts/accounts.ts';
 import { signInTime } from '../accounts/changes.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
@@ -78,7 +79,8 @@ export function createInteractions({
         ...common,
         action: `${common.action}/account`,
         account,
-        hint,
+        // The request's words are shown as an address, or not at all.
+        hint: accountInput.shape.email.safeParse(hint).data,
       });
     } else {
       renderer.page(ctx, 'consent', {

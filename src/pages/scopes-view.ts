@@ -1,6 +1,7 @@
 // Scopes, claims, authorization details and durations in words that people understand.
 import type { ClaimsConfig } from '../config/claims.ts';
 import type { Language } from '../languages.ts';
+import { plainName } from '../names.ts';
 
 export interface Sentence {
   readonly title: string;
@@ -64,14 +65,14 @@ export function presentDetails(value: unknown): { type: string; lines: [string, 
 
 // Splits `instructedAmount` and `payment_initiation` into words.
 function nameInWords(name: string): string {
-  return name
+  return plainName(name)
     .replaceAll('_', ' ')
     .replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 function inWords(value: unknown): string {
   if (Array.isArray(value)) return value.map(inWords).join(', ');
-  if (value === null || typeof value !== 'object') return String(value);
+  if (value === null || typeof value !== 'object') return plainName(String(value));
   return Object.entries(value)
     .map(([name, member]) => `${nameInWords(name)}: ${inWords(member)}`)
     .join(', ');
