@@ -6,6 +6,7 @@ import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
 import { type MessageKey, type Values, english, isMessageKey } from '../languages.ts';
 import { visibleName } from '../names.ts';
 import { isTaken, isUnstorable } from '../storage/errors.ts';
+import { addressProblem, asciiAddress, writtenAddress } from './email-address.ts';
 import { hashPassword, isWeaker, verifyPassword } from './hashing.ts';
 import {
   LONGEST,
@@ -20,13 +21,11 @@ import {
 export const accountInput = z.object({
   email: z
     .string()
-    .trim()
-    .toLowerCase()
-    .pipe(
-      z
-        .email('account.email-invalid' satisfies MessageKey)
-        .max(254, 'account.email-too-long' satisfies MessageKey),
-    ),
+    .transform(writtenAddress)
+    .superRefine((written, context) => {
+      const message = addressProblem(written);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    }),
   name: z
     .string()
     .refine((name) => !name.includes('\0'), 'error.unstorable' satisfies MessageKey)
@@ -118,7 +117,9 @@ export async function createAccount(
   account: NewAccount,
   { admin, first, emailVerified = false, locale }: AccountOptions,
 ): Promise<Account> {
-  const data = { id: randomUUID(), ...account, admin, emailVerified, locale: locale ?? null };
+  const emailAscii = asciiAddress(account.email);
+  const more = { admin, emailVerified, locale: locale ?? null };
+  const data = { id: randomUUID(), ...account, emailAscii, ...more };
   if (first) {
     await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.makingFirstAccount})`;
     if ((await database.account.count()) > 0) throw new AccountError('account', 'account.exists');
@@ -140,7 +141,7 @@ export function findAccountByEmail(
   database: Prisma.TransactionClient,
   email: string,
 ): Promise<Account | null> {
-  return database.account.findUnique({ where: { email: email.trim().toLowerCase() } });
+  return database.account.findUnique({ where: { emailAscii: asciiAddress(email) } });
 }
 
 export function listAccounts(prisma: PrismaClient): Promise<Account[]> {

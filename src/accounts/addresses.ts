@@ -8,6 +8,7 @@ import { saveNotice } from '../storage/notices.ts';
 import type { Origin } from '../storage/origin.ts';
 import type { Storage } from '../storage/storage.ts';
 import { AccountError, accountError, accountInput } from './accounts.ts';
+import { asciiAddress } from './email-address.ts';
 import { linkExpiry, makeLink, spendLink } from './links.ts';
 
 type Database = Prisma.TransactionClient;
@@ -71,11 +72,15 @@ export async function confirmAddress(
   const account = await database.account.findUniqueOrThrow({ where: { id: accountId } });
   const isOver = account.signedOutAt !== null && account.signedOutAt >= link.createdAt;
   if (account.lockedAt !== null || isOver) return undefined;
-  if (link.purpose === 'verification' && account.email !== email) return undefined;
+  const isSame = account.emailAscii === asciiAddress(email);
+  if (link.purpose === 'verification' && !isSame) return undefined;
   if (link.purpose === 'email_change' && by !== accountId)
     throw new AccountError('account', 'verify.other-account');
   const changed = await database.account
-    .update({ where: { id: accountId }, data: { email, emailVerified: true } })
+    .update({
+      where: { id: accountId },
+      data: { email, emailAscii: asciiAddress(email), emailVerified: true },
+    })
     .catch((error: unknown) => {
       if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
       throw error;

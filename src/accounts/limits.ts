@@ -8,6 +8,7 @@ import type { Pool } from 'pg';
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Keyring } from '../keys/keyring.ts';
 import { answered } from '../storage/errors.ts';
+import { asciiAddress } from './email-address.ts';
 import { networkOf } from './networks.ts';
 
 interface Rule {
@@ -156,7 +157,7 @@ function countersOf(attempt: Try): Counter[] {
   const place = networkOf(from.ip);
   if (!('account' in attempt)) return [{ rule: attempt.what, key: [place], isOwn: false }];
   const { what } = attempt;
-  const account = attempt.account.trim().toLowerCase();
+  const account = asciiAddress(attempt.account);
   if (from.browser !== undefined)
     return [{ rule: what, key: [account, 'browser', from.browser], isOwn: true }];
   if (what === 'code') return [{ rule: what, key: [account], isOwn: true }];

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import type { Link, Prisma } from '../generated/client.ts';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
+import { asciiAddress, unicodeAddress } from './email-address.ts';
 
 export type LinkPurpose =
   'invitation' | 'sign_up' | 'verification' | 'password_reset' | 'email_change';
@@ -69,7 +70,10 @@ export async function makeLink(
   // A stranger must not void the link in the owner's mailbox; accounts/mail-limits.ts limits how many there are.
   if (purpose !== 'sign_up' && !isFurther)
     await database.link.deleteMany({
-      where: accountId === undefined ? { purpose, accountId: null, email } : { purpose, accountId },
+      where:
+        accountId === undefined
+          ? { purpose, accountId: null, email: { in: formsOf(email) } }
+          : { purpose, accountId },
     });
   const id = sha256(token);
   await database.link.create({
@@ -119,7 +123,14 @@ export async function voidInvitations(
   database: Prisma.TransactionClient,
   { email }: Pick<Link, 'email'>,
 ): Promise<void> {
-  await database.link.deleteMany({ where: { purpose: 'invitation', accountId: null, email } });
+  await database.link.deleteMany({
+    where: { purpose: 'invitation', accountId: null, email: { in: formsOf(email ?? '') } },
+  });
+}
+
+// An address is the same with its domain in ASCII and in Unicode.
+function formsOf(email: string): string[] {
+  return [email, asciiAddress(email), unicodeAddress(email)];
 }
 
 /** The data stored with a link. */

@@ -4,6 +4,7 @@
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
+import { asciiAddress } from './email-address.ts';
 import type { LinkPurpose } from './links.ts';
 import { networkOf } from './networks.ts';
 
@@ -39,7 +40,7 @@ export function createMailLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyr
   const key = (text: string) => keyring.macs('attempt', text)[0].toString('base64url');
   return {
     fromIp: (ip) => consume(ips, key(`mail-ip ${networkOf(ip)}`)),
-    toEmail: (purpose, email) => consume(emails, key(`mail-to ${purpose} ${email}`)),
+    toEmail: (purpose, email) => consume(emails, key(`mail-to ${purpose} ${asciiAddress(email)}`)),
   };
 }
 

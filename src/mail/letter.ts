@@ -1,6 +1,7 @@
 // The content of a mail. views/mail/<template>.eta composes it from paragraphs, facts and a button, in the person's
 // language; its HTML (views/mail/layout.eta) and its text are made from these. Eta escapes everything.
 import { existsSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
@@ -10,6 +11,7 @@ import type { Language, Languages } from '../languages.ts';
 import { plainName, shortened } from '../names.ts';
 import type { MailOf } from '../storage/deliveries.ts';
 import type { MailTemplates } from '../storage/mail-templates.ts';
+import { unlinked } from './links.ts';
 
 const views = fileURLToPath(new URL('../../views/mail', import.meta.url));
 
@@ -82,7 +84,9 @@ export function createLetters(issuer: string, languages: Languages, look: MailLo
     const frame: MailFrame = {
       t,
       name,
-      device: deviceInWords(language, 'userAgent' in values ? values.userAgent : undefined),
+      device: unlinked(
+        deviceInWords(language, 'userAgent' in values ? values.userAgent : undefined),
+      ),
       date: (at) => language.date(new Date(at), true),
       duration: language.duration,
       named: (client, hosts) => {
@@ -120,7 +124,13 @@ function plain(block: Block): string {
 // A name that somebody else chose, such as an application's, must not say more in our mail than a name does.
 function named<T>(value: T): T | string {
   if (typeof value !== 'string') return value;
-  return shortened(plainName(value));
+  return withoutLinks(shortened(plainName(value)));
+}
+
+// A plain e-mail or network address leads nowhere of a stranger's choice, and people copy it.
+function withoutLinks(value: string): string {
+  const isMail = /^[^\s@/:]+@[^\s@/:]+$/u.test(value) && !/^www\./i.test(value);
+  return isMail || isIP(value) !== 0 ? value : unlinked(value);
 }
 
 // Nor may it begin another header or line.

@@ -1,6 +1,7 @@
 // Mail requests: mails that anybody can ask for by naming an address, to reset a password or to sign up. The request is
 // stored first. Whether the address has an account is looked up here, after the answer has left, so that neither the
 // answer nor its time can tell.
+import { asciiAddress } from '../accounts/email-address.ts';
 import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma } from '../generated/client.ts';
@@ -66,10 +67,11 @@ export async function answerRequest(
 async function answerReset(
   database: Database,
   keyring: Keyring,
-  { to: email, locale, values }: MailOf<'ask-reset'>,
+  { to: typed, locale, values }: MailOf<'ask-reset'>,
 ): Promise<Answer | undefined> {
-  const account = await database.account.findUnique({ where: { email } });
+  const account = await database.account.findUnique({ where: { emailAscii: asciiAddress(typed) } });
   if (!account || account.lockedAt) return undefined;
+  const { email } = account;
   const now = new Date(values.asked);
   const newer = await database.link.findFirst({
     where: { accountId: account.id, purpose: 'password_reset', createdAt: { gt: now } },
@@ -91,7 +93,7 @@ async function answerSignUp(
   keyring: Keyring,
   { to: email, locale, values }: MailOf<'ask-sign-up'>,
 ): Promise<Answer | undefined> {
-  const account = await database.account.findUnique({ where: { email } });
+  const account = await database.account.findUnique({ where: { emailAscii: asciiAddress(email) } });
   if (account?.lockedAt) return undefined;
   if (account)
     return { to: email, locale: account.locale ?? locale, template: 'sign-up-taken', values: {} };

@@ -1,5 +1,6 @@
 // Hands mails over to the SMTP server, or in development to standard output. Nothing of a mail is ever logged.
 import { createTransport } from 'nodemailer';
+import { asciiAddress } from '../accounts/email-address.ts';
 import type { Config } from '../config/config.ts';
 import type { Letter } from './letter.ts';
 
@@ -62,7 +63,8 @@ export function createMailTransport({
         await smtp.sendMail({
           from,
           // An object, so that the text is one address.
-          to: { name: '', address: to },
+          // The domain in ASCII, which every mail server takes.
+          to: { name: '', address: asciiAddress(to) },
           subject,
           html,
           text,

@@ -1,8 +1,10 @@
 // OpenID Client-Initiated Backchannel Authentication (CIBA), poll and ping: a client asks a person who is not at their
 // browser. A mail leads the person to the request at /approve (pages/approvals.ts).
 import { type Configuration, errors } from 'oidc-provider';
+import { asciiAddress } from '../accounts/email-address.ts';
 import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
+import { looksLikeLink } from '../mail/links.ts';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { clientName, whereabouts } from '../storage/strangers.ts';
@@ -28,7 +30,7 @@ export function ciba(
         throw new errors.InvalidClient('a client that does not authenticate may not ask people');
       const account = await answered(() =>
         prisma.account.findFirst({
-          where: { OR: [{ id: hint }, { email: hint.trim().toLowerCase() }] },
+          where: { OR: [{ id: hint }, { emailAscii: asciiAddress(hint) }] },
           select: { id: true },
         }),
       );
@@ -45,6 +47,12 @@ export function ciba(
       if (message !== undefined && !/^[\p{L}\p{N} .,:;+/!?#_-]{1,40}$/u.test(message)) {
         throw new errors.InvalidBindingMessage(
           'the binding_message has 1 to 40 letters, digits, spaces and . , : ; + / ! ? # _ -',
+        );
+      }
+      // It goes into a mail of ours, whose reader's program would make a link of it.
+      if (message !== undefined && looksLikeLink(message)) {
+        throw new errors.InvalidBindingMessage(
+          'the binding_message must not look like a URL or the name of a host',
         );
       }
     },

@@ -1,4 +1,5 @@
 // Scopes, the claims that each releases (OIDC Core §5.4), and which of an account's claims go where.
+import { asciiAddress } from '../accounts/email-address.ts';
 import type { AccountClaims, ClaimsParameterMember } from 'oidc-provider';
 import { type ClaimsConfig, standardClaims } from '../config/claims.ts';
 import type { Config } from '../config/config.ts';
@@ -73,7 +74,7 @@ function allOf(account: AccountRead, issuer: string): Record<string, unknown> {
     // The person's own picture takes precedence over one that an administrator has entered.
     ...(account.pictureId ? { picture: `${issuer}/picture/${account.pictureId}` } : {}),
     name: account.name ?? undefined,
-    email: account.email,
+    email: asciiAddress(account.email), // OIDC Core §5.1: an addr-spec of RFC 5322, which is ASCII
     email_verified: account.emailVerified,
     updated_at: Math.floor(account.updatedAt.getTime() / 1000),
   };

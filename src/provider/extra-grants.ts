@@ -4,6 +4,7 @@
 // Neither shows a page: the client is trusted to have the person's permission, and the audit records the grant type.
 import { type JWTPayload, type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
+import { asciiAddress } from '../accounts/email-address.ts';
 import { FactorError, factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
 import { TooManyAttempts, createLimits } from '../accounts/limits.ts';
 import { checkPassword } from '../accounts/sign-in.ts';
@@ -36,7 +37,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
           throw new errors.InvalidRequest('missing required parameter(s) (assertion)');
         const sub = await assertedSubject(ctx, assertion);
         const account = await prisma.account.findFirst({
-          where: { OR: [{ id: sub }, { email: sub.toLowerCase() }], lockedAt: null },
+          where: { OR: [{ id: sub }, { emailAscii: asciiAddress(sub) }], lockedAt: null },
         });
         if (!account) throw new errors.InvalidGrant('the assertion’s subject is nobody here');
         await issue(ctx, account, jwtBearer, []);

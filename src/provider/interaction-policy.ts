@@ -3,6 +3,7 @@
 // has ended counts as none, and consent is asked for again when the answer may reach another application.
 import { interactionPolicy } from 'oidc-provider';
 import { isSignInOver } from '../accounts/changes.ts';
+import { asciiAddress } from '../accounts/email-address.ts';
 import type { Config } from '../config/config.ts';
 import type { Storage } from '../storage/storage.ts';
 import { findPerson } from './account.ts';
@@ -31,7 +32,7 @@ export function createInteractionPolicy(
           if (oidc.result?.['select_account'] !== undefined || oidc.result?.login)
             return Check.NO_NEED_TO_PROMPT;
           const account = await findPerson(prisma, accountId);
-          return account?.email === hint.trim().toLowerCase()
+          return account && asciiAddress(account.email) === asciiAddress(hint)
             ? Check.NO_NEED_TO_PROMPT
             : Check.REQUEST_PROMPT;
         },

@@ -180,6 +180,55 @@ test('an application that waits for an answer, with its words and a link to the 
   expect(await subjects()).toHaveLength(1);
 });
 
+test.each([
+  'https://evil.example',
+  'go to evil.example',
+  'www.evil.example/x',
+  'ftp://1.2.3.4',
+  '//evil',
+  '192.168.1.1/login',
+  'tel:+15551234',
+  'EVIL.Example',
+  'пример.испытание',
+])('the words of an application are refused where they look like a link: %s', async (words) => {
+  const request = { scope: 'openid', login_hint: person.email, binding_message: words };
+  const answer = await post(`${provider.issuer}/backchannel_authentication`, request, bank);
+  expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_binding_message' } });
+  expect(await subjects()).toEqual([]);
+});
+
+test.each(['TIGER-42', 'Pay 12.50 EUR', 'No.5, e.g. 7', '31/12 at 10:30', 'Ref:1234'])(
+  'other words are shown: %s',
+  async (words) => {
+    const request = { scope: 'openid', login_hint: person.email, binding_message: words };
+    const { status } = await post(`${provider.issuer}/backchannel_authentication`, request, bank);
+    expect(status).toBe(200);
+    await subjects();
+    expect(server.mails[0]?.text).toContain(words);
+  },
+);
+
+test('what others have named is no link in a mail: an application, a browser', async () => {
+  const link = 'https://evil.example/login';
+  await provider.addClient({ ...bank, client_id: 'evil', client_name: `Win at ${link}` });
+  const request = { scope: 'openid', login_hint: person.email };
+  await post(`${provider.issuer}/backchannel_authentication`, request, {
+    ...bank,
+    client_id: 'evil',
+  });
+  const agent = new Agent(provider.issuer, undefined, {
+    'user-agent': `www.evil.example`,
+  });
+  const page = await agent.open(`${provider.issuer}/approve`);
+  await agent.submit(page, { email: person.email, password: person.password });
+  expect(await subjects()).toHaveLength(2);
+  expect(server.mails.map(({ text }) => text.replaceAll('\u200b', '')).join()).toContain(link);
+  for (const { text, html, headers } of server.mails) {
+    for (const part of [text, html, headers['subject']])
+      expect(part).not.toMatch(/evil\.example|:\/\/evil/);
+  }
+});
+
 test('applications fill nobody’s mailbox: what is asked waits without a mail, and a reset is still sent', async () => {
   const { issuer } = provider;
   const clients = [bank, { ...bank, client_id: 'other' }];

@@ -3,6 +3,7 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { askForEmailChange, askForVerification } from '../../accounts/addresses.ts';
+import { writtenAddress } from '../../accounts/email-address.ts';
 import { type MailPurpose, createMailLimits } from '../../accounts/mail-limits.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
@@ -27,7 +28,7 @@ export function createEmail(area: AccountArea): Router {
     area.take(async (ctx, person, form) => {
       const typed = form.text('email');
       try {
-        if (await mayAsk(ctx, 'email_change', typed.trim().toLowerCase()))
+        if (await mayAsk(ctx, 'email_change', writtenAddress(typed)))
           await currentUnit().change((database) =>
             askForEmailChange(database, storage, person.account, typed),
           );
@@ -35,7 +36,7 @@ export function createEmail(area: AccountArea): Router {
         changePage(ctx, person, { typed, mistake: unprocessable(area.renderer, ctx, error) });
         return;
       }
-      area.done(ctx, '', 'email.asked', { email: typed.trim().toLowerCase() });
+      area.done(ctx, '', 'email.asked', { email: writtenAddress(typed) });
     }, '/email'),
   );
 

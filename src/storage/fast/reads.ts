@@ -7,7 +7,7 @@ import { byItem, columns, lookUp, statement } from './statements.ts';
 
 /** Only the columns that are needed: reading the others, above all times, costs more than finding the row. */
 export type GrantRead = Pick<Grant, 'id' | 'payload' | 'expiresAt'>;
-export type AccountRead = Omit<Account, 'passwordHash' | 'admin' | 'createdAt'>;
+export type AccountRead = Omit<Account, 'passwordHash' | 'admin' | 'createdAt' | 'emailAscii'>;
 export type ResourceRead = Omit<Resource, 'createdAt' | 'updatedAt'>;
 type FamilyRow = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp' | 'lastUsedUserAgent'>;
 export type FamilyRead = FamilyRow & { readonly grant: GrantRead | null };
