@@ -98,7 +98,13 @@ describe("a role's settings", () => {
     database = await works(url);
     const before = Date.now();
     const account = await database.prisma.account.create({
-      data: { id: 'x', email: 'x@example.com', name: 'Zoë 🌍 \\ Ł', passwordHash: 'x' },
+      data: {
+        id: 'x',
+        email: 'x@example.com',
+        emailAscii: 'x@example.com',
+        name: 'Zoë 🌍 \\ Ł',
+        passwordHash: 'x',
+      },
     });
     const { createdAt, name } = await database.prisma.account.findUniqueOrThrow({
       where: { id: account.id },
