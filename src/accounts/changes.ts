@@ -23,8 +23,7 @@ type Database = Prisma.TransactionClient;
 /**
  * Checks and hashes a new password of an account.
  *
- * @throws {AccountError} when the password breaks a rule, or is the one that the account has already: "changing" it
- * would end every sign-in for nothing
+ * @throws {AccountError} when the password breaks a rule
  */
 export async function acceptedPassword(
   { prisma }: Pick<Storage, 'prisma'>,
@@ -32,11 +31,23 @@ export async function acceptedPassword(
   id: string,
   password: string,
 ): Promise<string> {
-  const { email, name, passwordHash } = await prisma.account.findUniqueOrThrow({ where: { id } });
+  const { email, name } = await prisma.account.findUniqueOrThrow({ where: { id } });
   await assertPassword(password, { email, name }, service);
+  return hashPassword(password);
+}
+
+/**
+ * Refuses a change to the password that the account has already: it would end every sign-in for nothing. Only for whoever
+ * has shown the present one: to a link's holder the answer would tell a right guess.
+ *
+ * @throws {AccountError} when it is the same
+ */
+export async function assertAnotherPassword(
+  { passwordHash }: Pick<Account, 'passwordHash'>,
+  password: string,
+): Promise<void> {
   if (passwordHash !== null && (await verifyPassword(passwordHash, password)))
     throw new AccountError('password', 'account.password-same');
-  return hashPassword(password);
 }
 
 /**

@@ -6,7 +6,7 @@ const marks = [
   /\p{L}[\p{L}\p{N}+.-]*:(?=\/)/u,
   /\b(?:mailto|tel|sms|callto|skype|data|javascript):(?=\S)/iu,
   /\/(?=\/)/u,
-  /[\p{L}\p{N}-]\.(?=\p{L}{2})/u,
+  /(?<!@[\p{L}\p{N}.-]*)[\p{L}\p{N}-]\.(?=\p{L}{2})/u, // not of an e-mail address
   /\d\.(?=\d{1,3}\.\d{1,3}\.\d)/u,
 ];
 

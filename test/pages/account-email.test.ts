@@ -92,7 +92,7 @@ test('it is changed by nobody but the person whose account it is', async () => {
   expect(own.html.text).toContain(person.email); // what it was is told
   await agent.submit(own, {});
   expect((await account()).email).toBe('mine@example.com');
-  const data = { email: person.email, emailVerified: false };
+  const data = { email: person.email, emailAscii: person.email, emailVerified: false };
   await provider.storage.prisma.account.update({ where: { id: provider.accountId }, data });
 });
 
@@ -101,7 +101,7 @@ test('what was begun before everything was ended is void', async () => {
   const { prisma } = storage;
   const parts = { storage, config, origin: { ip: undefined, userAgent: undefined } };
   const measures = {
-    password: () => changePassword(parts, id, 'another good password'),
+    password: () => changePassword(parts, id, person.password),
     'sign-out': () => signOutEverywhere(parts, id, 'revoked_by_admin'),
     lock: () => lockAccount(parts, id),
     factors: () => resetFactors(parts, id),

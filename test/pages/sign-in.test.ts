@@ -104,7 +104,6 @@ const typesOf = async () =>
 async function newPassword() {
   ahead += 1000;
   const change = { storage: clock(), config: provider.config, origin: commandLine };
-  await changePassword(change, accountId, 'another good password');
   await changePassword(change, accountId, person.password);
   ahead += 1000;
 }

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { acceptedPassword, changePassword } from '../../accounts/changes.ts';
+import { acceptedPassword, assertAnotherPassword, changePassword } from '../../accounts/changes.ts';
 import { FactorError, factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
 import { TooManyAttempts } from '../../accounts/limits.ts';
 import { listPasskeys } from '../../accounts/passkeys.ts';
@@ -64,6 +64,7 @@ export function createMethods(area: AccountArea): Router {
       }
       let hash: string;
       try {
+        await assertAnotherPassword(account, form.text('password'));
         hash = await acceptedPassword(storage, config, account.id, form.text('password'));
       } catch (error) {
         const password = unprocessable(area.renderer, ctx, error);
