@@ -66,7 +66,7 @@ test('it is confirmed, and changed once the new address has confirmed it', async
   const { prisma } = provider.storage;
   await prisma.account.update({
     where: { id: provider.accountId },
-    data: { email: person.email, emailVerified: false },
+    data: { email: person.email, emailAscii: person.email, emailVerified: false },
   });
 });
 
