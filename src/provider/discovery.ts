@@ -4,19 +4,9 @@ import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { loadLanguages } from '../languages.ts';
+import { aliased, atMtlsPort } from './mutual-tls.ts';
 
 const KEPT = 300; // seconds
-
-const aliased = [
-  'token_endpoint',
-  'revocation_endpoint',
-  'introspection_endpoint',
-  'userinfo_endpoint',
-  'device_authorization_endpoint',
-  'pushed_authorization_request_endpoint',
-  'backchannel_authentication_endpoint',
-  'registration_endpoint',
-];
 
 /** Middleware of the engine that adds to its discovery document. */
 export function completeDiscovery(config: Config) {
@@ -41,15 +31,10 @@ export function completeDiscovery(config: Config) {
     if (config.tls?.mtlsPort !== undefined) {
       document['mtls_endpoint_aliases'] = Object.fromEntries(
         aliased
+          .map((name) => `${name}_endpoint`)
           .filter((name) => typeof document[name] === 'string')
-          .map((name) => [name, onPort(document[name] as string, config.tls?.mtlsPort ?? 0)]),
+          .map((name) => [name, atMtlsPort(config, document[name] as string)]),
       );
     }
   };
-}
-
-function onPort(url: string, port: number): string {
-  const alias = new URL(url);
-  alias.port = String(port);
-  return alias.href;
 }

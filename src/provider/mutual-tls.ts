@@ -1,6 +1,6 @@
 // Mutual TLS (RFC 8705): the client's certificate comes from the provider's own listener for it, or in a header from a
-// proxy that ends TLS and checks it. The header is believed only because SYMBOLON_TRUST_PROXY says that a proxy sets
-// it.
+// proxy that ends TLS and checks it. The header of anybody but a trusted proxy was taken away before
+// (operations/request-origin.ts).
 import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
@@ -41,6 +41,41 @@ export function mutualTls({ tlsClient, tls }: Config): MutualTls {
       }
     },
   };
+}
+
+/** The endpoints of programs, by the engine's names: only these are announced at the mTLS port too (RFC 8705 §5). */
+export const aliased: readonly string[] = [
+  'token',
+  'revocation',
+  'introspection',
+  'userinfo',
+  'device_authorization',
+  'pushed_authorization_request',
+  'backchannel_authentication',
+  'registration',
+];
+
+/** An endpoint's URL as the mTLS port names it. */
+export function atMtlsPort({ tls }: Pick<Config, 'tls'>, url: string): string {
+  const alias = new URL(url);
+  alias.port = String(tls?.mtlsPort ?? '');
+  return alias.href;
+}
+
+/**
+ * The URL of an endpoint as the listener names it that the request came to: RFC 9449 §4.3 wants the `htu` of the request.
+ *
+ * @param name of the endpoint @param url with the issuer's host
+ */
+export function listenersUrl(config: Pick<Config, 'tls'>) {
+  const port = config.tls?.mtlsPort;
+  return (ctx: KoaContextWithOIDC, name: string, url: string): string =>
+    port !== undefined &&
+    ctx.socket.localPort === port &&
+    aliased.includes(name) &&
+    aliased.includes(ctx.oidc.route)
+      ? atMtlsPort(config, url)
+      : url;
 }
 
 // A peer that speaks TLS with us is no proxy: its headers prove nothing.

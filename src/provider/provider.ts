@@ -13,6 +13,7 @@ import { grantMembers } from './consent.ts';
 import { completeDiscovery } from './discovery.ts';
 import { installSeams } from './engine-seams/replaced.ts';
 import { registerExtraGrants } from './extra-grants.ts';
+import { listenersUrl } from './mutual-tls.ts';
 import { introspected, refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
 import { needsConsentPrompt } from './refresh-policy.ts';
 import { keepFromStrangers, stayAfterSignOut } from './strangers.ts';
@@ -36,6 +37,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     now: () => epoch(storage.now()),
     assumesConsent: (client) => client !== undefined && !needsConsentPrompt(client),
     acr: answeredLevel,
+    listenersUrl: listenersUrl(config),
   });
   registerExtraGrants(provider, parts);
   const findAccount = findAccountWith(storage, claimsPolicy(config));

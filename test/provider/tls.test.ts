@@ -1,11 +1,11 @@
 // The provider's own TLS listeners: one for everybody, one that asks for client certificates (RFC 8705).
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, randomUUID, X509Certificate } from 'node:crypto';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { exportJWK } from 'jose';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SignJWT, exportJWK, generateKeyPair } from 'jose';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { insertClient } from '../../src/storage/clients.ts';
@@ -69,6 +69,29 @@ beforeAll(async () => {
     client_id: 'self-signed',
     token_endpoint_auth_method: 'self_signed_tls_client_auth',
     jwks: { keys: [{ ...jwk, x5c: [certificate.raw.toString('base64')] }] },
+  });
+  await insertClient(prisma, keyring, {
+    ...service,
+    client_id: 'by-assertion',
+    client_secret: secret,
+    tls_client_certificate_bound_access_tokens: false,
+    token_endpoint_auth_method: 'client_secret_jwt',
+  });
+  await insertClient(prisma, keyring, {
+    ...service,
+    client_id: 'by-dpop',
+    tls_client_certificate_bound_access_tokens: false,
+    token_endpoint_auth_method: 'tls_client_auth',
+    tls_client_auth_san_dns: 'notes.example.com',
+  });
+  await insertClient(prisma, keyring, {
+    ...webClient,
+    client_id: 'device',
+    client_secret: undefined,
+    token_endpoint_auth_method: 'none',
+    grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
+    response_types: [],
+    redirect_uris: [],
   });
   await prisma.$disconnect();
 });
@@ -151,6 +174,62 @@ test.each(['by-authority', 'self-signed'])(
 test('without a certificate, or at the port that asks for none, nobody is authenticated', async () => {
   expect((await token('by-authority', mtlsPort, false)).body['error']).toBe('invalid_client');
   expect((await token('by-authority', issuerPort())).body['error']).toBe('invalid_client');
+});
+
+describe('at the port that asks for certificates, endpoints are named by it', () => {
+  const own = (path: string) => `https://localhost:${mtlsPort}${path}`;
+  const theIssuers = (path: string) => `${issuer}${path}`;
+
+  async function proof(htu: string): Promise<Record<string, string>> {
+    const { privateKey, publicKey } = await generateKeyPair('ES256');
+    const dpop = await new SignJWT({ htm: 'POST', htu, jti: randomUUID() })
+      .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: await exportJWK(publicKey) })
+      .setIssuedAt()
+      .sign(privateKey);
+    return { dpop };
+  }
+
+  test('in a DPoP proof (RFC 9449 §4.3)', async () => {
+    const form = { grant_type: 'client_credentials', client_id: 'by-dpop' };
+    const at = async (name: string) =>
+      (await call(mtlsPort, '/token', form, true, await proof(name))).body;
+    expect(await at(own('/token'))).toMatchObject({ token_type: 'DPoP' });
+    expect(await at(theIssuers('/token'))).toMatchObject({ error: 'invalid_dpop_proof' });
+  });
+
+  test('in the audience of an assertion, as the issuer’s names are', async () => {
+    const asked = async (port: number, path: string, aud: string) => {
+      const assertion = await new SignJWT({ jti: randomUUID() })
+        .setProtectedHeader({ alg: 'HS256' })
+        .setIssuer('by-assertion')
+        .setSubject('by-assertion')
+        .setAudience(aud)
+        .setIssuedAt()
+        .setExpirationTime('1 minute')
+        .sign(new TextEncoder().encode(secret));
+      const form = {
+        ...{ grant_type: 'client_credentials', token: 'x', client_id: 'by-assertion' },
+        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+        client_assertion: assertion,
+      };
+      return (await call(port, path, form)).status;
+    };
+    for (const aud of [issuer, own('/token'), theIssuers('/token')])
+      for (const path of ['/token', '/introspect'])
+        expect([aud, path, await asked(mtlsPort, path, aud)]).toEqual([aud, path, 200]);
+    expect(await asked(mtlsPort, '/introspect', own('/introspect'))).toBe(200);
+    expect(await asked(issuerPort(), '/token', own('/token'))).toBe(401);
+    expect(await asked(issuerPort(), '/token', theIssuers('/token'))).toBe(200);
+  });
+
+  test('but not what people open, nor the discovery document', async () => {
+    const [here, there] = await Promise.all(
+      [mtlsPort, issuerPort()].map((port) => call(port, '/.well-known/openid-configuration')),
+    );
+    expect(here?.body).toEqual(there?.body);
+    const { body } = await call(mtlsPort, '/device_authorization', { client_id: 'device' });
+    expect(body['verification_uri']).toBe(theIssuers('/device'));
+  });
 });
 
 test('a certificate in a header proves nothing at our own listeners', async () => {

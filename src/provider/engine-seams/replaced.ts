@@ -26,6 +26,8 @@ export interface Decisions {
     params: Readonly<Record<string, unknown>>,
     amr: readonly string[] | undefined,
   ) => string | undefined;
+  /** The URL of an endpoint as the listener names it. @param url as the issuer names it */
+  readonly listenersUrl: (ctx: KoaContextWithOIDC, name: string, url: string) => string;
 }
 
 type Install = (provider: Provider, decisions: Decisions) => void;
@@ -100,6 +102,18 @@ export const replaced: readonly Replaced[] = [
     kind: 'getter',
     by: answerLevel,
     why: '`acr` follows from the session’s `amr`, and is never kept',
+  },
+  {
+    name: 'OIDCContext.prototype.urlFor',
+    kind: 'method',
+    by: nameByListener,
+    why: 'at the mTLS port, a DPoP proof names that port',
+  },
+  {
+    name: 'OIDCContext.prototype.clientJwtAuthExpectedAudience',
+    kind: 'method',
+    by: nameByListener,
+    why: 'at the mTLS port, an assertion may name that port or the issuer’s',
   },
 ];
 
@@ -209,3 +223,22 @@ function answerLevel({ OIDCContext }: Provider, { acr }: Decisions): void {
     },
   });
 }
+
+function nameByListener({ OIDCContext }: Provider, { listenersUrl }: Decisions): void {
+  const prototype = OIDCContext.prototype as unknown as Record<
+    'urlFor',
+    (this: Oidc, name: string, options?: object) => string
+  > &
+    Record<'clientJwtAuthExpectedAudience', (this: Oidc) => Set<string>>;
+  const { urlFor, clientJwtAuthExpectedAudience } = prototype;
+  prototype.urlFor = function name(endpoint, options) {
+    return listenersUrl(this.ctx, endpoint, urlFor.call(this, endpoint, options));
+  };
+  prototype.clientJwtAuthExpectedAudience = function audience() {
+    const expected = clientJwtAuthExpectedAudience.call(this);
+    for (const endpoint of ['token', this.route]) expected.add(urlFor.call(this, endpoint));
+    return expected;
+  };
+}
+
+type Oidc = KoaContextWithOIDC['oidc'] & { readonly ctx: KoaContextWithOIDC };
