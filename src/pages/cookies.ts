@@ -1,10 +1,11 @@
-// All cookies of our own: name, path, SameSite, lifetime. They are HttpOnly, and Secure where there is TLS. (The
-// engine's cookies are named in the provider's configuration.)
+// All cookies of our own: name, path, SameSite, lifetime. They are HttpOnly, and with TLS Secure and this host's alone
+// (operations/cookie-names.ts). (The engine's cookies are named in the provider's configuration.)
 import { randomBytes } from 'node:crypto';
 import type { Context } from 'koa';
 import type { Provider } from 'oidc-provider';
 import { linkLife } from '../accounts/links.ts';
 import type { Config } from '../config/config.ts';
+import { cookieName } from '../operations/cookie-names.ts';
 
 /** Seconds for which a sign-in may wait for its second factor. */
 export const FACTOR_LIFE = 600;
@@ -31,17 +32,24 @@ interface Attributes {
   readonly signed?: boolean;
 }
 
-export function createCookies({ basePath }: Pick<Config, 'basePath'>) {
-  const everywhere = basePath || '/';
+export function createCookies({ basePath, issuer }: Pick<Config, 'basePath' | 'issuer'>) {
+  // A cookie that only this host can set has no path.
+  const hostOnly = issuer.startsWith('https:');
+  const everywhere = hostOnly ? '/' : basePath || '/';
+  const cookie = (name: string, { path, ...attributes }: Attributes) =>
+    createCookie(cookieName(issuer, name, path), { path, ...attributes });
   return {
     /** Binds the forms of a browser in which nobody is signed in. @param path the forms' path, with the issuer's */
-    form: (path: string) => cookie('symbolon_form', { path, sameSite: 'strict' }),
+    form: (path: string) =>
+      hostOnly
+        ? cookie(`symbolon_form${path.replace(/\W+/g, '_')}`, { path: '/', sameSite: 'strict' })
+        : cookie('symbolon_form', { path, sameSite: 'strict' }),
     /** The factors verified so far in a sign-in, sealed. @param path the sign-in's path, with the issuer's */
     factor: (path: string) =>
       cookie('symbolon_factor', { path, sameSite: 'lax', maxAge: FACTOR_LIFE }),
     /** The browser that signed up; its link is opened from a mail. */
     signUp: cookie('symbolon_sign_up', {
-      path: `${basePath}/sign-up`,
+      path: hostOnly ? '/' : `${basePath}/sign-up`,
       sameSite: 'lax',
       maxAge: linkLife.sign_up,
     }),
@@ -55,11 +63,13 @@ export function createCookies({ basePath }: Pick<Config, 'basePath'>) {
     }),
     /** The message on the next page under /account. */
     flashMessage: cookie('symbolon_notice', {
-      path: `${basePath}/account`,
+      path: hostOnly ? '/' : `${basePath}/account`,
       sameSite: 'strict',
       maxAge: 60,
       signed: true,
     }),
+    /** What a browser sent under the former names (former-cookies.ts). */
+    former: cookie('symbolon_former', { path: '/', sameSite: 'lax', signed: true }),
   };
 }
 
@@ -78,7 +88,10 @@ export function setSessionCookie(
   });
 }
 
-function cookie(name: string, { path, sameSite, maxAge, signed = false }: Attributes): Cookie {
+function createCookie(
+  name: string,
+  { path, sameSite, maxAge, signed = false }: Attributes,
+): Cookie {
   const get = (ctx: Context) => {
     const value = ctx.cookies.get(name, { signed });
     return value === '' ? undefined : value;

@@ -2,6 +2,7 @@
 import { type Configuration, type JWK, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { levels } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
+import { cookieName } from '../operations/cookie-names.ts';
 import { createAdapter } from '../storage/adapter.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -66,9 +67,10 @@ export function configuration(parts: ProviderParts): Configuration {
     cookies: {
       keys: storage.keyring.cookieKeys,
       names: {
-        session: 'symbolon_session',
-        interaction: 'symbolon_interaction',
-        resume: 'symbolon_resume',
+        session: cookieName(config.issuer, 'symbolon_session', '/'),
+        // Each has the path of its interaction, so that several can go on in one browser.
+        interaction: cookieName(config.issuer, 'symbolon_interaction', '/interaction'),
+        resume: cookieName(config.issuer, 'symbolon_resume', '/authorize'),
       },
     },
     routes: {

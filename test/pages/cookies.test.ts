@@ -12,6 +12,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const issuer = 'https://id.example';
 const koa = new Koa({ proxy: true, keys: ['key'] });
 
 /** A request over HTTPS. @param cookie what the browser sends */
@@ -27,7 +28,7 @@ function sent(act: (ctx: Context) => void, ctx = request()): string[] {
 }
 
 function all(basePath: string): Record<string, Cookie> {
-  const { form, factor, ...others } = createCookies({ basePath });
+  const { form, factor, ...others } = createCookies({ basePath, issuer });
   return {
     form: form(`${basePath}/forgot`),
     factor: factor(`${basePath}/interaction/1`),
@@ -50,19 +51,41 @@ function told(basePath: string): Record<string, string[]> {
 test('each is for its pages, out of reach of scripts and of other sites’ forms, and for TLS', () => {
   const common = 'secure; httponly';
   expect(told('/op')).toEqual({
-    form: [`symbolon_form=x; path=/op/forgot; samesite=strict; ${common}`],
-    factor: [`symbolon_factor=x; path=/op/interaction/1; for 600000; samesite=lax; ${common}`],
-    signUp: [`symbolon_sign_up=x; path=/op/sign-up; for 86400000; samesite=lax; ${common}`],
-    return: [`symbolon_return=x; path=/op; samesite=lax; ${common}`],
-    browser: [`symbolon_browser=x; path=/op; for 34560000000; samesite=lax; ${common}`],
+    form: [`__Host-symbolon_form_op_forgot=x; path=/; samesite=strict; ${common}`],
+    factor: [
+      `__Secure-symbolon_factor=x; path=/op/interaction/1; for 600000; samesite=lax; ${common}`,
+    ],
+    signUp: [`__Host-symbolon_sign_up=x; path=/; for 86400000; samesite=lax; ${common}`],
+    return: [`__Host-symbolon_return=x; path=/; samesite=lax; ${common}`],
+    browser: [`__Host-symbolon_browser=x; path=/; for 34560000000; samesite=lax; ${common}`],
     flashMessage: [
-      `symbolon_notice=x; path=/op/account; for 60000; samesite=strict; ${common}`,
+      `__Host-symbolon_notice=x; path=/; for 60000; samesite=strict; ${common}`,
       expect.stringMatching(
-        /^symbolon_notice\.sig=[^;]+; path=\/op\/account; for 60000; samesite=strict; secure; httponly$/,
+        /^__Host-symbolon_notice\.sig=[^;]+; path=\/; for 60000; samesite=strict; secure; httponly$/,
       ),
     ],
+    former: [
+      `__Host-symbolon_former=x; path=/; samesite=lax; ${common}`,
+      expect.stringMatching(/^__Host-symbolon_former\.sig=[^;]+; path=\/; samesite=lax; secure/),
+    ],
   });
-  expect(told('')['return']).toEqual([`symbolon_return=x; path=/; samesite=lax; ${common}`]);
+});
+
+test('without TLS they have no prefix, which browsers would refuse, but the issuer’s path', () => {
+  const { form, factor, browser } = createCookies({
+    basePath: '/op',
+    issuer: 'http://id.example/op',
+  });
+  const lines = [form('/op/forgot'), factor('/op/interaction/1'), browser].flatMap((cookie) =>
+    sent((ctx) => {
+      cookie.set(ctx, 'x');
+    }),
+  );
+  expect(lines.map((line) => line.split('; ').slice(0, 2))).toEqual([
+    ['symbolon_form=x', 'path=/op/forgot'],
+    ['symbolon_factor=x', 'path=/op/interaction/1'],
+    ['symbolon_browser=x', 'path=/op'],
+  ]);
 });
 
 test('it is cleared where it was set, if the browser has it', () => {
@@ -86,22 +109,24 @@ test('it is cleared where it was set, if the browser has it', () => {
 });
 
 test('one that is empty is none, and a message that another has signed is none', () => {
-  const { form, flashMessage } = createCookies({ basePath: '' });
+  const { form, flashMessage } = createCookies({ basePath: '', issuer });
   const cookie = form('/forgot');
-  expect(cookie.get(request('symbolon_form='))).toBeUndefined();
-  expect(cookie.get(request('symbolon_form=x'))).toBe('x');
-  expect(flashMessage.get(request('symbolon_notice=x; symbolon_notice.sig=x'))).toBeUndefined();
+  expect(cookie.get(request('__Host-symbolon_form_forgot='))).toBeUndefined();
+  expect(cookie.get(request('__Host-symbolon_form_forgot=x'))).toBe('x');
+  expect(
+    flashMessage.get(request('__Host-symbolon_notice=x; __Host-symbolon_notice.sig=x')),
+  ).toBeUndefined();
 });
 
 test('a value that stays is made once, and is set again', () => {
-  const cookie = createCookies({ basePath: '' }).signUp;
+  const cookie = createCookies({ basePath: '', issuer }).signUp;
   let made = '';
   const lines = sent((ctx) => {
     made = cookie.ensure(ctx);
   });
   expect(made).toMatch(/^[\w-]{43}$/);
-  expect(lines[0]).toContain(`symbolon_sign_up=${made};`);
-  const again = request(`symbolon_sign_up=${made}`);
+  expect(lines[0]).toContain(`__Host-symbolon_sign_up=${made};`);
+  const again = request(`__Host-symbolon_sign_up=${made}`);
   expect(cookie.ensure(again)).toBe(made);
-  expect(sent(() => undefined, again)[0]).toContain(`symbolon_sign_up=${made};`);
+  expect(sent(() => undefined, again)[0]).toContain(`__Host-symbolon_sign_up=${made};`);
 });

@@ -39,18 +39,23 @@ export class Agent {
 
   readonly #headers: Record<string, string>;
 
+  readonly #tossed: readonly string[];
+
   /**
    * @param route where a request for a URL of the issuer really goes, as a reverse proxy would send it
    * @param headers sent with every request
+   * @param tossed cookies that another host of the domain has set: the provider cannot change them
    */
   constructor(
     issuer: string,
     route: (url: URL) => URL = (url) => url,
     headers: Record<string, string> = {},
+    tossed: readonly string[] = [],
   ) {
     this.#origin = new URL(issuer).origin;
     this.#route = route;
     this.#headers = headers;
+    this.#tossed = tossed;
   }
 
   get cookies(): readonly Cookie[] {
@@ -68,7 +73,7 @@ export class Agent {
 
   /** Another browser that has the same cookies at this moment. */
   clone(): Agent {
-    const copy = new Agent(this.#origin, this.#route, this.#headers);
+    const copy = new Agent(this.#origin, this.#route, this.#headers, this.#tossed);
     for (const [key, cookie] of this.#cookies) copy.#cookies.set(key, cookie);
     return copy;
   }
@@ -173,6 +178,7 @@ export class Agent {
           url.pathname === path || url.pathname.startsWith(path.endsWith('/') ? path : `${path}/`),
       )
       .map(({ name, value }) => `${name}=${value}`)
+      .concat(this.#tossed)
       .join('; ');
   }
 

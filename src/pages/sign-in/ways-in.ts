@@ -22,7 +22,10 @@ export function waysIn({ signUp, basePath: base }: Config, uid?: string): WaysIn
   };
 }
 
-export function createWaysBack(config: Pick<Config, 'basePath'>, engine: Engine): WaysBack {
+export function createWaysBack(
+  config: Pick<Config, 'basePath' | 'issuer'>,
+  engine: Engine,
+): WaysBack {
   const { basePath: base } = config;
   const cookie = createCookies(config).return;
   return {

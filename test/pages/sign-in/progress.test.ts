@@ -38,7 +38,10 @@ const change = async (data: Prisma.AccountUpdateInput) => {
 };
 const progressWith = (...secrets: string[]) => {
   const storage = { prisma, keyring: new Keyring(secrets), now: () => now };
-  return createProgress({ storage, cookies: createCookies({ basePath: '' }) });
+  return createProgress({
+    storage,
+    cookies: createCookies({ basePath: '', issuer: 'http://localhost' }),
+  });
 };
 
 /** A browser that sends one cookie, and keeps what it is told to. */
