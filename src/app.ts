@@ -17,10 +17,12 @@ import { type Mailer, createMailer } from './mail/mailer.ts';
 import { answerErrors, endRequests, logRefusals, logRequests } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { answerReadiness } from './operations/readiness.ts';
+import { settleOrigin } from './operations/request-origin.ts';
 import { createAccountPages } from './pages/account/account.ts';
 import { createApprovals } from './pages/approvals.ts';
 import { createEnginePages } from './pages/engine-pages.ts';
 import { errorPage } from './pages/error-page.ts';
+import { honourFormerCookies } from './pages/former-cookies.ts';
 import { forwardRequests } from './pages/forwarded-requests.ts';
 import { createInteractions } from './pages/interactions.ts';
 import { ownContinuePage } from './pages/continue.ts';
@@ -94,19 +96,19 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   );
   const keyRotation = createKeyRotation({ storage, schedule, engine, log }, fingerprint);
 
-  // One proxy is trusted: the address is the one that it has seen, not one that a client has forged.
-  const koa = new Koa({ proxy: config.trustProxy, maxIpsCount: 1, keys: keyring.cookieKeys });
+  const koa = new Koa({ proxy: true, keys: keyring.cookieKeys });
+  koa.use(settleOrigin(config));
   koa.use(endRequests(stopping));
   koa.use(answerReadiness(base, stopping, () => prisma.$queryRaw`SELECT 1`));
   koa.use(logRequests(log));
   koa.use(answerPublished(engine, base));
-  koa.use(securityHeaders());
+  koa.use(securityHeaders(config.issuer));
   koa.use(
     answerErrors(log, (ctx, code, description, error) => {
       errorPage(renderer, ctx, code, description, error);
     }),
   );
-  koa.use(pinHost(new URL(config.issuer).host));
+  koa.use(honourFormerCookies(config));
   koa.use(renderer.assets);
   koa.use(authorizationServerMetadata());
   koa.use(oneUnitOfWork());
@@ -191,28 +193,18 @@ function exceptForPrograms(base: string, pages: Middleware): Middleware {
   return (ctx, next) => (paths.has(ctx.path) ? next() : (pages(ctx, next) as Promise<void>));
 }
 
-/** Makes URLs with the issuer's host, whatever the request says; the proxy may name the protocol. */
-function pinHost(host: string) {
-  return (ctx: Context, next: Next) => {
-    ctx.req.headers.host = host;
-    delete ctx.req.headers['x-forwarded-host'];
-    const { 'x-forwarded-proto': protocol } = ctx.req.headers;
-    if (protocol !== 'https' && protocol !== 'http') delete ctx.req.headers['x-forwarded-proto'];
-    return next();
-  };
-}
-
 /**
  * Pages run no scripts, except those that allow their own (`allowScripts`). `form-action` is left out: browsers also
  * apply it to the redirect back to the relying party.
  */
-function securityHeaders() {
+function securityHeaders(issuer: string) {
   const set = helmet({
     contentSecurityPolicy: false,
     crossOriginOpenerPolicy: { policy: 'same-origin' },
     // The endpoints serve other origins' scripts too; CORS decides what they may read.
     crossOriginResourcePolicy: false,
     referrerPolicy: { policy: 'no-referrer' },
+    ...(issuer.startsWith('https:') ? {} : { strictTransportSecurity: false }),
     xFrameOptions: { action: 'deny' },
   });
   return (ctx: Context, next: Next) => {

@@ -52,9 +52,14 @@ export async function serve(config: Config): Promise<Running> {
     config,
     (await hasAccounts(storage.prisma)) ? undefined : setupLink(config, storage.keyring),
   );
-  if (config.issuer.startsWith('https:') && !config.trustProxy && !config.tls) {
+  if (config.issuer.startsWith('https:') && config.trustProxy === false && !config.tls) {
     log.warn(
-      'The issuer is https but SYMBOLON_TRUST_PROXY is off: behind a TLS proxy, URLs will be http.',
+      'The issuer is https but SYMBOLON_TRUST_PROXY is off: behind a TLS proxy, everybody has the address of the proxy. Set it to that address.',
+    );
+  }
+  if (config.trustProxy === true && config.tlsClient) {
+    log.warn(
+      'SYMBOLON_TRUST_PROXY is true: whoever reaches the port may send SYMBOLON_TLS_CLIENT_CERT_HEADER and be any mTLS client. Set it to the addresses of the proxy.',
     );
   }
 

@@ -1,5 +1,6 @@
 // The provider as the world meets it: discovery, mounts, proxies, headers, paths that lead nowhere, the log.
 import { request } from 'node:http';
+import { connect as connectTo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Agent } from './support/agent.ts';
 import { createDatabase } from './support/database.ts';
@@ -73,6 +74,28 @@ describe('an issuer without a path', () => {
     for (const headers of attempts) {
       expect(await discovery(provider.issuer, headers)).toEqual(document);
     }
+  });
+
+  test('is not led astray by a request that names a whole URL, nor are those after it', async () => {
+    const path = '/.well-known/openid-configuration';
+    const before = await startProvider(); // nobody has asked it yet
+    const answer = await new Promise<string>((resolve, reject) => {
+      let text = '';
+      const socket = connectTo(before.config.port, 'localhost', () => {
+        socket.write(
+          `GET http://evil.example${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+        );
+      });
+      socket.on('data', (chunk) => (text += String(chunk)));
+      socket.on('end', () => {
+        resolve(text);
+      });
+      socket.on('error', reject);
+    });
+    expect(answer).toContain('200 OK');
+    expect(answer).not.toContain('evil.example');
+    expect(JSON.stringify(await discovery(before.issuer))).not.toContain('evil.example');
+    await before.close();
   });
 
   test('pages have the strictest policy that they can have', async () => {
@@ -166,7 +189,7 @@ describe('an issuer with a path', () => {
 describe('behind a TLS proxy', () => {
   const issuer = (port: number) => `https://id.example.com:${port}`;
 
-  test('URLs are https when the proxy is trusted, and cookies are for https only', async () => {
+  test('URLs are https, cookies are this host’s alone, and the address is what the proxy has seen', async () => {
     const proxied = await startProvider({
       environment: {
         SYMBOLON_TRUST_PROXY: 'true',
@@ -191,7 +214,8 @@ describe('behind a TLS proxy', () => {
     );
     expect(headers['location']).toMatch(/^\/interaction\//);
     for (const cookie of headers['set-cookie'] as string[])
-      expect(cookie).toMatch(/; secure; httponly/i);
+      expect(cookie).toMatch(/^(__Host-.*path=\/|__Secure-.*path=\/[^;]+); .*secure; httponly/i);
+    expect(headers['strict-transport-security']).toMatch(/^max-age=/);
     // The address that the proxy itself saw, not one that a client made up before it.
     const answer = await fetch(`${at}/token`, {
       method: 'POST',
@@ -209,19 +233,46 @@ describe('behind a TLS proxy', () => {
     expect(answer.status).toBe(200);
     const family = await proxied.storage.prisma.refreshFamily.findFirst();
     expect(family?.lastUsedIp).toBe('203.0.113.7');
-    for (const protocol of ['javascript', 'ftp'])
-      expect((await discovery(at, { 'x-forwarded-proto': protocol }))['token_endpoint']).toMatch(
-        /^http:\/\//,
-      );
     await proxied.close();
   });
 
-  test('and only then', async () => {
-    const direct = await startProvider({ environment: { SYMBOLON_ISSUER: issuer(443) } });
-    const document = await discovery(`http://localhost:${direct.config.port}`, {
-      'x-forwarded-proto': 'https',
-    });
-    expect(document['token_endpoint']).toMatch(/^http:\/\//);
+  test('also when the proxy says nothing, or something else', async () => {
+    const environment = { SYMBOLON_ISSUER: issuer(443) };
+    const direct = await startProvider({ environment });
+    const at = `http://localhost:${direct.config.port}`;
+    for (const headers of [
+      {},
+      { 'x-forwarded-proto': 'http' },
+      { 'x-forwarded-proto': 'https, https' },
+      { forwarded: 'proto=http' },
+    ] as Record<string, string>[]) {
+      expect((await discovery(at, headers))['token_endpoint']).toMatch(/^https:\/\//);
+      const query = new URLSearchParams({
+        client_id: 'web',
+        response_type: 'code',
+        scope: 'openid',
+        redirect_uri: webClient.redirect_uris[0] ?? '',
+      });
+      const answer = await get(`${at}/authorize?${query.toString()}`, headers);
+      for (const cookie of answer.headers['set-cookie'] as string[])
+        expect(cookie).toMatch(/; secure; httponly/i);
+    }
+    // All the way: no redirect leads to http.
+    const agent = new Agent(
+      direct.issuer,
+      ({ pathname, search }) => new URL(at + pathname + search),
+    );
+    const back = await agent.authorize(
+      `/authorize?${new URLSearchParams({
+        client_id: 'web',
+        response_type: 'code',
+        scope: 'openid',
+        redirect_uri: webClient.redirect_uris[0] ?? '',
+        code_challenge: 'c'.repeat(43),
+        code_challenge_method: 'S256',
+      }).toString()}`,
+    );
+    expect(back.origin).toBe('http://localhost:4000');
     await direct.close();
   });
 });

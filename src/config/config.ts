@@ -85,7 +85,8 @@ function givenInWords(given: string | undefined, setting: Setting): string {
 /** The configuration: the values, and what follows from several of them. */
 function arrange({ nodeEnv, ...values }: Values) {
   const { mail, theme, tls, tlsClient } = values;
-  const issuer = values.issuer ?? `http://localhost:${values.port}`;
+  const scheme = tls.cert === undefined ? 'http' : 'https';
+  const issuer = values.issuer ?? `${scheme}://localhost:${values.port}`;
   const { light, dark = light === undefined ? undefined : lighter(light) } = theme.accent;
   return {
     ...values,

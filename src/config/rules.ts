@@ -21,9 +21,10 @@ export const rules: readonly Rule[] = [
       `SYMBOLON_SECRET: got nothing, wants ${settings.secrets.wants}, since every process on DATABASE_URL must have the same`,
   },
   {
-    when: ({ tlsClient, trustProxy }) => tlsClient.certificate !== undefined && !trustProxy,
+    when: ({ tlsClient, trustProxy }) =>
+      tlsClient.certificate !== undefined && trustProxy === false,
     mistake: () =>
-      'SYMBOLON_TRUST_PROXY: got "false", wants `true`, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
+      'SYMBOLON_TRUST_PROXY: got "false", wants the proxy’s address, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
   },
   {
     when: (values) => values.signUp === 'open' && mailMode(values) === 'off',
@@ -44,6 +45,11 @@ export const rules: readonly Rule[] = [
     when: ({ tls }) => tls.key === undefined && tls.cert !== undefined,
     mistake: () =>
       'SYMBOLON_TLS_KEY: got nothing, wants the path of a PEM file, since SYMBOLON_TLS_CERT is set',
+  },
+  {
+    when: ({ tls, issuer }) => tls.cert !== undefined && issuer?.startsWith('http:') === true,
+    mistake: ({ issuer = '' }) =>
+      `SYMBOLON_ISSUER: got "${issuer}", wants an https URL, since SYMBOLON_TLS_CERT is set`,
   },
   {
     when: ({ tls }) => tls.mtlsPort !== undefined && tls.cert === undefined,

@@ -21,7 +21,7 @@ export function createEngine(
   signingKeys: readonly JWK[],
   observe: (provider: Provider) => void,
 ): Engine {
-  const { basePath, trustProxy } = parts.config;
+  const { basePath } = parts.config;
   let { provider, mounted } = make(signingKeys);
   return {
     get provider() {
@@ -37,7 +37,7 @@ export function createEngine(
 
   function make(keys: readonly JWK[]): { provider: Provider; mounted: Middleware } {
     const made = createProvider({ ...parts, signingKeys: keys });
-    made.proxy = trustProxy;
+    made.proxy = true; // as the application that it is mounted in
     observe(made);
     return { provider: made, mounted: mount(basePath || '/', made) };
   }

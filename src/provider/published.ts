@@ -42,8 +42,7 @@ export function answerPublished(engine: Engine, base: string) {
     const { provider } = engine;
     let answers = made.get(provider);
     if (!answers) made.set(provider, (answers = new Map<string, Answer>()));
-    // URLs have the protocol that a proxy names.
-    const known = answers.get(`${ctx.protocol} ${ctx.path}`);
+    const known = answers.get(ctx.path);
     if (known) {
       ctx.respond = false; // Koa need not write it
       ctx.res.writeHead(200, known.headers).end(known.body);
@@ -56,7 +55,7 @@ export function answerPublished(engine: Engine, base: string) {
     const all = ctx.response.headers as Record<string, string>;
     const headers = of.flatMap((name) => (all[name] === undefined ? [] : [name, all[name]]));
     headers.push('content-length', String(body.length));
-    answers.set(`${ctx.protocol} ${ctx.path}`, { headers, body });
+    answers.set(ctx.path, { headers, body });
   }
 }
 

@@ -37,6 +37,9 @@ describe('a mistake is one line: the variable, what it got, what it wants', () =
     ['SYMBOLON_ISSUER', 'https://id.example.com?x'],
     ['SYMBOLON_ISSUER', 'not a url'],
     ['SYMBOLON_TRUST_PROXY', 'yes'],
+    ['SYMBOLON_TRUST_PROXY', 'proxy.example.com'],
+    ['SYMBOLON_TRUST_PROXY', '10.0.0.0/33'],
+    ['SYMBOLON_TRUST_PROXY', '10.0.0.1,'],
     ['SYMBOLON_ACCESS_TOKEN_TTL', '0'],
     ['SYMBOLON_REFRESH_TOKEN_IDLE_TTL', '1.5'],
     ['SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW', '86401'],
@@ -132,7 +135,7 @@ describe('what settings say of each other is told in one line', () => {
     ],
     [
       { SYMBOLON_TLS_CLIENT_CERT_HEADER: 'x-cert' },
-      'SYMBOLON_TRUST_PROXY: got "false", wants `true`, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
+      'SYMBOLON_TRUST_PROXY: got "false", wants the proxy’s address, since SYMBOLON_TLS_CLIENT_CERT_HEADER is believed only from a proxy',
     ],
     [
       { ...production, SYMBOLON_SIGN_UP: 'open' },
@@ -149,6 +152,13 @@ describe('what settings say of each other is told in one line', () => {
     [
       { SYMBOLON_TLS_CERT: 'cert.pem' },
       'SYMBOLON_TLS_KEY: got nothing, wants the path of a PEM file, since SYMBOLON_TLS_CERT is set',
+    ],
+    [
+      {
+        ...{ SYMBOLON_TLS_CERT: 'cert.pem', SYMBOLON_TLS_KEY: 'key.pem' },
+        SYMBOLON_ISSUER: 'http://id.example.com',
+      },
+      'SYMBOLON_ISSUER: got "http://id.example.com", wants an https URL, since SYMBOLON_TLS_CERT is set',
     ],
     [
       { SYMBOLON_MTLS_PORT: '8443' },

@@ -47,6 +47,37 @@ async function wholeWay(
 
 const secret = 'a client secret that is long enough';
 
+test('a certificate in the header of a peer that is no trusted proxy is none', async () => {
+  const grant = { grant_types: ['client_credentials'], response_types: [], redirect_uris: [] };
+  const pem = certificates.notes;
+  for (const [trusted, status] of [
+    ['127.0.0.0/8,::1', 200],
+    ['192.0.2.1, 10.0.0.0/8', 401],
+  ] as const) {
+    const guarded = await startProvider({
+      environment: {
+        SYMBOLON_TRUST_PROXY: trusted,
+        SYMBOLON_TLS_CLIENT_CERT_HEADER: 'X-Client-Cert',
+        SYMBOLON_TLS_CLIENT_VERIFY_HEADER: 'X-Client-Verify',
+      },
+      clients: [
+        {
+          ...{ ...webClient, ...grant, client_id: 'machine', client_secret: undefined },
+          token_endpoint_auth_method: 'tls_client_auth',
+          tls_client_auth_san_dns: 'notes.example.com',
+        },
+      ],
+    });
+    const answer = await fetch(`${guarded.issuer}/token`, {
+      method: 'POST',
+      headers: { 'x-client-cert': encodeURIComponent(pem), 'x-client-verify': 'SUCCESS' },
+      body: new URLSearchParams({ grant_type: 'client_credentials', client_id: 'machine' }),
+    });
+    expect([trusted, answer.status]).toEqual([trusted, status]);
+    await guarded.close();
+  }
+});
+
 test('none', () =>
   wholeWay({ client_id: 'none', token_endpoint_auth_method: 'none' }, client.None()));
 test('client_secret_basic', () =>

@@ -1,7 +1,8 @@
 // The settings of the process: its port, its issuer, its data.
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDatabaseUrl } from '../database-url.ts';
-import { type Section, flag, integer, oneOf, refuse } from './setting.ts';
+import { type Section, integer, oneOf, refuse } from './setting.ts';
 
 const issuer = z
   .url({ protocol: /^https?$/ })
@@ -30,6 +31,27 @@ const secrets = z
   .string()
   .transform((value) => value.split(',').map((secret) => secret.trim()))
   .pipe(z.array(z.string().refine((secret) => Buffer.byteLength(secret) >= 32)).min(1));
+
+const network = z
+  .string()
+  .trim()
+  .refine((value) => {
+    const [address = '', prefix, ...more] = value.split('/');
+    const family = isIP(address);
+    const isPrefix =
+      prefix === undefined ||
+      (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 6 ? 128 : 32));
+    return family !== 0 && isPrefix && more.length === 0;
+  });
+
+const proxies = z.union([
+  z.enum(['true', '1']).transform(() => true as const),
+  z.enum(['false', '0']).transform(() => false as const),
+  z
+    .string()
+    .transform((value) => value.split(','))
+    .pipe(z.array(network).min(1)),
+]);
 
 export const server = {
   port: {
@@ -68,8 +90,8 @@ export const server = {
     variable: 'SYMBOLON_ISSUER',
     schema: issuer.optional(),
     wants: 'an http or https URL without query and fragment',
-    help: 'The issuer identifier: the URL at which relying parties and people reach the provider. It may have a path.',
-    fallback: '`http://localhost:<PORT>`',
+    help: 'The issuer identifier: the URL at which relying parties and people reach the provider. It may have a path. All URLs have its scheme and host, whatever a request says.',
+    fallback: '`http://localhost:<PORT>`, or `https:` with `SYMBOLON_TLS_CERT`',
   },
   dataDir: {
     variable: 'SYMBOLON_DATA_DIR',
@@ -88,7 +110,9 @@ export const server = {
   },
   trustProxy: {
     variable: 'SYMBOLON_TRUST_PROXY',
-    ...flag,
-    help: 'Whether `X-Forwarded-*` headers are believed. Only behind a proxy that sets them itself.',
+    schema: proxies.default(false),
+    wants:
+      '`true`, `false`, or addresses and networks, separated by commas, like `10.0.0.0/8,fd00::/8,192.0.2.7`',
+    help: 'The proxies that are believed: what `X-Forwarded-For` or `Forwarded` says of the client’s address, and the header of `SYMBOLON_TLS_CLIENT_CERT_HEADER`. `true`: whoever connects, and one proxy only; for a port that nobody but the proxy reaches.',
   },
 } satisfies Section;
