@@ -18,6 +18,15 @@ export interface Cookie {
   /** A random value that stays with the browser: made the first time, and set again each time. */
   readonly ensure: (ctx: Context) => string;
   readonly clear: (ctx: Context) => void;
+  /** How many of its name the browser sends: another host of the domain may have added one. */
+  readonly count: (ctx: Context) => number;
+}
+
+/** A cookie from before names had a prefix, and the one that takes its place. */
+export interface FormerCookie {
+  readonly key: 'session' | 'browser';
+  readonly former: Cookie;
+  readonly current: Cookie;
 }
 
 export type Cookies = ReturnType<typeof createCookies>;
@@ -68,9 +77,43 @@ export function createCookies({ basePath, issuer }: Pick<Config, 'basePath' | 'i
       maxAge: 60,
       signed: true,
     }),
-    /** What a browser sent under the former names (former-cookies.ts). */
-    former: cookie('symbolon_former', { path: '/', sameSite: 'lax', signed: true }),
   };
+}
+
+/** The cookies that are honoured under their former names, and the marker of what a browser sent under these. */
+export function createFormerCookies(config: Pick<Config, 'basePath' | 'issuer' | 'ttl'>): {
+  readonly marker: Cookie;
+  readonly cookies: readonly FormerCookie[];
+} {
+  const { basePath, issuer, ttl } = config;
+  const name = (one: string) => cookieName(issuer, one, '/');
+  const session = { path: '/', sameSite: 'lax', signed: true } as const;
+  return {
+    marker: createCookie(name('symbolon_former'), session),
+    cookies: [
+      {
+        key: 'session',
+        former: createCookie('symbolon_session', session),
+        current: createCookie(name('symbolon_session'), { ...session, maxAge: ttl.session }),
+      },
+      {
+        key: 'browser',
+        former: createCookie('symbolon_browser', { path: basePath || '/', sameSite: 'lax' }),
+        current: createCookies(config).browser,
+      },
+    ],
+  };
+}
+
+/** Sets a cookie, which this request counts as having already. */
+export function giveNow(ctx: Context, cookie: Cookie, value: string): void {
+  const lines = () => [ctx.response.headers['set-cookie'] ?? []].flat().map(String);
+  const before = lines().length;
+  cookie.set(ctx, value);
+  const pairs = lines()
+    .slice(before)
+    .map((line) => line.split(';')[0]);
+  ctx.req.headers.cookie = [ctx.get('cookie'), ...pairs].join('; ');
 }
 
 /** Sets the engine's session cookie, as the engine does, after a sign-in on a page of our own. */
@@ -112,6 +155,10 @@ function createCookie(
     },
     clear(ctx) {
       if (get(ctx) !== undefined) send(ctx, null);
+    },
+    count(ctx) {
+      const pairs = ctx.get('cookie').split(';');
+      return pairs.filter((pair) => pair.trim().startsWith(`${name}=`)).length;
     },
   };
 }

@@ -4,34 +4,24 @@
 // is still sent then is somebody else's.
 import type { Context, Next } from 'koa';
 import type { Config } from '../config/config.ts';
-import { cookieName } from '../operations/cookie-names.ts';
-import { type Cookies, createCookies } from './cookies.ts';
+import { type FormerCookie, createFormerCookies, giveNow } from './cookies.ts';
+import { sameAgain } from './responses.ts';
 
 type Parts = Pick<Config, 'basePath' | 'issuer' | 'ttl'>;
+type Values = Readonly<Record<string, string | undefined>>;
 
 /** Middleware, to be removed once nobody can have a session from before. */
 export function honourFormerCookies(config: Parts) {
-  const cookies = createCookies(config);
+  const { marker, cookies } = createFormerCookies(config);
   const { origin, protocol } = new URL(config.issuer);
-  const former = [
-    { name: 'symbolon_session', path: '/', signed: true, life: config.ttl.session },
-    { name: 'symbolon_browser', path: config.basePath || '/', signed: false, life: 400 * 86_400 },
-  ];
-  type Former = (typeof former)[number];
-  const present = (ctx: Context, name: string) =>
-    ctx
-      .get('cookie')
-      .split(';')
-      .filter((pair) => pair.trim().startsWith(`${name}=`)).length;
 
   return async (ctx: Context, next: Next): Promise<void> => {
     const isPage = protocol === 'https:' && ctx.accepts('json', 'html') === 'html';
-    if (isPage && cookies.former.get(ctx) !== undefined) {
-      takeOver(ctx, cookies.former);
+    if (isPage && marker.get(ctx) !== undefined) {
+      takeOver(ctx);
     } else if (isPage) {
-      const found = former.filter(
-        ({ name }) =>
-          present(ctx, name) > 0 && present(ctx, cookieName(config.issuer, name, '/')) === 0,
+      const found = cookies.filter(
+        ({ former, current }) => former.count(ctx) > 0 && current.count(ctx) === 0,
       );
       if (found.length > 0) {
         askAgain(ctx, found);
@@ -41,42 +31,35 @@ export function honourFormerCookies(config: Parts) {
     await next();
   };
 
-  function askAgain(ctx: Context, found: readonly Former[]): void {
-    // Of two with one name, one is somebody else's.
-    const values = found.flatMap(({ name, signed }): [string, string | undefined][] =>
-      present(ctx, name) === 1 ? [[name, ctx.cookies.get(name, { signed })]] : [],
-    );
-    cookies.former.set(ctx, encode(Object.fromEntries(values)));
-    for (const { name, path, signed } of found)
-      ctx.cookies.set(name, null, { path, signed, httpOnly: true });
+  function askAgain(ctx: Context, found: readonly FormerCookie[]): void {
+    const values: Record<string, string | undefined> = {};
+    for (const { key, former } of found) {
+      // Of two with one name, one is somebody else's.
+      if (former.count(ctx) === 1) values[key] = former.get(ctx);
+      former.clear(ctx);
+    }
+    marker.set(ctx, encode(values));
     ctx.set('Cache-Control', 'no-store');
-    ctx.status = 307; // the same method and body
-    ctx.redirect(origin + ctx.originalUrl);
+    sameAgain(ctx, origin + ctx.originalUrl);
   }
 
-  function takeOver(ctx: Context, marker: Cookies['former']): void {
+  function takeOver(ctx: Context): void {
     const values = decode(marker.get(ctx));
-    for (const { name, signed, life } of former) {
-      const value = values[name];
-      const current = cookieName(config.issuer, name, '/');
-      if (value === undefined || present(ctx, name) > 0 || present(ctx, current) > 0) continue;
-      const options = { httpOnly: true, sameSite: 'lax', path: '/', signed } as const;
-      ctx.cookies.set(current, value, { ...options, maxAge: life * 1000 });
-      // For this request: what has just been set.
-      const sent = [ctx.response.get('set-cookie') as unknown as string | string[]].flat();
-      const pairs = sent.flatMap((line) => (line.startsWith(current) ? [line.split(';')[0]] : []));
-      ctx.req.headers.cookie = [ctx.get('cookie'), ...pairs].join('; ');
+    for (const { key, former, current } of cookies) {
+      const value = values[key];
+      if (value !== undefined && former.count(ctx) === 0 && current.count(ctx) === 0)
+        giveNow(ctx, current, value);
     }
     // As long as somebody else's is there, it is not asked about again.
-    if (former.some(({ name }) => present(ctx, name) > 0)) marker.set(ctx, encode({}));
+    if (cookies.some(({ former }) => former.count(ctx) > 0)) marker.set(ctx, encode({}));
     else marker.clear(ctx);
   }
 }
 
-function encode(values: Readonly<Record<string, string | undefined>>): string {
+function encode(values: Values): string {
   return Buffer.from(JSON.stringify(values)).toString('base64url');
 }
 
-function decode(text = ''): Readonly<Record<string, string | undefined>> {
-  return JSON.parse(Buffer.from(text, 'base64url').toString()) as Record<string, string>;
+function decode(text = ''): Values {
+  return JSON.parse(Buffer.from(text, 'base64url').toString()) as Values;
 }

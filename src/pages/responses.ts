@@ -11,6 +11,12 @@ export function seeOther(ctx: Context, url: string): void {
   ctx.status = 303;
 }
 
+/** Has the browser send the same request again, form included, with 307 (RFC 9110 §15.4.8). @param url a URL of ours */
+export function sameAgain(ctx: Context, url: string): void {
+  ctx.redirect(url);
+  ctx.status = 307;
+}
+
 /** Sets the status 429 of a page that asks to wait (RFC 6585 §4). @param seconds to wait */
 export function tooMany(ctx: Context, seconds: number): void {
   ctx.status = 429;

@@ -64,10 +64,6 @@ test('each is for its pages, out of reach of scripts and of other sites’ forms
         /^__Host-symbolon_notice\.sig=[^;]+; path=\/; for 60000; samesite=strict; secure; httponly$/,
       ),
     ],
-    former: [
-      `__Host-symbolon_former=x; path=/; samesite=lax; ${common}`,
-      expect.stringMatching(/^__Host-symbolon_former\.sig=[^;]+; path=\/; samesite=lax; secure/),
-    ],
   });
 });
 
