@@ -15,11 +15,11 @@ const args = [
   '--no-first-run',
 ];
 
-/** @throws when no browser can be had: the tests that need one fail then, they are not skipped */
-export async function launchBrowser(): Promise<Browser> {
+/** @param more of its command line @throws when no browser can be had: the tests that need one fail then, they are not skipped */
+export async function launchBrowser(more: readonly string[] = []): Promise<Browser> {
   try {
     const executablePath = installed() ?? (await packaged.executablePath());
-    return await chromium.launch({ executablePath, args });
+    return await chromium.launch({ executablePath, args: [...args, ...more] });
   } catch (cause) {
     throw new Error(
       'The browser tests need a browser. Install Chromium (Debian: apt-get install chromium) or Google Chrome, or set CHROME_PATH.',
