@@ -14,6 +14,7 @@ import {
   maintainKeys,
 } from './keys/signing-keys.ts';
 import { type Mailer, createMailer } from './mail/mailer.ts';
+import { bindCookies, cookieKeys } from './operations/bound-cookies.ts';
 import { answerErrors, endRequests, logRefusals, logRequests } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { answerReadiness } from './operations/readiness.ts';
@@ -96,7 +97,8 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   );
   const keyRotation = createKeyRotation({ storage, schedule, engine, log }, fingerprint);
 
-  const koa = new Koa({ proxy: true, keys: keyring.cookieKeys });
+  const koa = new Koa({ proxy: true });
+  koa.keys = cookieKeys(keyring.cookieKeys);
   koa.use(settleOrigin(config));
   koa.use(endRequests(stopping));
   koa.use(answerReadiness(base, stopping, () => prisma.$queryRaw`SELECT 1`));
@@ -108,6 +110,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       errorPage(renderer, ctx, code, description, error);
     }),
   );
+  koa.use(bindCookies(config.issuer));
   koa.use(honourFormerCookies(config));
   koa.use(renderer.assets);
   koa.use(authorizationServerMetadata());

@@ -3,6 +3,7 @@
 import type { Middleware } from 'koa';
 import type { JWK, Provider } from 'oidc-provider';
 import mount from 'koa-mount';
+import { cookieKeys } from '../operations/bound-cookies.ts';
 import type { ProviderParts } from './configuration.ts';
 import { createProvider } from './provider.ts';
 
@@ -37,7 +38,9 @@ export function createEngine(
 
   function make(keys: readonly JWK[]): { provider: Provider; mounted: Middleware } {
     const made = createProvider({ ...parts, signingKeys: keys });
-    made.proxy = true; // as the application that it is mounted in
+    // As the application that it is mounted in.
+    made.proxy = true;
+    made.keys = cookieKeys(parts.storage.keyring.cookieKeys);
     observe(made);
     return { provider: made, mounted: mount(basePath || '/', made) };
   }
