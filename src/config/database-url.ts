@@ -7,7 +7,7 @@ export interface Host {
   readonly port: number | undefined;
 }
 
-export const sslModes = [
+const sslModes = [
   'disable',
   'allow',
   'prefer',

@@ -47,7 +47,7 @@ export function transactionSettings(schema: string): string {
   return `${isolation}; SELECT ${setAll({ ...settings, ...only(schema) }, true)}`;
 }
 
-export interface SessionOptions {
+interface SessionOptions {
   readonly pooling: Pooling;
   /** The schema of the tables; not set: whatever the role's search path says. */
   readonly schema?: string | undefined;
@@ -93,7 +93,7 @@ export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-export function literal(text: string): string {
+function literal(text: string): string {
   // Also where standard_conforming_strings is off.
   return `E'${text.replaceAll('\\', '\\\\').replaceAll("'", "''")}'`;
 }
