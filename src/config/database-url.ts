@@ -7,14 +7,7 @@ export interface Host {
   readonly port: number | undefined;
 }
 
-const sslModes = [
-  'disable',
-  'allow',
-  'prefer',
-  'require',
-  'verify-ca',
-  'verify-full',
-] as const;
+const sslModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof sslModes)[number];
 
 /** What a server must be. The others that libpq knows are of no use to a provider, which writes. */
