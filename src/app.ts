@@ -20,6 +20,7 @@ import type { Log } from './operations/log.ts';
 import { answerReadiness } from './operations/readiness.ts';
 import { settleOrigin } from './operations/request-origin.ts';
 import { createAccountPages } from './pages/account/account.ts';
+import { type BrowserSession, createBrowserSession } from './pages/browser-session.ts';
 import { createApprovals } from './pages/approvals.ts';
 import { createEnginePages } from './pages/engine-pages.ts';
 import { errorPage } from './pages/error-page.ts';
@@ -141,13 +142,13 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       ctx.query = query;
       await next();
     });
-    home.post('/device', limitUserCodes(limits));
+    home.post('/device', limitUserCodes(limits, createBrowserSession({ config, storage, engine })));
     for (const router of [
       home,
       createSetup({ config, storage, renderer, limits }),
       createInteractions({ config, storage, engine, renderer, signIn }),
       createOwnSignIn({ config, storage, engine, renderer, signIn }),
-      createPasswordReset({ config, storage, engine, renderer }),
+      createPasswordReset({ config, storage, engine, renderer, knownBrowser }),
       createSignUp({ config, storage, engine, renderer, limits }),
       createVerify({ config, storage, engine, renderer }),
       createAccountPages({ config, storage, engine, renderer, limits, knownBrowser }),
@@ -174,12 +175,17 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   }
 }
 
-/** RFC 8628 §5.1: a user code is short, so anyone who tries many has to wait. */
-function limitUserCodes(limits: Limits) {
+/**
+ * RFC 8628 §5.1: a user code is short, so anyone who tries many has to wait. Whoever is signed in is counted by the
+ * account, and waits for no stranger at the same address.
+ */
+function limitUserCodes(limits: Limits, sessions: BrowserSession) {
   return async (ctx: Context, next: Next) => {
-    const wasNoGuess = await limits.count({ what: 'user_code', from: { ip: ctx.ip } });
-    await next();
-    if (ctx.state['userCodeUnknown'] !== true) await wasNoGuess();
+    const signedIn = (await sessions.find(ctx))?.account.id;
+    await limits.judge({ what: 'user_code', from: { ip: ctx.ip, signedIn } }, async () => {
+      await next();
+      return ctx.state['userCodeUnknown'] === true ? undefined : true;
+    });
   };
 }
 

@@ -7,7 +7,7 @@ import { type MessageKey, type Values, english, isMessageKey } from '../language
 import { visibleName } from '../names.ts';
 import { isTaken, isUnstorable } from '../storage/errors.ts';
 import { addressProblem, asciiAddress, writtenAddress } from './email-address.ts';
-import { hashPassword, isWeaker, verifyPassword } from './hashing.ts';
+import { type Waiter, hashPassword, isWeaker, verifyPassword } from './hashing.ts';
 import {
   LONGEST,
   type Owner,
@@ -162,17 +162,20 @@ function hashOfNobody(): Promise<string> {
 /**
  * Finds the account of an address and a password. Neither the answer nor its time tells whether the address or the
  * password is wrong.
+ *
+ * @param waiter who waits for it, by default the address of the request that is served
  */
 export async function authenticate(
   prisma: PrismaClient,
   email: string,
   password: string,
+  waiter?: Waiter,
 ): Promise<Account | undefined> {
   const account = await findAccountByEmail(prisma, email);
   const stored = account?.passwordHash ?? (await hashOfNobody());
   // Nobody's password is too long: the empty one is verified instead, which takes as long.
   const isTooLong = passwordLength(password) > LONGEST;
-  const matches = await verifyPassword(stored, isTooLong ? '' : password);
+  const matches = await verifyPassword(stored, isTooLong ? '' : password, waiter);
   if (!account?.passwordHash || account.lockedAt !== null || !matches) return undefined;
   await raiseHash(prisma, account, password);
   return account;

@@ -10,6 +10,7 @@ import { type Storage, epoch } from '../storage/storage.ts';
 import { AccountError, assertPassword } from './accounts.ts';
 import { type Factors, factorsOf } from './factors.ts';
 import { hashPassword, verifyPassword } from './hashing.ts';
+import { forgetGuesses } from './limits.ts';
 import type { Service } from './password-rules.ts';
 
 export interface ChangeParts {
@@ -66,7 +67,8 @@ export async function changePassword(
 ): Promise<number> {
   const { storage, origin } = parts;
   const occasion = { now: storage.now(), origin };
-  await database.account.update({ where: { id }, data: { passwordHash } });
+  const { email } = await database.account.update({ where: { id }, data: { passwordHash } });
+  await forgetGuesses(database, storage.keyring, { password: email }); // they were at another password
   const ended = await end(database, parts, id, 'password_changed');
   const notice = { kind: 'password_changed', accountId: id, ...occasion } as const;
   await saveNotice(database, storage.keyring, notice);

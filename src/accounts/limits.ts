@@ -1,76 +1,55 @@
-// Limits on guessing. Whoever guesses waits longer with every guess, and is never locked out. Guesses at a password are
-// counted by network address, alone and together with the account, so that a stranger's guesses slow nobody else; a
-// browser that has signed in to the account before is counted by itself. Guesses at a second factor's six digits are
-// counted by the account: whoever gets that far has its password. A try is counted before it is judged, in PostgreSQL,
-// so that simultaneous tries and all processes count together; a success takes it back.
+// Limits on guessing (counters.ts has the rules). Whoever guesses waits longer with every guess, and after ninety in a
+// row no stranger's guess at the account is judged any more; its owner goes past that with a browser that the account
+// knows, or by a link in a mail. A try is counted before it is judged, in PostgreSQL, so that simultaneous tries and all
+// processes count together; a success takes it back.
 import { errors } from 'oidc-provider';
 import type { Pool } from 'pg';
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { answered } from '../storage/errors.ts';
-import { asciiAddress } from './email-address.ts';
-import { networkOf } from './networks.ts';
-
-interface Rule {
-  /** Guesses within the window that cause no wait. */
-  readonly free: number;
-  /** Seconds after the first guess when all are forgotten. */
-  readonly window: number;
-  /** The longest wait, in seconds. */
-  readonly longest: number;
-}
+import {
+  type Counter,
+  type Try,
+  accountCounter,
+  browserCounter,
+  delayAfter,
+  strangersCounters,
+} from './counters.ts';
 
 const HOUR = 3600;
-const DAY = 86_400;
-
-const rules = {
-  password: { free: 5, window: DAY, longest: 900 },
-  // An office or a whole town may share one address.
-  address: { free: 50, window: HOUR, longest: 60 },
-  code: { free: 5, window: DAY, longest: HOUR },
-  recovery_code: { free: 5, window: DAY, longest: 900 },
-  user_code: { free: 10, window: HOUR, longest: 60 },
-  setup: { free: 10, window: HOUR, longest: 60 },
-} satisfies Record<string, Rule>;
-
-/** A try: what is being guessed at, and by whom. */
-export type Try = Guess | { readonly what: 'user_code' | 'setup'; readonly from: Guesser };
-
-interface Guess {
-  readonly what: 'password' | 'code' | 'recovery_code';
-  /** The account; for a password the e-mail address as it was typed, whether or not there is such an account. */
-  readonly account: string;
-  readonly from: Guesser;
-}
-
-/** Who guesses. */
-export interface Guesser {
-  readonly ip: string;
-  /** A browser that has signed in to this account before (pages/sign-in/known-browser.ts). */
-  readonly browser?: string | undefined;
-  /** An authenticated client that passes on what people typed. */
-  readonly clientId?: string;
-}
 
 export interface Limits {
   /**
-   * Counts a try, before it is judged.
+   * Counts a try, judges it, and takes it back if it was right or could not be judged.
    *
-   * @returns a function to be called when the try was right, which takes it back
-   * @throws {TooManyAttempts} when it comes too early; then it must not be judged
+   * @param judge returns undefined when the try was wrong
+   * @returns what was found, or how many in a row strangers have guessed wrong at the account
+   * @throws {TooManyAttempts} when the try comes too early; then it is not judged
    */
-  count(attempt: Try): Promise<() => Promise<void>>;
+  judge<T>(attempt: Try, judge: () => Promise<T | undefined>): Promise<Judgement<T>>;
+}
+
+export interface Judgement<T> {
+  readonly found: T | undefined;
+  /** 0 for a known browser, or when nothing is guessed that is an account's. */
+  readonly wrongByStrangers: number;
 }
 
 /** There were too many guesses: the next one has to wait. */
 export class TooManyAttempts extends errors.CustomOIDCProviderError {
-  /** In seconds. */
-  readonly retryAfter: number;
-  /** Whether this is the first refusal since a try was judged. */
+  /** In seconds; undefined when waiting does not help: no stranger's guess is judged until the owner has succeeded. */
+  readonly retryAfter: number | undefined;
+  /** Whether this is the first refusal since a try was judged; of those that last, the first in an hour. */
   readonly isFirst: boolean;
 
-  constructor(retryAfter: number, isFirst: boolean) {
-    super('too_many_attempts', `too many attempts; try again in ${retryAfter} seconds`);
+  constructor(retryAfter: number | undefined, isFirst: boolean) {
+    super(
+      'too_many_attempts',
+      retryAfter === undefined
+        ? 'too many wrong ones in a row; no more are accepted until the owner of the account has signed in with a browser that is known, or has chosen another password'
+        : `too many attempts; try again in ${retryAfter} seconds`,
+    );
     this.retryAfter = retryAfter;
     this.isFirst = isFirst;
     this.status = this.statusCode = 429;
@@ -78,50 +57,118 @@ export class TooManyAttempts extends errors.CustomOIDCProviderError {
   }
 }
 
-/** The wait before the next guess, in seconds; it doubles with each guess. */
-export function delayAfter(guesses: number, { free, longest }: Rule): number {
-  return guesses <= free ? 0 : Math.min(longest, 2 ** Math.min(30, guesses - free));
+interface Counted {
+  readonly guesses: number;
+  /** @param isSuccess whether the try was right, not just not judged */
+  takeBack(isSuccess: boolean): Promise<void>;
 }
 
 export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }): Limits {
-  const common = { storeClient: pool, storeType: 'pool', tableName: 'attempt', tableCreated: true };
-  const options = { ...common, clearExpiredByTimeout: false };
-  // One limiter counts the guesses, the other is the gate that the next one waits at.
-  const guesses = new RateLimiterPostgres({ ...options, keyPrefix: 'n', points: 1, duration: DAY });
-  const gate = new RateLimiterPostgres({ ...options, keyPrefix: 'w', points: 1, duration: 1 });
+  // The gate that the next guess waits at.
+  const gate = new RateLimiterPostgres({
+    storeClient: pool,
+    storeType: 'pool',
+    tableName: 'attempt',
+    tableCreated: true,
+    clearExpiredByTimeout: false, // the sweep does that
+    keyPrefix: 'w',
+    points: 1,
+    duration: 1,
+  });
 
   return {
-    async count(attempt) {
-      const taken: (() => Promise<void>)[] = [];
-      for (const { rule, key, isOwn } of countersOf(attempt)) {
-        try {
-          taken.push(await countOne(rules[rule], `${rule}:${hashed(key)}`, isOwn));
-        } catch (error) {
-          // A try that is not judged is not counted anywhere.
-          if (error instanceof TooManyAttempts) for (const takeBack of taken) await takeBack();
-          throw error;
-        }
+    async judge(attempt, judge) {
+      const { counted, wrongByStrangers } = await count(attempt);
+      let found;
+      try {
+        found = await judge();
+      } catch (error) {
+        await takeBack(counted, false); // it was not judged
+        throw error;
       }
-      return async () => {
-        for (const takeBack of taken) await takeBack();
-      };
+      if (found === undefined) return { found, wrongByStrangers };
+      await takeBack(counted, true);
+      for (const one of endedBy(attempt)) await forget(one);
+      return { found, wrongByStrangers: 0 };
     },
   };
 
-  async function countOne(rule: Rule, key: string, isOwn: boolean): Promise<() => Promise<void>> {
-    const { consumedPoints: count } = await answered(() =>
-      guesses.penalty(key, 1, { customDuration: rule.window }),
-    );
-    const delay = delayAfter(count, rule);
+  async function count(attempt: Try): Promise<{ counted: Counted[]; wrongByStrangers: number }> {
+    const known = browserCounter(attempt);
+    const own = known && (await countOne(known));
+    if (own) return { counted: [own], wrongByStrangers: 0 };
+    // A browser that has guessed too often is a stranger, too.
+    const counted: Counted[] = [];
+    let wrongByStrangers = 0;
+    try {
+      for (const counter of strangersCounters(attempt)) {
+        const one = (await countOne(counter)) ?? (await refuse(counter));
+        counted.push(one);
+        if (counter.isOfAccount) wrongByStrangers = one.guesses;
+      }
+    } catch (error) {
+      await takeBack(counted, false); // a try that is not judged is not counted anywhere
+      throw error;
+    }
+    return { counted, wrongByStrangers };
+  }
+
+  /** @returns undefined when no more are judged @throws {TooManyAttempts} when it comes too early */
+  async function countOne(counter: Counter): Promise<Counted | undefined> {
+    const { rule, isOwn } = counter;
+    const key = keyOf(keyring, counter);
+    const guesses = await add(counter);
+    if (guesses === undefined) return undefined;
+    const delay = delayAfter(guesses, rule);
     if (delay > 0) await pass(key, delay);
-    return async () => {
-      await answered(async () => {
-        if (delay > 0) await gate.delete(key);
-        // A success clears the person's own guesses, but not those of others at the same address.
-        if (isOwn) await guesses.delete(key);
-        else await guesses.reward(key, 1, { customDuration: rule.window });
-      });
+    return {
+      guesses,
+      async takeBack(isSuccess) {
+        await answered(async () => {
+          if (delay > 0) await gate.delete(key);
+          // A success clears the person's own guesses, but not those of others at the same address.
+          if (isSuccess && isOwn) await forget(counter);
+          else await subtract(key);
+        });
+      },
     };
+  }
+
+  /** Counts one guess more, in one statement. @returns how many there are; undefined when there are too many already */
+  async function add(counter: Counter): Promise<number | undefined> {
+    const { window, most } = counter.rule;
+    const now = Date.now();
+    const { rows } = await answered(() =>
+      pool.query<{ points: number }>({
+        name: 'count guess',
+        text: `INSERT INTO attempt (key, points, expire) VALUES ($1, 1, $2)
+          ON CONFLICT (key) DO UPDATE SET
+            points = CASE WHEN attempt.expire <= $3 THEN 1 ELSE attempt.points + 1 END,
+            expire = CASE WHEN attempt.expire <= $3 OR $4::int IS NOT NULL THEN $2 ELSE attempt.expire END
+          WHERE attempt.expire <= $3 OR $4::int IS NULL OR attempt.points < $4::int
+          RETURNING points`,
+        values: [`n:${keyOf(keyring, counter)}`, now + window * 1000, now, most ?? null],
+      }),
+    );
+    return rows[0]?.points;
+  }
+
+  async function subtract(key: string): Promise<void> {
+    await pool.query({
+      name: 'take guess back',
+      text: 'UPDATE attempt SET points = points - 1 WHERE key = $1 AND points > 0',
+      values: [`n:${key}`],
+    });
+  }
+
+  async function forget(counter: Counter): Promise<void> {
+    await answered(() =>
+      pool.query({
+        name: 'forget guesses',
+        text: 'DELETE FROM attempt WHERE key = ANY ($1)',
+        values: [rowsOf(keyring, counter)],
+      }),
+    );
   }
 
   // One try passes, and closes the gate behind it.
@@ -131,7 +178,7 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
     } catch (refusal) {
       if (!(refusal instanceof RateLimiterRes))
         return answered(() => Promise.reject(refusal as Error));
-      await answered(() => guesses.reward(key));
+      await answered(() => subtract(key));
       throw new TooManyAttempts(
         Math.max(1, Math.ceil(refusal.msBeforeNext / 1000)),
         refusal.consumedPoints === 2,
@@ -139,30 +186,58 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
     }
   }
 
-  // Neither e-mail nor network addresses are stored.
-  function hashed(key: readonly string[]): string {
-    return keyring.macs('attempt', JSON.stringify(key))[0].toString('base64url');
+  async function refuse(counter: Counter): Promise<never> {
+    const key = keyOf(keyring, counter);
+    const { consumedPoints } = await answered(() => gate.penalty(key, 1, { customDuration: HOUR }));
+    throw new TooManyAttempts(undefined, consumedPoints === 1);
   }
 }
 
-interface Counter {
-  readonly rule: keyof typeof rules;
-  readonly key: readonly string[];
-  /** Whether it counts the tries of one person only. */
-  readonly isOwn: boolean;
+/** The counters that a known browser's success forgets besides its own: the row of strangers' wrong guesses ends with it. */
+function endedBy(attempt: Try): Counter[] {
+  const known = browserCounter(attempt);
+  if (!known || !('account' in attempt)) return [];
+  return [known, ...accountCounter(attempt.what, attempt.account)];
 }
 
-function countersOf(attempt: Try): Counter[] {
-  const { from } = attempt;
-  const place = networkOf(from.ip);
-  if (!('account' in attempt)) return [{ rule: attempt.what, key: [place], isOwn: false }];
-  const { what } = attempt;
-  const account = asciiAddress(attempt.account);
-  if (from.browser !== undefined)
-    return [{ rule: what, key: [account, 'browser', from.browser], isOwn: true }];
-  if (what === 'code') return [{ rule: what, key: [account], isOwn: true }];
-  const own: Counter = { rule: what, key: [account, place, from.clientId ?? ''], isOwn: true };
-  // A client passes on what many people typed: its address says nothing about them.
-  if (from.clientId !== undefined) return [own];
-  return [{ rule: 'address', key: [place], isOwn: false }, own];
+export interface Guessed {
+  /** The account's address: its password is another one, or an administrator says so. */
+  readonly password?: string;
+  /** A browser that the account knows, whose guesses at the password are forgotten as well. */
+  readonly browser?: string;
+  /** The account's id: it has another app for codes, or an administrator says so. */
+  readonly code?: string;
+}
+
+/** Forgets how often strangers have guessed at an account, in the caller's transaction. */
+export async function forgetGuesses(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  { password, browser, code }: Guessed,
+): Promise<void> {
+  const counters = [
+    ...(password === undefined ? [] : accountCounter('password', password)),
+    ...(code === undefined ? [] : accountCounter('code', code)),
+  ];
+  const own =
+    password === undefined
+      ? undefined
+      : browserCounter({ what: 'password', account: password, from: { ip: '', browser } });
+  const keys = (own ? [...counters, own] : counters).flatMap((one) => rowsOf(keyring, one));
+  await database.attempt.deleteMany({ where: { key: { in: keys } } });
+}
+
+async function takeBack(counted: readonly Counted[], isSuccess: boolean): Promise<void> {
+  for (const one of counted) await one.takeBack(isSuccess);
+}
+
+/** The rows of a counter: how many guesses, and the gate. */
+function rowsOf(keyring: Keyring, counter: Counter): string[] {
+  const key = keyOf(keyring, counter);
+  return [`n:${key}`, `w:${key}`];
+}
+
+// Neither e-mail nor network addresses are stored.
+function keyOf(keyring: Keyring, { name, key }: Counter): string {
+  return `${name}:${keyring.macs('attempt', JSON.stringify(key))[0].toString('base64url')}`;
 }

@@ -17,7 +17,7 @@ export const linkLife: Record<LinkPurpose, number> = {
   invitation: 604_800,
   sign_up: 86_400,
   verification: 86_400,
-  password_reset: 1_800,
+  password_reset: 3_600, // as long as no more are sent (mail-limits.ts)
   email_change: 86_400,
 };
 

@@ -1,26 +1,38 @@
-// Limits on mails that anybody can have sent: per network address that asks, and per e-mail address so that nobody's
-// mailbox is flooded. Each purpose is counted by itself: a stranger's sign-ups keep nobody from resetting a password.
-// Counted in PostgreSQL for all processes together; keys hold no address.
+// Limits on mails that anybody can have sent: per network that asks, and per e-mail address so that nobody's mailbox is
+// flooded. Each purpose is counted by itself: a stranger's sign-ups keep nobody from resetting a password. Whoever is
+// known - a browser that the account knows, a person who is signed in - is counted apart from strangers, who can use up
+// nothing of theirs. Counted in PostgreSQL for all processes together; keys hold no address.
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { asciiAddress } from './email-address.ts';
-import type { LinkPurpose } from './links.ts';
-import { networkOf } from './networks.ts';
+import { type LinkPurpose, linkLife } from './links.ts';
+import { networksOf } from './networks.ts';
 
-/** Seconds after which anyone who has asked for too many may ask again. */
-export const MAIL_LIMIT_DURATION = 3600;
-const PER_IP = 30;
+/**
+ * Seconds after which anyone who has asked for too many may ask again. A link to reset a password lives as long: while no
+ * more are sent, the newest one in the mailbox still works.
+ */
+export const MAIL_LIMIT_DURATION = linkLife.password_reset;
+const PER_NETWORK = 30;
 const PER_EMAIL = 3;
 
 /** What a mail is for: a link, or a request that waits at /approve. */
 export type MailPurpose = Exclude<LinkPurpose, 'invitation'> | 'approval';
 
+/** Who asks: a stranger by the address, or whoever is known by a key of their own. */
+export interface Asker {
+  readonly ip: string;
+  readonly known?: string | undefined;
+}
+
 export interface MailLimits {
-  /** Whether one more mail may be asked for from this network address. */
-  readonly fromIp: (ip: string) => Promise<boolean>;
-  /** Whether one more mail may be sent to this address for this purpose. */
-  readonly toEmail: (purpose: MailPurpose, email: string) => Promise<boolean>;
+  /** Whether one more mail may be asked for. */
+  readonly from: (asker: Asker) => Promise<boolean>;
+  /** Whether one more mail may be sent to this address for this purpose. @param known as in {@link Asker} */
+  readonly toEmail: (purpose: MailPurpose, email: string, known?: string) => Promise<boolean>;
+  /** Forgets what strangers have asked for: the person has used a link, and others do not work any more. */
+  readonly forget: (purpose: MailPurpose, email: string) => Promise<void>;
 }
 
 export function createMailLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyring'>): MailLimits {
@@ -35,12 +47,25 @@ export function createMailLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyr
       points,
       duration: MAIL_LIMIT_DURATION,
     });
-  const ips = limiter('mail-ip', PER_IP);
+  // A wider network may ask for twice as many as the one within.
+  const askers = [1, 2, 4].map((times) => limiter('mail-ip', times * PER_NETWORK));
   const emails = limiter('mail-to', PER_EMAIL);
   const key = (text: string) => keyring.macs('attempt', text)[0].toString('base64url');
+  const emailKey = (purpose: MailPurpose, email: string, known?: string) =>
+    key(`mail-to ${purpose} ${asciiAddress(email)}${known === undefined ? '' : ` ${known}`}`);
   return {
-    fromIp: (ip) => consume(ips, key(`mail-ip ${networkOf(ip)}`)),
-    toEmail: (purpose, email) => consume(emails, key(`mail-to ${purpose} ${asciiAddress(email)}`)),
+    async from({ ip, known }) {
+      const names = known === undefined ? networksOf(ip) : [`known ${known}`];
+      for (const [width, name] of names.entries()) {
+        const asker = askers[width];
+        if (asker && !(await consume(asker, key(`mail-ip ${name}`)))) return false;
+      }
+      return true;
+    },
+    toEmail: (purpose, email, known) => consume(emails, emailKey(purpose, email, known)),
+    async forget(purpose, email) {
+      await answered(() => emails.delete(emailKey(purpose, email)));
+    },
   };
 }
 

@@ -1,13 +1,14 @@
 // Checks of a password, a passkey and a second factor. A guess is counted before it is judged, and taken back when it
-// was right; a refusal is recorded in the audit. The caller, a page or a grant, decides which factors a sign-in needs
+// was right; a refusal is recorded in the audit, and the owner is told by mail of many. The caller, a page or a grant, decides which factors a sign-in needs
 // and what it leads to.
 import type { Account } from '../generated/client.ts';
 import type { AuditEvent } from '../storage/audit.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
-import { authenticate, findAccountByEmail } from './accounts.ts';
+import { accountInput, authenticate, findAccountByEmail } from './accounts.ts';
+import { type Guesser, type Try, isClosed, isTold } from './counters.ts';
 import { FactorError, type Method } from './factors.ts';
-import { type Guesser, type Limits, TooManyAttempts, type Try } from './limits.ts';
+import { type Judgement, type Limits, TooManyAttempts } from './limits.ts';
 import { type PasskeySignIn, verifyPasskey } from './passkeys.ts';
 import { looksLikeRecoveryCode, useRecoveryCode } from './recovery-codes.ts';
 import { verifyTotp } from './totp.ts';
@@ -69,15 +70,28 @@ export async function checkPassword(
   const { email, password, from } = attempt;
   const whose = async () => (await findAccountByEmail(prisma, email))?.id;
   const guess = { what: 'password', account: email, from } as const;
-  const wasRight = await counted(limits, guess, attempt, whose);
-  const account = await authenticate(prisma, email, password);
+  const waiter = from.browser === undefined ? { ip: from.ip } : { knownTo: email };
+  const { found: account, wrongByStrangers } = await judged(limits, guess, attempt, whose, () =>
+    authenticate(prisma, email, password, waiter),
+  );
   if (!account) {
     const detail = { reason: 'credentials' };
     writeRefusal(attempt, { type: 'sign_in.failed', accountId: await whose(), detail });
+    if (isTold(wrongByStrangers)) tellOfGuesses(email, wrongByStrangers);
     throw new FactorError('sign-in.wrong');
   }
-  await wasRight();
   return account;
+}
+
+/** Has the owner told, if there is one: that is looked up when the mail is made, since an answer must not tell. */
+function tellOfGuesses(typed: string, guesses: number): void {
+  const { success, data: to } = accountInput.shape.email.safeParse(typed);
+  if (!success) return;
+  const unit = currentUnit();
+  const { ip = '', userAgent = '' } = unit.origin;
+  const at = unit.storage.now().getTime();
+  const values = { guesses, isClosed: isClosed(guesses), at, ip, userAgent };
+  unit.mail({ to, locale: null, template: 'ask-guessed', values }, { evenIfRefused: true });
 }
 
 /**
@@ -120,12 +134,18 @@ async function judgeSecondFactor(
   const method = looksLikeRecoveryCode(code) ? 'recovery_code' : 'totp';
   const what = method === 'totp' ? 'code' : 'recovery_code';
   const guess = { what, account: accountId, from } as const;
-  const wasRight = await counted(parts.limits, guess, attempt, () => accountId);
-  if (!methods.includes(method) || !(await isCode(parts, method, accountId, code))) {
+  const { found } = await judged(
+    parts.limits,
+    guess,
+    attempt,
+    () => accountId,
+    async () =>
+      (methods.includes(method) && (await isCode(parts, method, accountId, code))) || undefined,
+  );
+  if (found === undefined) {
     writeRefusal(attempt, { type: 'second_factor.failed', accountId, detail: { method } });
     throw new FactorError(method === 'totp' ? 'factor.code-wrong' : 'factor.recovery-code-wrong');
   }
-  await wasRight();
   return ['otp'];
 }
 
@@ -178,14 +198,15 @@ function isCode(
 }
 
 // Only the first refusal is recorded; the thousand after it would say nothing more.
-async function counted(
+async function judged<T>(
   limits: Limits,
   guess: Try,
   attempt: Attempt,
   whose: () => string | Promise<string | undefined>,
-): Promise<() => Promise<void>> {
+  judge: () => Promise<T | undefined>,
+): Promise<Judgement<T>> {
   try {
-    return await limits.count(guess);
+    return await limits.judge(guess, judge);
   } catch (error) {
     if (error instanceof TooManyAttempts && error.isFirst)
       writeRefusal(attempt, { type: 'sign_in.limited', accountId: await whose() });

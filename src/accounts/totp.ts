@@ -6,6 +6,7 @@ import type { Account, Prisma } from '../generated/client.ts';
 import type { SealedTable } from '../keys/reseal.ts';
 import { answered } from '../storage/errors.ts';
 import { FactorError, type FactorParts, recordChange } from './factors.ts';
+import { forgetGuesses } from './limits.ts';
 
 const PERIOD = 30; // seconds
 const WINDOW = 1; // steps on either side
@@ -80,6 +81,7 @@ export async function confirmTotp(
     data: { confirmedAt: parts.storage.now(), lastStep: step },
   });
   if (count === 0) throw new FactorError('factor.totp-not-begun'); // begun anew, or confirmed meanwhile
+  await forgetGuesses(database, parts.storage.keyring, { code: accountId }); // they were at another app's codes
   await recordChange(database, parts, { type: 'totp.added', accountId });
 }
 

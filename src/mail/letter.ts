@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Eta } from 'eta';
-import { type LinkPurpose, linkUrl } from '../accounts/links.ts';
+import { type LinkPurpose, linkLife, linkUrl } from '../accounts/links.ts';
 import { deviceInWords } from '../devices.ts';
 import type { Language, Languages } from '../languages.ts';
 import { plainName, shortened } from '../names.ts';
@@ -45,6 +45,8 @@ export interface MailFrame {
   readonly duration: Language['duration'];
   /** An application's name in a sentence. @param stranger where it is at home, if nobody here vouches for it */
   readonly named: (name: string, stranger: string | undefined) => string;
+  /** How long a link is good, in words. */
+  readonly lifeOf: (purpose: LinkPurpose) => string;
   /** @param path below the issuer's */
   readonly url: (path: string) => string;
   /** The URL of the link with the mail's `token`. */
@@ -95,6 +97,7 @@ export function createLetters(issuer: string, languages: Languages, look: MailLo
           ? t('client.stranger-nowhere', { client })
           : t('client.stranger', { client, hosts });
       },
+      lifeOf: (purpose) => language.duration(linkLife[purpose]),
       url: (path) => issuer + path,
       link: (purpose) => linkUrl(issuer, purpose, 'token' in values ? values.token : ''),
       subject: (text) => (subject = oneLine(text)),

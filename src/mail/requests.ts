@@ -1,12 +1,12 @@
-// Mail requests: mails that anybody can ask for by naming an address, to reset a password or to sign up. The request is
-// stored first. Whether the address has an account is looked up here, after the answer has left, so that neither the
-// answer nor its time can tell.
+// Mail requests: mails that anybody can cause by naming an address, to reset a password, to sign up, or by guessing. The
+// request is stored first. Whether the address has an account is looked up here, after the answer has left, so that
+// neither the answer nor its time can tell.
 import { asciiAddress } from '../accounts/email-address.ts';
 import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma } from '../generated/client.ts';
 import { type Delivery, type MailOf, replaceMail, saveMail } from '../storage/deliveries.ts';
-import type { MailTemplates, SignUp } from '../storage/mail-templates.ts';
+import type { MailRequests, MailTemplates, SignUp } from '../storage/mail-templates.ts';
 import type { Storage } from '../storage/storage.ts';
 
 export interface MailRequest {
@@ -53,15 +53,40 @@ export async function answerRequest(
   { prisma, keyring }: Pick<Storage, 'prisma' | 'keyring'>,
   delivery: Delivery<'mail'>,
 ): Promise<Answer | undefined> {
-  if (delivery.template !== 'ask-reset' && delivery.template !== 'ask-sign-up') return delivery;
+  if (!isRequest(delivery)) return delivery;
   return prisma.$transaction(async (database) => {
-    const mail =
-      delivery.template === 'ask-reset'
-        ? await answerReset(database, keyring, delivery)
-        : await answerSignUp(database, keyring, delivery);
+    const mail = await answerTo(database, keyring, delivery);
     if (mail) await replaceMail(database, keyring, delivery, mail);
     return mail;
   });
+}
+
+type Request = MailOf<keyof MailRequests>;
+
+function isRequest<M extends { readonly template: string }>(
+  mail: M,
+): mail is Extract<M, { readonly template: keyof MailRequests }> {
+  return mail.template.startsWith('ask-');
+}
+
+function answerTo(
+  database: Database,
+  keyring: Keyring,
+  request: Request,
+): Promise<Answer | undefined> {
+  if (request.template === 'ask-reset') return answerReset(database, keyring, request);
+  if (request.template === 'ask-sign-up') return answerSignUp(database, keyring, request);
+  return answerGuessed(database, request);
+}
+
+async function answerGuessed(
+  database: Database,
+  { to: typed, values }: MailOf<'ask-guessed'>,
+): Promise<Answer | undefined> {
+  const account = await database.account.findUnique({ where: { emailAscii: asciiAddress(typed) } });
+  if (!account || account.lockedAt) return undefined;
+  const { email, locale } = account;
+  return { to: email, locale, template: 'guessed', values: { ...values, account: email } };
 }
 
 async function answerReset(

@@ -1,11 +1,12 @@
 // A forgotten password: /forgot asks for the address and always answers the same; the link in the mail leads to /reset.
 // Without mail it says so.
 // Opening the link does not spend it; setting the password does. That signs nobody in: anyone who has a second factor
-// is asked for it at the next sign-in.
+// is asked for it at the next sign-in. The browser is known to the account from then on.
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { AccountError, accountInput } from '../accounts/accounts.ts';
+import { AccountError, accountInput, findAccountByEmail } from '../accounts/accounts.ts';
 import { acceptedPassword, changePassword } from '../accounts/changes.ts';
+import { forgetGuesses } from '../accounts/limits.ts';
 import { linkLife, lookAtLink, spendLink } from '../accounts/links.ts';
 import { MAIL_LIMIT_DURATION, createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
@@ -18,6 +19,7 @@ import { createFormReader } from './forms.ts';
 import { LinkVoid, answerVoidLinks, linkSecret } from './links.ts';
 import type { Renderer } from './render.ts';
 import { tooMany, unprocessable } from './responses.ts';
+import type { KnownBrowser } from './sign-in/known-browser.ts';
 import { createWaysBack } from './sign-in/ways-in.ts';
 import type { Views } from './views/views.ts';
 
@@ -26,6 +28,7 @@ export interface PasswordResetParts {
   readonly storage: Storage;
   readonly engine: Engine;
   readonly renderer: Renderer;
+  readonly knownBrowser: KnownBrowser;
 }
 
 export function createPasswordReset({
@@ -33,6 +36,7 @@ export function createPasswordReset({
   storage,
   engine,
   renderer,
+  knownBrowser,
 }: PasswordResetParts): Router {
   const { prisma, keyring, now } = storage;
   const base = config.basePath;
@@ -63,19 +67,23 @@ export function createPasswordReset({
       forgotPage(ctx, { email: typed, mistake: unprocessable(renderer, ctx, error) });
       return;
     }
-    if (!(await limits.fromIp(ctx.ip))) {
+    const { data: email } = parsed;
+    const account = await findAccountByEmail(prisma, email);
+    const known = knownBrowser.of(ctx, account?.id, ['sign_in', 'reset']);
+    if (!(await limits.from({ ip: ctx.ip, known }))) {
       tooMany(ctx, MAIL_LIMIT_DURATION);
       renderer.page(ctx, 'limit', {});
       return;
     }
-    // The same for every address: whether it has an account is looked up when the mail is made.
-    const { data: email } = parsed;
-    if (await limits.toEmail('password_reset', email))
+    // The same for every address: what depends on whether it has an account is done when the mail is made.
+    const isSent = await limits.toEmail('password_reset', email, known);
+    if (isSent)
       await currentUnit().change((database) =>
         askForReset(database, keyring, { email, locale }, now()),
       );
     renderer.page(ctx, 'forgot-sent', {
-      ...{ email, duration: duration(linkLife.password_reset), isPrinted: mode === 'print' },
+      ...{ email, isSent, isPrinted: mode === 'print' },
+      duration: duration(linkLife.password_reset),
     });
   });
 
@@ -108,7 +116,11 @@ export function createPasswordReset({
         // The address may have changed meanwhile.
         if (count === 0) throw new LinkVoid({ again: forgot });
         await changePassword(database, parts, accountId, hash, 'reset');
+        // The password may be tried here, however many strangers guess at it.
+        const browser = knownBrowser.remember(ctx, accountId, 'reset');
+        await forgetGuesses(database, keyring, { password: email, browser });
       });
+      await limits.forget('password_reset', email);
     } catch (error) {
       resetPage(ctx, { token, email, mistake: unprocessable(renderer, ctx, error) });
       return;

@@ -17,10 +17,10 @@ export function sameAgain(ctx: Context, url: string): void {
   ctx.status = 307;
 }
 
-/** Sets the status 429 of a page that asks to wait (RFC 6585 §4). @param seconds to wait */
-export function tooMany(ctx: Context, seconds: number): void {
+/** Sets the status 429 of a page that asks to wait (RFC 6585 §4). @param seconds to wait; undefined: it does not help */
+export function tooMany(ctx: Context, seconds: number | undefined): void {
   ctx.status = 429;
-  ctx.set('Retry-After', String(seconds));
+  if (seconds !== undefined) ctx.set('Retry-After', String(seconds));
 }
 
 /**

@@ -93,7 +93,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   router.post('/sign-up', async (ctx) => {
     const form = await signUpForm.read(ctx);
     const [email, name] = [form.text('email'), form.text('name')];
-    if (!(await mailLimits.fromIp(ctx.ip))) {
+    if (!(await mailLimits.from(ctx))) {
       tooMany(ctx, MAIL_LIMIT_DURATION);
       renderer.page(ctx, 'limit', {});
       return;
@@ -108,7 +108,8 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       return;
     }
     const browser = cookies.signUp.ensure(ctx);
-    if (await mailLimits.toEmail('sign_up', account.email)) {
+    const isSent = await mailLimits.toEmail('sign_up', account.email);
+    if (isSent) {
       const { tag: locale } = renderer.language(ctx);
       const { passwordHash } = account;
       const signUp = { name: account.name ?? '', passwordHash, browser: digest(browser) };
@@ -119,7 +120,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     }
     const duration = renderer.language(ctx).duration(linkLife.sign_up);
     const isPrinted = config.mail.mode === 'print';
-    renderer.page(ctx, 'sign-up-sent', { email: account.email, duration, isPrinted });
+    renderer.page(ctx, 'sign-up-sent', { email: account.email, duration, isSent, isPrinted });
   });
 
   router.get('/sign-up/confirm', async (ctx) => {
@@ -147,7 +148,9 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       if (error instanceof TooManyAttempts) {
         const { retryAfter: seconds } = error;
         tooMany(ctx, seconds);
-        confirmPage(ctx, link, { token, mistake: t('sign-in.wait', { seconds }) });
+        const mistake =
+          seconds === undefined ? t('sign-up.confirm-closed') : t('sign-in.wait', { seconds });
+        confirmPage(ctx, link, { token, mistake });
         return;
       }
       // The address has an account by now: an administrator may have added it.
@@ -173,10 +176,12 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
   /** Whether it is the password that was chosen at sign-up. @throws {TooManyAttempts} when it comes too early */
   async function isPassword(ctx: Context, link: Link, password: string): Promise<boolean> {
     const account = Buffer.from(link.id).toString('hex'); // there is no account yet
-    const wasRight = await limits.count({ what: 'password', account, from: { ip: ctx.ip } });
-    if (!(await verifyPassword(wishIn(link).passwordHash, password))) return false;
-    await wasRight();
-    return true;
+    const guess = { what: 'password', account, from: { ip: ctx.ip } } as const;
+    const { found } = await limits.judge(
+      guess,
+      async () => (await verifyPassword(wishIn(link).passwordHash, password)) || undefined,
+    );
+    return found !== undefined;
   }
 
   /** Makes the account and spends its link. @throws {LinkVoid} when the link was spent meanwhile */

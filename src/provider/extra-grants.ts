@@ -81,7 +81,8 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
       return await checkPassword(checks, { email, password: given, from, clientId, by: password });
     } catch (error) {
       // The engine's answer to the error does not say when to try again.
-      if (error instanceof TooManyAttempts) ctx.set('Retry-After', String(error.retryAfter));
+      if (error instanceof TooManyAttempts && error.retryAfter !== undefined)
+        ctx.set('Retry-After', String(error.retryAfter));
       if (error instanceof FactorError)
         throw new errors.InvalidGrant('the e-mail address or the password is not right');
       throw error;

@@ -19,7 +19,7 @@ const bookkeeping = new Set(['Session', 'Interaction', 'DeviceCode']);
 
 /**
  * How a request has ended. After a success everything is written; after a refusal the bookkeeping, the revocations and
- * the events and notices that tell of the refusal; after an exception those events only.
+ * the events, mails and notices that tell of the refusal; after an exception those events and mails only.
  */
 export type Outcome = 'done' | 'refused' | 'failed';
 
@@ -30,7 +30,7 @@ export class Collected {
   readonly grantEnds = new Map<string, EndReason>();
   readonly familyEnds = new Map<string, FamilyEnd>();
   readonly messages: { message: Message; send: () => void }[] = [];
-  readonly mails: Mail[] = [];
+  readonly mails: { mail: Mail; evenIfRefused: boolean }[] = [];
   readonly notices: { notice: Notice; evenIfRefused: boolean }[] = [];
   readonly events: { event: AuditEvent; evenIfRefused: boolean }[] = [];
   family: FamilyUse | undefined;
@@ -66,7 +66,9 @@ export class Collected {
       family: (family?.kind === 'refused') === refused ? family : undefined,
       client: refused ? undefined : client,
       messages: refused ? [] : all.messages.map(({ message }) => message),
-      mails: refused ? [] : all.mails,
+      mails: all.mails
+        .filter(({ evenIfRefused }) => !refused || evenIfRefused)
+        .map(({ mail }) => mail),
       notices: all.notices
         .filter(({ evenIfRefused }) => !refused || evenIfRefused)
         .map(({ notice }) => notice),
@@ -76,10 +78,11 @@ export class Collected {
     };
   }
 
-  /** Only the events that record a refusal. */
+  /** Only what tells of a refusal. */
   #refusals(): Collected {
     const refusals = new Collected();
     refusals.events.push(...this.events);
+    refusals.mails.push(...this.mails);
     return refusals;
   }
 }

@@ -30,6 +30,8 @@ export interface MailTemplates {
   approval: About & { readonly client: string; readonly message: string };
   /** `former` is the previous address. */
   'email-change': LinkValues & { readonly former: string };
+  /** Strangers have guessed at the password. `account` is the account's address. */
+  guessed: Guesses & { readonly account: string };
   /** `life` is the link's, in seconds. */
   invitation: LinkValues & { readonly life: number };
   notice: About & {
@@ -64,7 +66,20 @@ interface RequestValues {
   readonly asked: number;
 }
 
+/** Wrong passwords in a row, and where the last one came from. */
+interface Guesses {
+  readonly guesses: number;
+  /** Whether strangers' guesses are not judged any more. */
+  readonly isClosed: boolean;
+  /** When, in milliseconds since the epoch. */
+  readonly at: number;
+  /** The IP address; '' when unknown. */
+  readonly ip: string;
+  readonly userAgent: string;
+}
+
 export interface MailRequests {
+  'ask-guessed': Guesses;
   'ask-reset': RequestValues;
   'ask-sign-up': RequestValues & SignUp;
 }

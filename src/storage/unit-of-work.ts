@@ -152,9 +152,13 @@ export class UnitOfWork {
     this.#open().messages.push({ message, send });
   }
 
-  /** Has a mail sent after the commit. */
-  mail(mail: Mail): void {
-    this.#open().mails.push(mail);
+  /**
+   * Has a mail sent after the commit.
+   *
+   * @param evenIfRefused whether it is sent after a refusal or a failure too
+   */
+  mail(mail: Mail, { evenIfRefused = false } = {}): void {
+    this.#open().mails.push({ mail, evenIfRefused });
   }
 
   /**

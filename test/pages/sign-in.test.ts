@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { decodeJwt } from 'jose';
 import { Secret, TOTP } from 'otpauth';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createLimits, delayAfter } from '../../src/accounts/limits.ts';
+import { delayAfter } from '../../src/accounts/counters.ts';
+import { createLimits } from '../../src/accounts/limits.ts';
 import { registrationOptions } from '../../src/accounts/passkeys.ts';
 import { createApp } from '../../src/app.ts';
 import { sweep } from '../../src/database/sweep.ts';
@@ -665,7 +666,8 @@ describe('limits', () => {
 
   test('what has expired is swept', async () => {
     const { prisma, pool, keyring, now } = provider.storage;
-    await createLimits({ pool, keyring }).count({ what: 'setup', from: { ip: '203.0.113.9' } });
+    const attempt = { what: 'setup', from: { ip: '203.0.113.9' } } as const;
+    await createLimits({ pool, keyring }).judge(attempt, () => Promise.resolve(undefined));
     await prisma.$executeRaw`UPDATE attempt SET expire = ${Date.now() - 120_000}`;
     await sweep({ prisma, now, retention: 60 });
     expect(await prisma.attempt.count()).toBe(0);

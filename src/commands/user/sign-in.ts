@@ -7,6 +7,7 @@ import {
   signOutEverywhere,
   unlockAccount,
 } from '../../accounts/changes.ts';
+import { forgetGuesses } from '../../accounts/limits.ts';
 import { asJson, change, print } from '../run.ts';
 import { givenPassword, withAccount } from './account.ts';
 
@@ -53,12 +54,16 @@ export function lockCommand(user: Command): void {
 export function unlockCommand(user: Command): void {
   user
     .command('unlock')
-    .description('let a locked person in again')
+    .description('let a locked person in again, also when too many have guessed at the account')
     .argument('<email>')
     .option(...asJson)
     .action((email: string, { json }: { json?: boolean }) =>
       withAccount(email, async (account, parts) => {
-        await change(parts.storage, (database) => unlockAccount(database, account.id));
+        const { id, email: address } = account;
+        await change(parts.storage, async (database) => {
+          await unlockAccount(database, id);
+          await forgetGuesses(database, parts.storage.keyring, { password: address, code: id });
+        });
         print(json, {}, `Unlocked ${account.email}.`);
       }),
     );

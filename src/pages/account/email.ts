@@ -1,10 +1,11 @@
 // A person's e-mail address: confirmed or changed by a link that is sent there (accounts/addresses.ts). The number of
-// mails is limited, so that nobody can flood a stranger's mailbox.
+// mails is limited, so that nobody can flood a stranger's mailbox; a person is counted by themselves, not by the address.
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { askForEmailChange, askForVerification } from '../../accounts/addresses.ts';
 import { writtenAddress } from '../../accounts/email-address.ts';
 import { type MailPurpose, createMailLimits } from '../../accounts/mail-limits.ts';
+import type { Account } from '../../generated/client.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
 import { unprocessable } from '../responses.ts';
@@ -28,10 +29,14 @@ export function createEmail(area: AccountArea): Router {
     area.take(async (ctx, person, form) => {
       const typed = form.text('email');
       try {
-        if (await mayAsk(ctx, 'email_change', writtenAddress(typed)))
-          await currentUnit().change((database) =>
-            askForEmailChange(database, storage, person.account, typed),
-          );
+        const email = writtenAddress(typed);
+        if (!(await mayAsk(person.account, 'email_change', email))) {
+          area.done(ctx, '', 'email.limited', { email });
+          return;
+        }
+        await currentUnit().change((database) =>
+          askForEmailChange(database, storage, person.account, typed),
+        );
       } catch (error) {
         changePage(ctx, person, { typed, mistake: unprocessable(area.renderer, ctx, error) });
         return;
@@ -43,16 +48,24 @@ export function createEmail(area: AccountArea): Router {
   router.post(
     '/verify',
     area.take(async (ctx, { account }) => {
-      if (await mayAsk(ctx, 'verification', account.email))
+      const { email } = account;
+      const isSent = await mayAsk(account, 'verification', email);
+      if (isSent)
         await currentUnit().change((database) => askForVerification(database, storage, account));
-      area.done(ctx, '', 'email.asked', { email: account.email });
+      area.done(ctx, '', isSent ? 'email.asked' : 'email.limited', { email });
     }),
   );
 
   return router;
 
-  async function mayAsk(ctx: Context, purpose: MailPurpose, email: string): Promise<boolean> {
-    return (await limits.fromIp(ctx.ip)) && (await limits.toEmail(purpose, email));
+  async function mayAsk(
+    { id: known }: Pick<Account, 'id'>,
+    purpose: MailPurpose,
+    email: string,
+  ): Promise<boolean> {
+    // A stranger's mailbox is counted for all who name it, one's own for oneself.
+    const own = purpose === 'verification' ? known : undefined;
+    return (await limits.from({ ip: '', known })) && (await limits.toEmail(purpose, email, own));
   }
 
   function changePage(ctx: Context, person: SignedIn, data: AccountViews['email']): void {

@@ -104,7 +104,7 @@ export function createMethods(area: AccountArea): Router {
       if (error instanceof TooManyAttempts) {
         const { retryAfter: seconds } = error;
         tooMany(ctx, seconds);
-        return t('sign-in.wait', { seconds });
+        return seconds === undefined ? t('sign-in.closed') : t('sign-in.wait', { seconds });
       }
       if (!(error instanceof FactorError)) throw error;
       ctx.status = 422;

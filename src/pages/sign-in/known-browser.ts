@@ -1,33 +1,53 @@
-// Browsers that have signed in to an account before, recognised by a cookie that names nobody (OWASP's device cookie).
-// Guesses from such a browser are counted by themselves, so that nobody else's guesses slow its owner.
+// Browsers that an account knows, recognised by a cookie that names nobody (OWASP's device cookie): an account was signed
+// in to with them, or its password was chosen there with a link from a mail. Guesses from such a browser are counted by
+// themselves, so that nobody else's guesses slow its owner. The cookie holds marks: MACs of the browser and an account.
+// So it cannot be made up, nor used for another account; whoever has stolen it has ten guesses (accounts/counters.ts).
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'koa';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { Cookie } from '../cookies.ts';
 
-const MOST = 8; // accounts of one browser
+const MOST = 8; // marks of one browser
+
+/**
+ * What was done with a browser. A reset shows that its person reads the account's mail, and no second factor: it makes
+ * the browser known for passwords, not for codes.
+ */
+export type Deed = 'sign_in' | 'reset';
 
 export interface KnownBrowser {
-  /** @returns the key by which this browser's guesses at the account are counted; undefined for an unknown browser */
-  readonly of: (ctx: Context, accountId: string) => string | undefined;
-  readonly remember: (ctx: Context, accountId: string) => void;
+  /**
+   * @param deeds each of which is enough
+   * @returns the key by which this browser's guesses at the account are counted; undefined for an unknown browser, and
+   *   for an account that does not exist, which takes as long
+   */
+  readonly of: (
+    ctx: Context,
+    accountId: string | undefined,
+    deeds?: readonly Deed[],
+  ) => string | undefined;
+  /** @returns the browser's key */
+  readonly remember: (ctx: Context, accountId: string, deed?: Deed) => string;
 }
 
 export function createKnownBrowser(keyring: Keyring, cookie: Cookie): KnownBrowser {
   return {
-    of(ctx, accountId) {
+    of(ctx, accountId, deeds = ['sign_in']) {
       const { browser, marks } = read(ctx);
-      const known = marks.some((mark) => marksFor(browser, accountId).some(isSame(mark)));
-      return known ? browser : undefined;
+      const wanted = deeds.flatMap((deed) => marksFor(browser, accountId ?? '', deed));
+      const known = marks.some((mark) => wanted.some(isSame(mark)));
+      return known && accountId !== undefined ? browser : undefined;
     },
-    remember(ctx, accountId) {
+    remember(ctx, accountId, deed = 'sign_in') {
       const former = read(ctx);
       const browser =
         former.marks.length > 0 ? former.browser : randomBytes(12).toString('base64url');
-      const own = marksFor(browser, accountId);
-      const others = former.marks.filter((mark) => !own.some(isSame(mark)));
+      const own = marksFor(browser, accountId, deed);
+      const replaced = [...own, ...marksFor(browser, accountId, 'reset')];
+      const others = former.marks.filter((mark) => !replaced.some(isSame(mark)));
       const marks = [own[0], ...others].slice(0, MOST);
       cookie.set(ctx, [browser, ...marks.map((mark) => mark.toString('base64url'))].join('.'));
+      return browser;
     },
   };
 
@@ -36,8 +56,8 @@ export function createKnownBrowser(keyring: Keyring, cookie: Cookie): KnownBrows
     return { browser, marks: marks.slice(0, MOST).map((mark) => Buffer.from(mark, 'base64url')) };
   }
 
-  function marksFor(browser: string, accountId: string): [Buffer, ...Buffer[]] {
-    const text = JSON.stringify([browser, accountId]);
+  function marksFor(browser: string, accountId: string, deed: Deed): [Buffer, ...Buffer[]] {
+    const text = JSON.stringify([browser, accountId, ...(deed === 'sign_in' ? [] : [deed])]);
     return keyring.macs('browser', text).map((mac) => mac.subarray(0, 16)) as [Buffer, ...Buffer[]];
   }
 }

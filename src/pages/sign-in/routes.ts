@@ -11,6 +11,7 @@ import {
   checkSecondFactor,
   recordSignIn,
 } from '../../accounts/sign-in.ts';
+import type { Language } from '../../languages.ts';
 import { type Form, type ReadForm, assertFormToken } from '../forms.ts';
 import { seeOther, tooMany } from '../responses.ts';
 import type { SignInContext, VerifiedFactors } from './context.ts';
@@ -70,12 +71,13 @@ async function takePassword(parts: RouteParts, { ctx, context, form }: Submissio
   const { clientId } = context;
   const email = form.text('email');
   const known = await findAccountByEmail(storage.prisma, email);
-  const from = { ip: ctx.ip, browser: known ? knownBrowser.of(ctx, known.id) : undefined };
+  const from = { ip: ctx.ip, browser: knownBrowser.of(ctx, known?.id, ['sign_in', 'reset']) };
   const account = await unlessRefused(
     parts,
     ctx,
     () => checkPassword(parts, { email, password: form.text('password'), from, clientId }),
     (summary) => passwordPage(parts, ctx, context, { email, errors: { summary } }),
+    (t) => passwordsClosed(parts, t),
   );
   if (account) await goOn(parts, ctx, context, { account, amr: ['pwd'] });
 }
@@ -87,6 +89,7 @@ async function takePasskey(parts: RouteParts, { ctx, context, form }: Submission
     ctx,
     () => checkPasskey(parts, { response: form.text('passkey'), binding, clientId }),
     (summary) => passwordPage(parts, ctx, context, { errors: { summary } }),
+    (t) => passwordsClosed(parts, t),
   );
   if (verified) await goOn(parts, ctx, context, verified);
 }
@@ -120,6 +123,7 @@ async function takeSecondFactor(
       const mistake = passkey === undefined ? { mistake: told } : { alert: told };
       return factorPage(parts, ctx, context, verified, mistake);
     },
+    (t) => t('factor.code-closed'),
   );
   if (amr) await goOn(parts, ctx, context, raised(verified, amr));
 }
@@ -154,12 +158,18 @@ async function verifiedSoFar(
   return (await progress.find(ctx, context)) ?? context.person;
 }
 
-/** Does a check. A refusal is shown on the form's page. @returns undefined when it was refused */
+/**
+ * Does a check. A refusal is shown on the form's page.
+ *
+ * @param closed says that no more tries of strangers are judged
+ * @returns undefined when it was refused
+ */
 async function unlessRefused<T>(
   { renderer }: RouteParts,
   ctx: Context,
   check: () => Promise<T>,
   tell: (message: string) => Promise<void>,
+  closed: (t: Language['t']) => string,
 ): Promise<T | undefined> {
   const { t } = renderer.language(ctx);
   try {
@@ -167,13 +177,19 @@ async function unlessRefused<T>(
   } catch (error) {
     if (error instanceof TooManyAttempts) {
       tooMany(ctx, error.retryAfter);
-      await tell(t('sign-in.wait', { seconds: error.retryAfter }));
+      const { retryAfter: seconds } = error;
+      await tell(seconds === undefined ? closed(t) : t('sign-in.wait', { seconds }));
     } else if (error instanceof FactorError) {
       ctx.status = 401;
       await tell(t(error.code));
     } else throw error;
     return undefined;
   }
+}
+
+function passwordsClosed({ config }: RouteParts, t: Language['t']): string {
+  const byMail = t('sign-in.closed-mail', { forgot: t('sign-in.forgot') });
+  return config.mail.mode === 'off' ? t('sign-in.closed') : `${t('sign-in.closed')} ${byMail}`;
 }
 
 function beginAgain(ctx: Context, { action, query = '' }: SignInContext): void {

@@ -23,9 +23,11 @@ interface AccountForm {
   readonly errors?: FormErrors | undefined;
 }
 
-/** A mail with a link is on its way. */
+/** A mail with a link that was asked for. */
 interface MailSent {
   readonly email: string;
+  /** Whether it is on its way: others were sent before, and no more are for now. */
+  readonly isSent: boolean;
   /** How long the link works. */
   readonly duration: string;
   /** Whether mails are printed instead of sent. */
