@@ -3,7 +3,8 @@ WORKDIR /app
 COPY package.json package-lock.json prisma.config.ts ./
 COPY scripts scripts
 COPY prisma prisma
-RUN npm ci && npm prune --omit=dev --ignore-scripts
+# Without devDependencies, not by --omit=dev: that keeps Prisma's command-line tool, an optional peer of its client.
+RUN npm ci && npm pkg delete devDependencies && npm prune --ignore-scripts
 
 FROM node:24-bookworm-slim
 WORKDIR /app
