@@ -125,6 +125,20 @@ test('a file of src/ that the docs, the schema or a comment names is there', () 
   expect(missing).toEqual([]);
 });
 
+test('what SECURITY.md says to hold has a test, and the test is there', () => {
+  const rows = readFileSync(join(root, 'SECURITY.md'), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('|') && !/^\|[\s|-]*$|^\| Attacked/.test(line));
+  expect(rows).not.toEqual([]);
+  for (const row of rows) {
+    const tests = [...row.matchAll(/\]\((test\/[^)]+\.test\.ts)\)/g)].map(([, file = '']) => file);
+    expect(tests, row).not.toEqual([]);
+    expect(tests.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+    // Of OWASP ASVS, an RFC or NIST's special publication.
+    expect(row).toMatch(/\bV\d+\.\d|\bRFC \d+|\bSP 800-/);
+  }
+});
+
 describe('views', () => {
   const hostile = '"><script>alert(1)</script>\'';
   // Every value that a template may ask for is hostile, however deep.
