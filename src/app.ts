@@ -15,8 +15,15 @@ import {
 } from './keys/signing-keys.ts';
 import { type Mailer, createMailer } from './mail/mailer.ts';
 import { bindCookies, cookieKeys } from './operations/bound-cookies.ts';
-import { answerErrors, endRequests, logRefusals, logRequests } from './operations/http.ts';
+import {
+  answerErrors,
+  endRequests,
+  logRefusals,
+  logRequests,
+  logUncaught,
+} from './operations/http.ts';
 import type { Log } from './operations/log.ts';
+import { requestOutages } from './operations/outages.ts';
 import { answerReadiness } from './operations/readiness.ts';
 import { settleOrigin } from './operations/request-origin.ts';
 import { createAccountPages } from './pages/account/account.ts';
@@ -69,6 +76,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   const base = config.basePath;
   const renderer = createRenderer(base, config.theme);
 
+  const available = requestOutages(log);
   const outgoing = createOutgoing({ config, storage, log });
   const { languages } = renderer;
   const mailer = createMailer({ config, storage, log, languages, look: config.theme });
@@ -93,13 +101,14 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
     },
     await loadSigningKeys(prisma, keyring, now(), schedule),
     (provider) => {
-      logRefusals(log, provider);
+      logRefusals(log, provider, available);
     },
   );
-  const keyRotation = createKeyRotation({ storage, schedule, engine, log }, fingerprint);
+  const keyRotation = createKeyRotation({ storage, schedule, engine, log, available }, fingerprint);
 
   const koa = new Koa({ proxy: true });
   koa.keys = cookieKeys(keyring.cookieKeys);
+  koa.on('error', logUncaught(log));
   koa.use(settleOrigin(config));
   koa.use(endRequests(stopping));
   koa.use(answerReadiness(base, stopping, () => prisma.$queryRaw`SELECT 1`));
@@ -107,9 +116,13 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   koa.use(answerPublished(engine, base));
   koa.use(securityHeaders(config.issuer));
   koa.use(
-    answerErrors(log, (ctx, code, description, error) => {
-      errorPage(renderer, ctx, code, description, error);
-    }),
+    answerErrors(
+      log,
+      (ctx, code, description, error) => {
+        errorPage(renderer, ctx, code, description, error);
+      },
+      available,
+    ),
   );
   koa.use(bindCookies(config.issuer));
   koa.use(honourFormerCookies(config));

@@ -6,6 +6,7 @@ import { type Config, ConfigError, isDebugging, loadConfig } from './config/conf
 import { type SweepParts, startSweeping } from './database/sweep.ts';
 import { createListeners } from './operations/listeners.ts';
 import { createLog } from './operations/log.ts';
+import { reportOutages } from './operations/outages.ts';
 import { type Stoppable, stopOnSignals } from './operations/signals.ts';
 import { setupLink } from './pages/setup.ts';
 import { openStorage } from './storage/open.ts';
@@ -44,9 +45,8 @@ export async function serve(config: Config): Promise<Running> {
     await close();
     throw error;
   }
-  const sweeping = startSweeping(sweepParts(config, storage), (error) => {
-    log.error({ err: error }, 'sweep failed');
-  });
+  const report = reportOutages(log, 'the sweep');
+  const sweeping = startSweeping(sweepParts(config, storage), report.onError, report.onDone);
 
   announce(
     config,

@@ -33,8 +33,9 @@ export interface Backlog {
 export function startSweeping(
   parts: SweepParts,
   onError: (error: unknown) => void,
+  onDone?: () => void,
 ): { stop(): Promise<void> } {
-  return repeat((signal) => sweep(parts, signal), { every: EVERY, onError }).start();
+  return repeat((signal) => sweep(parts, signal), { every: EVERY, onError, onDone }).start();
 }
 
 /**

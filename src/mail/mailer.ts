@@ -4,6 +4,7 @@
 import type { Config } from '../config/config.ts';
 import type { Languages } from '../languages.ts';
 import type { Log } from '../operations/log.ts';
+import { causeOf, createOutages, reportOutages } from '../operations/outages.ts';
 import { repeat } from '../operations/repeat.ts';
 import {
   type Delivery,
@@ -37,11 +38,10 @@ export function createMailer({ config, storage, log, languages, look }: MailerPa
   const { prisma, keyring, now } = storage;
   const transport = createMailTransport(config);
   const compose = createLetters(config.issuer, languages, look);
-  const sending = repeat(sendDue, {
-    every: EVERY,
-    onError(error) {
-      log.error({ err: error }, 'sending mails failed');
-    },
+  const sending = repeat(sendDue, { every: EVERY, ...reportOutages(log, 'sending mails') });
+  const outages = createOutages(log, {
+    failed: 'a mail could not be sent',
+    over: 'mails can be sent again',
   });
 
   return {
@@ -70,12 +70,17 @@ export function createMailer({ config, storage, log, languages, look }: MailerPa
     const { id, template, attempts } = delivery;
     try {
       const mail = await answerRequest(storage, delivery);
-      if (mail) await transport?.send({ ...compose(mail), id, to: mail.to });
+      if (mail) {
+        await transport?.send({ ...compose(mail), id, to: mail.to });
+        outages.works();
+      }
     } catch (error) {
       const isGivenUp = delivery.isLast || (error instanceof SendError && error.isFinal);
       const reason = error instanceof SendError ? error.reason : (error as Error).message;
+      const isRefused = error instanceof SendError && error.isFinal; // this address only
+      const { cause } = isRefused ? causeOf(error) : outages.note(error, { reason });
       const text = isGivenUp ? 'mail given up' : 'mail to be sent again';
-      log[isGivenUp ? 'warn' : 'info']({ mail: id, template, attempts, reason }, text);
+      log[isGivenUp ? 'warn' : 'info']({ mail: id, template, attempts, cause, reason }, text);
       if (!isGivenUp) {
         await postponeDelivery(prisma, 'mail', delivery, now());
         return;

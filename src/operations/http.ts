@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Context, Next } from 'koa';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import type { Log } from './log.ts';
+import { thefts } from '../provider/engine-seams/words.ts';
+import { type Cause, type Outages, causeOf, requestOutages } from './outages.ts';
 
 /** Shows an error to a person. */
 export type ShowError = (
@@ -12,13 +14,19 @@ export type ShowError = (
   error: unknown,
 ) => void;
 
+interface Found extends Partial<Cause> {
+  readonly requestId: string;
+}
+
 /** Logs each error of the engine, with the reason that the client does not get. */
-export function logRefusals(log: Log, provider: Provider): void {
+export function logRefusals(log: Log, provider: Provider, available: Outages): void {
   const refused = (ctx: KoaContextWithOIDC, error: errors.OIDCProviderError) => {
     const client = ctx.oidc.client?.clientId;
     const { error: code, error_detail: detail } = error;
-    const { requestId: request, reason = detail } = ctx.state;
-    log.info({ request, route: ctx.oidc.route, client, error: code, reason }, 'refused');
+    const found = { reason: detail, ...noteUnavailable(ctx, available, error), ...ctx.state };
+    const { requestId: request, reason, cause } = found as Found;
+    const level = isTheft(reason) ? 'warn' : 'info';
+    log[level]({ request, route: ctx.oidc.route, client, error: code, cause, reason }, 'refused');
   };
   for (const name of [
     'authorization',
@@ -92,6 +100,7 @@ export function logRequests(log: Log) {
         method: ctx.method,
         path: shownPath(ctx.path),
         status: ctx.status,
+        cause: ctx.state['cause'] as string | undefined,
         ms: Math.round(ms * 10) / 10,
       },
       'request',
@@ -103,7 +112,7 @@ export function logRequests(log: Log) {
  * Answers errors thrown outside of the engine, such as a lost or failed commit or a page's refusal, and unknown paths:
  * with a page for people, with JSON for programs (RFC 6749 §5.2 for the engine's endpoints, else RFC 9457).
  */
-export function answerErrors(log: Log, show: ShowError) {
+export function answerErrors(log: Log, show: ShowError, available = requestOutages(log)) {
   return async (ctx: Context, next: Next) => {
     try {
       await next();
@@ -120,12 +129,14 @@ export function answerErrors(log: Log, show: ShowError) {
         const { retryAfter } = error as { retryAfter?: number };
         if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
         answer(ctx, error.error, error.error_description, error);
-        const reason =
-          error.error_detail ?? (error.cause instanceof Error ? error.cause.message : undefined);
-        log[error.statusCode >= 500 ? 'error' : 'info'](
-          { request: ctx.state['requestId'], error: error.error, reason },
-          'refused',
-        );
+        const {
+          cause,
+          reason = error.error_detail ??
+            (error.cause === undefined ? undefined : causeOf(error.cause).reason),
+        } = noteUnavailable(ctx, available, error);
+        const level = isTheft(reason) ? 'warn' : 'info';
+        const request = ctx.state['requestId'] as string;
+        log[level]({ request, error: error.error, cause, reason }, 'refused');
       } else {
         ctx.status = statusOf(error);
         answer(ctx, ctx.status >= 500 ? 'server_error' : 'invalid_request', undefined, error);
@@ -157,9 +168,32 @@ export function answerErrors(log: Log, show: ShowError) {
 
 function failed(log: Log, ctx: Context, error: unknown): void {
   log.error(
-    { request: ctx.state['requestId'], method: ctx.method, path: shownPath(ctx.path), err: error },
+    {
+      request: ctx.state['requestId'],
+      method: ctx.method,
+      path: shownPath(ctx.path),
+      cause: causeOf(error).cause,
+      err: error,
+    },
     'failed',
   );
+}
+
+/** Why a request cannot be answered now: told once for all requests, and noted for this one's own line. */
+function noteUnavailable(
+  ctx: Pick<Context, 'state'>,
+  available: Outages,
+  error: errors.OIDCProviderError,
+): Partial<Cause> {
+  if (error.statusCode !== 503) return {};
+  const found = available.note(error.cause ?? error);
+  ctx.state['cause'] = found.cause;
+  return found;
+}
+
+// What was used already is in a second pair of hands, or a client makes a mistake that looks like it.
+function isTheft(reason: string | undefined): boolean {
+  return reason !== undefined && thefts.some((words) => reason.includes(words));
 }
 
 function isRefusal(error: unknown): error is errors.OIDCProviderError {
@@ -178,3 +212,14 @@ function statusOf(error: unknown): number {
 function shownPath(path: string): string {
   return path.replace(/\/(interaction|authorize|device)\/[^/]+/, '/$1/…');
 }
+
+/** Logs what happens to an answer that is being written, and what no other middleware has caught. */
+export function logUncaught(log: Log) {
+  return (error: unknown, ctx: Context | undefined): void => {
+    const { cause } = causeOf(error);
+    if (gone.has(cause ?? '')) return; // nobody reads the answer any more
+    log.error({ path: ctx?.path && shownPath(ctx.path), cause, err: error }, 'failed');
+  };
+}
+
+const gone = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ERR_STREAM_PREMATURE_CLOSE']);

@@ -10,11 +10,19 @@ export interface Repeated {
 
 /**
  * @param work gets a signal that is aborted when it has to stop
- * @param every milliseconds between turns
+ * @param every milliseconds between turns; `onDone` is called after each that did not fail
  */
 export function repeat(
   work: (signal: AbortSignal) => Promise<unknown>,
-  { every, onError }: { readonly every: number; readonly onError: (error: unknown) => void },
+  {
+    every,
+    onError,
+    onDone,
+  }: {
+    readonly every: number;
+    readonly onError: (error: unknown) => void;
+    readonly onDone?: (() => void) | undefined;
+  },
 ): Repeated {
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
@@ -24,6 +32,7 @@ export function repeat(
     running = running.then(async () => {
       try {
         await work(stopping.signal);
+        onDone?.();
       } catch (error) {
         onError(error);
       }

@@ -3,6 +3,7 @@
 import { fingerprintKeys, loadSigningKeys, maintainKeys } from '../keys/signing-keys.ts';
 import type { KeySchedule } from '../keys/signing-keys.ts';
 import type { Log } from '../operations/log.ts';
+import { type Outages, reportOutages } from '../operations/outages.ts';
 import { repeat } from '../operations/repeat.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Engine } from './engine.ts';
@@ -22,19 +23,24 @@ export interface KeyRotationParts {
   readonly schedule: KeySchedule;
   readonly engine: Engine;
   readonly log: Log;
+  /** Is told every two seconds that the database answers. */
+  readonly available: Pick<Outages, 'works'>;
 }
 
 /** @param known the fingerprint of the engine's keys */
 export function createKeyRotation(
-  { storage, schedule, engine, log }: KeyRotationParts,
+  { storage, schedule, engine, log, available }: KeyRotationParts,
   known: string,
 ): KeyRotation {
   const { prisma, keyring, now } = storage;
   let maintainedAt = now().getTime();
+  const report = reportOutages(log, 'looking for signing keys');
   const looking = repeat(look, {
     every: EVERY,
-    onError(error) {
-      log.error({ err: error }, 'looking for signing keys failed');
+    onError: report.onError,
+    onDone() {
+      report.onDone();
+      available.works();
     },
   });
   return { look, start: looking.start };

@@ -3,6 +3,7 @@
 import type { Configuration } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import type { Log } from '../operations/log.ts';
+import { causeOf, reportOutages } from '../operations/outages.ts';
 import { repeat } from '../operations/repeat.ts';
 import {
   type Message,
@@ -34,12 +35,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
   const guardedFetch = createGuardedFetch({
     allows: config.allowPrivateAddresses ? () => true : isPublic,
   });
-  const sending = repeat(sendDue, {
-    every: EVERY,
-    onError(error) {
-      log.error({ err: error }, 'deliveries failed');
-    },
-  });
+  const sending = repeat(sendDue, { every: EVERY, ...reportOutages(log, 'delivering messages') });
 
   return {
     async fetch(url, options = {}) {
@@ -78,13 +74,14 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
       due.map(async ({ id, attempts, isLast, ...message }) => {
         const to = new URL(message.url).origin;
         const failure = await post(message).then(failureOf, (error: unknown) => ({
-          reason: (error as Error).message,
+          ...causeOf(error),
           mayPass: !(error instanceof UnusableAnswer),
         }));
         const isOver = failure === undefined || isLast || !failure.mayPass;
         if (failure !== undefined) {
           const text = isOver ? 'message given up' : 'message to be sent again';
-          log[isOver ? 'warn' : 'info']({ to, attempts, reason: failure.reason }, text);
+          const { cause, reason } = failure;
+          log[isOver ? 'warn' : 'info']({ to, attempts, cause, reason }, text);
         }
         if (isOver) await removeDelivery(prisma, id);
         else await postponeDelivery(prisma, 'http', { id, attempts }, now());
@@ -102,6 +99,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
 }
 
 interface Failure {
+  readonly cause?: string | undefined;
   readonly reason: string;
   /** Whether the same message may be taken later: a message that was refused does not become right by repetition. */
   readonly mayPass: boolean;

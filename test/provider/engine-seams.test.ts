@@ -20,9 +20,11 @@ import {
   policyChecks,
   refreshRefusals,
   selfSubmittingForm,
+  thefts,
   userCodeErrors,
 } from '../../src/provider/engine-seams/words.ts';
 import { adapt } from '../../src/provider/provider.ts';
+import type { RefusalReason } from '../../src/storage/families/verdict.ts';
 import { Agent } from '../support/agent.ts';
 import { type TestProvider, publicClient, startProvider, webClient } from '../support/provider.ts';
 import { authorizationRequest, discover } from '../support/relying-party.ts';
@@ -155,6 +157,20 @@ describe('words of the engine', () => {
         noAccount,
       ]);
       expect(new Set(details)).toEqual(new Set(Object.values(refreshRefusals)));
+    },
+
+    thefts: () => {
+      const reuse: RefusalReason = 'reuse';
+      const told = [
+        reuse,
+        source('helpers/grant_source.js'),
+        readFileSync(join(src, 'storage/commit.ts'), 'utf8'),
+        source('shared/jwt_client_auth.js'),
+        source('helpers/validate_dpop.js'),
+      ];
+      expect(thefts.map((words, index) => told[index]?.includes(words))).toEqual(
+        thefts.map(() => true),
+      );
     },
 
     lostInteraction: () => {

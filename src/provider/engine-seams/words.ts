@@ -10,6 +10,15 @@ export const refreshRefusals = {
   noAccount: 'refresh token invalid (referenced account not found)',
 } as const;
 
+/** Parts of the reasons of refusals that a stolen code, token, assertion or proof makes. */
+export const thefts = [
+  'reuse', // of a refresh token: our own word
+  'already consumed',
+  'was already used', // of a code or a request: our own words
+  'only be used once',
+  'Replay detected',
+] as const;
+
 /** Parts of a `SessionNotFound`'s description. */
 export const lostInteraction = {
   noCookie: 'cookie not found',
@@ -84,6 +93,7 @@ function unescape(text: string): string {
 /** All that is matched, for docs/architecture.md. The last two are matched in files that cannot import this one. */
 export const matched = [
   { name: 'refreshRefusals', why: 'why a refresh was refused, for the audit' },
+  { name: 'thefts', why: 'refusals that may mean a theft are warnings in the log' },
   { name: 'lostInteraction', why: 'whether the cookie is missing or another window was faster' },
   { name: 'userCodeErrors', why: 'what is wrong with the code of a device' },
   { name: 'policyChecks', why: 'checks of the interaction policy that are replaced' },
