@@ -24,7 +24,8 @@ import {
 } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { requestOutages } from './operations/outages.ts';
-import { answerReadiness } from './operations/readiness.ts';
+import { answerReadiness, readinessPath } from './operations/readiness.ts';
+import { leaveUnread, refuseAtOnce } from './operations/refused.ts';
 import { settleOrigin } from './operations/request-origin.ts';
 import { createAccountPages } from './pages/account/account.ts';
 import { type BrowserSession, createBrowserSession } from './pages/browser-session.ts';
@@ -44,6 +45,7 @@ import { createSignIn } from './pages/sign-in/sign-in.ts';
 import { createSetup } from './pages/setup.ts';
 import { createSignUp } from './pages/sign-up.ts';
 import { createVerify } from './pages/verify.ts';
+import { hasRoute } from './provider/engine-seams/routes.ts';
 import { type Engine, createEngine } from './provider/engine.ts';
 import { type KeyRotation, createKeyRotation } from './provider/key-rotation.ts';
 import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
@@ -111,6 +113,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   koa.on('error', logUncaught(log));
   koa.use(settleOrigin(config));
   koa.use(endRequests(stopping));
+  koa.use(leaveUnread);
   koa.use(answerReadiness(base, stopping, () => prisma.$queryRaw`SELECT 1`));
   koa.use(logRequests(log));
   koa.use(answerPublished(engine, base));
@@ -122,23 +125,46 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
         errorPage(renderer, ctx, code, description, error);
       },
       available,
+      methodsAt,
     ),
   );
+  koa.use(refuseAtOnce([`${base}/account/picture`]));
   koa.use(bindCookies(config.issuer));
   koa.use(honourFormerCookies(config));
   koa.use(renderer.assets);
   koa.use(authorizationServerMetadata());
   koa.use(oneUnitOfWork());
-  koa.use(exceptForPrograms(base, mount(base || '/', ownPages())));
+  const routers = ownRouters();
+  koa.use(exceptForPrograms(base, mount(base || '/', ownPages(routers))));
   koa.use(ownContinuePage(renderer, base));
   koa.use(engine.middleware);
   return { koa, engine, keyRotation, outgoing, mailer };
 
-  function ownPages(): Koa {
+  /** The methods that a path is there for. */
+  function methodsAt(path: string): string[] {
+    const [get, all] = [
+      ['GET', 'HEAD'],
+      ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    ];
+    if (renderer.assetPaths.includes(path) || path === readinessPath(base)) return get;
+    if (!path.startsWith(base)) return [];
+    const below = path.slice(base.length) || '/';
+    return all.filter(
+      (method) =>
+        hasRoute(engine.provider, method, below) ||
+        routers.some((router) => router.match(below, method).route),
+    );
+  }
+
+  function ownPages(routers: readonly Router[]): Koa {
     const app = new Koa();
+    for (const router of routers) app.use(router.routes());
+    return app;
+  }
+
+  function ownRouters(): Router[] {
     const knownBrowser = createKnownBrowser(keyring, createCookies(config).browser);
     const signIn = createSignIn({ config, storage, renderer, limits, knownBrowser });
-    app.use(forwardRequests(base).routes());
     const home = new Router();
     home.get('/', async (ctx) => {
       const discovery = `${config.issuer}/.well-known/openid-configuration`;
@@ -156,7 +182,8 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       await next();
     });
     home.post('/device', limitUserCodes(limits, createBrowserSession({ config, storage, engine })));
-    for (const router of [
+    return [
+      forwardRequests(base),
       home,
       createSetup({ config, storage, renderer, limits }),
       createInteractions({ config, storage, engine, renderer, signIn }),
@@ -166,10 +193,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       createVerify({ config, storage, engine, renderer }),
       createAccountPages({ config, storage, engine, renderer, limits, knownBrowser }),
       ...(config.ciba ? [createApprovals({ config, storage, engine, renderer })] : []),
-    ]) {
-      app.use(router.routes());
-    }
-    return app;
+    ];
   }
 
   /** Commits a request's writes together, before its response leaves. */

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import type { Context, Next } from 'koa';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import type { Log } from './log.ts';
-import { thefts } from '../provider/engine-seams/words.ts';
+import { isTooLarge, thefts } from '../provider/engine-seams/words.ts';
+import { Refused } from './refused.ts';
 import { type Cause, type Outages, causeOf, requestOutages } from './outages.ts';
 
 /** Shows an error to a person. */
@@ -25,6 +26,7 @@ export function logRefusals(log: Log, provider: Provider, available: Outages): v
     const { error: code, error_detail: detail } = error;
     const found = { reason: detail, ...noteUnavailable(ctx, available, error), ...ctx.state };
     const { requestId: request, reason, cause } = found as Found;
+    if (isTooLarge(error)) ctx.status = 413; // the engine says 400
     const level = isTheft(reason) ? 'warn' : 'info';
     log[level]({ request, route: ctx.oidc.route, client, error: code, cause, reason }, 'refused');
   };
@@ -111,14 +113,20 @@ export function logRequests(log: Log) {
 /**
  * Answers errors thrown outside of the engine, such as a lost or failed commit or a page's refusal, and unknown paths:
  * with a page for people, with JSON for programs (RFC 6749 §5.2 for the engine's endpoints, else RFC 9457).
+ *
+ * @param methodsAt the methods that a path is there for
  */
-export function answerErrors(log: Log, show: ShowError, available = requestOutages(log)) {
+export function answerErrors(
+  log: Log,
+  show: ShowError,
+  available = requestOutages(log),
+  methodsAt: (path: string) => readonly string[] = () => [],
+) {
   return async (ctx: Context, next: Next) => {
     try {
       await next();
       if (ctx.status === 404 && ctx.body == null) {
-        ctx.status = 404;
-        answer(ctx, 'not_found', `There is nothing at ${ctx.path}.`, undefined);
+        answerUnknown(ctx, methodsAt(ctx.path));
       }
     } catch (error) {
       ctx.remove('Location');
@@ -139,12 +147,29 @@ export function answerErrors(log: Log, show: ShowError, available = requestOutag
         log[level]({ request, error: error.error, cause, reason }, 'refused');
       } else {
         ctx.status = statusOf(error);
-        answer(ctx, ctx.status >= 500 ? 'server_error' : 'invalid_request', undefined, error);
+        const description = error instanceof Refused ? error.message : undefined;
+        answer(ctx, ctx.status >= 500 ? 'server_error' : 'invalid_request', description, error);
         if (ctx.status >= 500) failed(log, ctx, error);
       }
     }
     if (ctx.status === 503) ctx.set('Retry-After', '1');
   };
+
+  /** RFC 9110 §9.1, §15.5.6: what is there, but not for this method. */
+  function answerUnknown(ctx: Context, methods: readonly string[]): void {
+    if (methods.length > 0) ctx.set('Allow', [...methods, 'OPTIONS'].join(', '));
+    if (methods.length > 0 && ctx.method === 'OPTIONS') {
+      ctx.status = 204;
+    } else if (methods.length === 0 || methods.includes(ctx.method)) {
+      ctx.remove('Allow');
+      ctx.status = 404;
+      answer(ctx, 'not_found', `There is nothing at ${ctx.path}.`, undefined);
+    } else {
+      ctx.status = 405;
+      const description = `${ctx.path} takes ${methods.join(', ')}.`;
+      answer(ctx, 'method_not_allowed', description, undefined);
+    }
+  }
 
   function answer(
     ctx: Context,
@@ -154,8 +179,9 @@ export function answerErrors(log: Log, show: ShowError, available = requestOutag
   ): void {
     if (ctx.accepts('json', 'html') === 'html') {
       show(ctx, code, description, error);
-    } else if (code === 'not_found') {
-      ctx.body = { type: 'about:blank', title: 'Not Found', status: 404, detail: description };
+    } else if (ctx.status === 404 || ctx.status === 405) {
+      const title = ctx.status === 404 ? 'Not Found' : 'Method Not Allowed';
+      ctx.body = { type: 'about:blank', title, status: ctx.status, detail: description };
       ctx.type = 'application/problem+json';
     } else {
       ctx.body = {

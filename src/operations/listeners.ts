@@ -10,6 +10,7 @@ import {
 } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { type Handle, answerMalformed, continueUnlessTooLarge } from './refused.ts';
 import type { Config } from '../config/config.ts';
 
 const GRACE = 10_000; // milliseconds for requests in flight to finish, at a stop
@@ -24,9 +25,6 @@ const ciphers = [
   ...['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'],
   ...SUITES.flatMap((suite) => [`ECDHE-ECDSA-${suite}`, `ECDHE-RSA-${suite}`]),
 ].join(':');
-
-/** Answers a request, like `koa.callback()`. */
-export type Handle = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 export interface Listeners {
   /** @throws {Error} when a port is taken, with its number */
@@ -53,6 +51,11 @@ export function createListeners(config: ListenerSettings): Listeners {
         server.on('request', (request: IncomingMessage, response: ServerResponse) => {
           void handle(request, response);
         });
+        server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+          continueUnlessTooLarge(request, response);
+          void handle(request, response);
+        });
+        server.on('clientError', answerMalformed(handle));
         await listen(server, port, config.host);
       }
     },
@@ -73,6 +76,7 @@ export function createListeners(config: ListenerSettings): Listeners {
 export function timeouts(keepAlive: number): ServerOptions {
   const headersTimeout = Math.max(60_000, keepAlive * 1000 + BEYOND);
   return {
+    requireHostHeader: false, // it is answered like other mistakes
     keepAliveTimeout: keepAlive * 1000,
     headersTimeout,
     requestTimeout: Math.max(WHOLE, headersTimeout),

@@ -75,7 +75,7 @@ export function reportOutages(log: Log, work: string) {
   const outages = createOutages(log, words);
   return {
     onError: (error: unknown) => void outages.note(error, { err: error }),
-    onDone() {
+    onDone: () => {
       outages.works();
     },
   };

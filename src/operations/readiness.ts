@@ -1,6 +1,9 @@
 // Whether this process takes requests, for whoever spreads them: a balancer, a container's health check.
 import type { Context, Next } from 'koa';
 
+/** @param base the issuer's path: '' or like '/op' */
+export const readinessPath = (base: string): string => `${base}/health/ready`;
+
 /**
  * Answers GET of `/health/ready`: 200 while requests are answered; 503 once the process stops, and while the database
  * cannot be reached.
@@ -13,7 +16,7 @@ export function answerReadiness(
   stopping: AbortSignal | undefined,
   ask: () => Promise<unknown>,
 ) {
-  const path = `${base}/health/ready`;
+  const path = readinessPath(base);
   return async (ctx: Context, next: Next): Promise<void> => {
     if (ctx.path !== path || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) {
       await next();

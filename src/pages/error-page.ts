@@ -2,6 +2,7 @@
 import type { Context } from 'koa';
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
+import { Refused } from '../operations/refused.ts';
 import { lostInteraction } from '../provider/engine-seams/words.ts';
 import { presentClient } from './client-view.ts';
 import { UnstorableText } from '../storage/errors.ts';
@@ -61,6 +62,14 @@ function explain(code: string, error: unknown): Explanation {
       advice: 'error.foreign-form-advice',
     };
   }
+  if (error instanceof Refused && (error.status === 413 || error.status === 431)) {
+    const isBody = error.status === 413;
+    return {
+      heading: 'error.too-large-heading',
+      message: isBody ? 'error.too-large' : 'error.headers-too-large',
+      advice: isBody ? 'error.request-advice' : 'error.headers-too-large-advice',
+    };
+  }
   switch (code) {
     case 'temporarily_unavailable':
       return {
@@ -81,6 +90,7 @@ function explain(code: string, error: unknown): Explanation {
         advice: 'error.server-advice',
       };
     case 'not_found':
+    case 'method_not_allowed':
       return {
         heading: 'error.not-found-heading',
         message: 'error.not-found',

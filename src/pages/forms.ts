@@ -4,6 +4,7 @@ import { timingSafeEqual } from 'node:crypto';
 import { bodyParser } from '@koa/bodyparser';
 import type { Context } from 'koa';
 import { errors } from 'oidc-provider';
+import { LARGEST_UPLOAD } from '../operations/refused.ts';
 import type { Config } from '../config/config.ts';
 import type { Keyring } from '../keys/keyring.ts';
 
@@ -72,8 +73,10 @@ function assertOwn(ctx: Context, origin: string): void {
 async function readUpload(ctx: Context, largest: number): Promise<Form> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of ctx.req as AsyncIterable<Buffer>) {
+  const body = ctx.req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  for await (const chunk of body) {
     length += chunk.length;
+    if (length > LARGEST_UPLOAD) break;
     if (length <= largest) chunks.push(chunk);
   }
   if (length > largest) return formOf([], true);

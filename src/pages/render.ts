@@ -48,6 +48,8 @@ export interface Renderer {
   readonly script: Asset;
   /** The URL paths of the scripts of pages that ask for a passkey. */
   readonly passkeyScripts: readonly string[];
+  /** The URL paths of all of them. */
+  readonly assetPaths: readonly string[];
   /** Middleware that serves the style sheet and the scripts. */
   readonly assets: (ctx: Context, next: Next) => Promise<void>;
 }
@@ -111,9 +113,10 @@ export function createRenderer(base: string, theme: Theme): Renderer {
       };
       ctx.body = eta.render(template, { ...data, ...frame });
     },
+    assetPaths: [...assets.keys()],
     assets(ctx, next) {
       const asset = assets.get(ctx.path);
-      if (!asset) return next();
+      if (!asset || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
       ctx.type = asset.type;
       ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
       if (asset.policy !== undefined) ctx.set('Content-Security-Policy', asset.policy);

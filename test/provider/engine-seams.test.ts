@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ProviderParts, configuration } from '../../src/provider/configuration.ts';
 import { replaced } from '../../src/provider/engine-seams/replaced.ts';
 import { used } from '../../src/provider/engine-seams/used.ts';
+import { hasRoute } from '../../src/provider/engine-seams/routes.ts';
 import {
   lostInteraction,
   matched,
@@ -171,6 +172,19 @@ describe('words of the engine', () => {
       expect(thefts.map((words, index) => told[index]?.includes(words))).toEqual(
         thefts.map(() => true),
       );
+    },
+
+    isTooLarge: async () => {
+      const body = new URLSearchParams({ grant_type: 'x'.repeat(60_000) });
+      const answer = await fetch(`${provider.issuer}/token`, { method: 'POST', body });
+      expect(answer.status).toBe(413);
+    },
+
+    'ctx.params': () => {
+      const { provider: engineNow } = provider.engine;
+      expect(hasRoute(engineNow, 'POST', '/token')).toBe(true);
+      expect(hasRoute(engineNow, 'GET', '/token')).toBe(false);
+      expect(hasRoute(engineNow, 'GET', '/device/a')).toBe(true);
     },
 
     lostInteraction: () => {

@@ -4,6 +4,7 @@ import { createHash, randomUUID, X509Certificate } from 'node:crypto';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type ConnectionOptions, connect as dial, getCiphers } from 'node:tls';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connect } from '../../src/database/open.ts';
@@ -244,3 +245,38 @@ test('a certificate in a header proves nothing at our own listeners', async () =
       expect({ id, port, error: body['error'] }).toEqual({ id, port, error: 'invalid_client' });
     }
 });
+
+test('both ports offer forward secrecy and authenticated encryption only (RFC 9325 §4.2)', async () => {
+  for (const port of [issuerPort(), mtlsPort]) {
+    const offered = new Set<string>();
+    for (const name of getCiphers().filter((one) => !one.startsWith('tls_'))) {
+      const cipher = name.toUpperCase();
+      const suite = await negotiated(port, {
+        ciphers: `${cipher}:@SECLEVEL=0`,
+        maxVersion: 'TLSv1.2',
+      });
+      if (suite !== undefined) offered.add(suite);
+    }
+    expect([...offered].sort()).toEqual([
+      'ECDHE-ECDSA-AES128-GCM-SHA256',
+      'ECDHE-ECDSA-AES256-GCM-SHA384',
+      'ECDHE-ECDSA-CHACHA20-POLY1305',
+    ]);
+    expect(await negotiated(port, { minVersion: 'TLSv1.3' })).toMatch(/^TLS_/);
+    const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const;
+    expect(await negotiated(port, old)).toBeUndefined();
+  }
+});
+
+/** The suite that a connection gets; undefined when there is none. */
+function negotiated(port: number, options: ConnectionOptions): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const socket = dial({ host: 'localhost', port, rejectUnauthorized: false, ...options }, () => {
+      resolve(socket.getCipher().name);
+      socket.destroy();
+    });
+    socket.on('error', () => {
+      resolve(undefined);
+    });
+  });
+}

@@ -19,6 +19,12 @@ export const thefts = [
   'Replay detected',
 ] as const;
 
+/** Whether the engine has refused a body for its length. */
+export function isTooLarge({ cause }: { cause?: unknown }): boolean {
+  return cause instanceof Error && cause.message === TOO_LARGE;
+}
+const TOO_LARGE = 'request entity too large';
+
 /** Parts of a `SessionNotFound`'s description. */
 export const lostInteraction = {
   noCookie: 'cookie not found',
@@ -94,6 +100,7 @@ function unescape(text: string): string {
 export const matched = [
   { name: 'refreshRefusals', why: 'why a refresh was refused, for the audit' },
   { name: 'thefts', why: 'refusals that may mean a theft are warnings in the log' },
+  { name: 'isTooLarge', why: 'a body that is too long is 413, not 400' },
   { name: 'lostInteraction', why: 'whether the cookie is missing or another window was faster' },
   { name: 'userCodeErrors', why: 'what is wrong with the code of a device' },
   { name: 'policyChecks', why: 'checks of the interaction policy that are replaced' },
@@ -105,6 +112,10 @@ export const matched = [
   {
     name: 'toJSON of a client',
     why: 'clients are told apart by a hash of their JSON, which `storage/clients.ts` makes once',
+  },
+  {
+    name: 'ctx.params',
+    why: 'the router sets it when it has found a route: which methods a path is there for',
   },
   {
     name: 'ctx.oidc',
