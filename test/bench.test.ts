@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { run } from './support/process.ts';
 
-test('npm run bench -- --quick', { timeout: 120_000 }, async () => {
+test('npm run bench -- --quick', async () => {
   const workloads = ['refresh-opaque', 'code', 'introspect', 'userinfo', 'sign-in'];
   const { code, stdout, stderr } = await run(
     [

@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'node-html-parser';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { eventually } from './support/eventually.ts';
 import { Agent } from './support/agent.ts';
 import { launchBrowser, watch } from './support/browser.ts';
 import { freePort } from './support/process.ts';
@@ -54,11 +55,11 @@ function start(example: string, environment: Record<string, string>) {
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk) => (output += String(chunk)));
   const says = (text: RegExp) =>
-    vi.waitFor(() => {
+    eventually(() => {
       const found = text.exec(output);
       if (!found) throw new Error(`${example} says: ${output}`);
       return found;
-    }, 15_000);
+    });
   return { child, says };
 }
 
@@ -113,7 +114,7 @@ test('a web application: sign-in, refresh, sign-out', async () => {
   ]);
 });
 
-test('a command-line tool: signs in once, then refreshes', { timeout: 60_000 }, async () => {
+test('a command-line tool: signs in once, then refreshes', async () => {
   await provider.addClient({
     client_id: 'tool',
     client_name: 'Tool',
@@ -183,7 +184,7 @@ test('an API that asks the provider', async () => {
   expect((await call()).status).toBe(401);
 });
 
-test('a single-page application, in a real browser', { timeout: 60_000 }, async () => {
+test('a single-page application, in a real browser', async () => {
   const server: Server = createServer((request, response) => {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
     if (pathname === '/settings.json') {

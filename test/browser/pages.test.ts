@@ -39,7 +39,7 @@ test.concurrent.for([
   ['in English on light', { locale: 'en', colorScheme: 'light' }],
   ['in Arabic on dark', { locale: 'ar', colorScheme: 'dark' }],
   ['in German without JavaScript', { locale: 'de', javaScriptEnabled: false }],
-] as const)('every page %s', { timeout: 300_000 }, async ([, how], { expect }) => {
+] as const)('every page %s', async ([, how], { expect }) => {
   const found: string[] = [];
   const shown = new Set<string>();
   const options = { ...how, viewport: PHONE, reducedMotion: 'reduce' } as const;
@@ -63,7 +63,7 @@ async function look(page: Page): Promise<string[]> {
   if (begin !== undefined)
     await page
       .locator(`[id="${begin}"]:focus`)
-      .waitFor({ timeout: 5000 })
+      .waitFor({ timeout: 60_000 })
       .catch(() => wrong.push(`the keyboard does not begin at #${begin}`));
   await page.setViewportSize(DESKTOP);
   if (await page.evaluate('document.documentElement.scrollWidth > innerWidth'))

@@ -4,7 +4,8 @@ import { type Server, createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { SignJWT, UnsecuredJWT, createLocalJWKSet, generateKeyPair, jwtVerify } from 'jose';
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../support/eventually.ts';
 import type { Page } from '../support/agent.ts';
 import { type TestProvider, startProvider, webClient } from '../support/provider.ts';
 import { tls } from '../support/tls.ts';
@@ -183,9 +184,9 @@ test('oidcc-backchannel-rp-initiated-logout and its discovery; told again when t
   expect(tokens.idToken.payload['sid']).toEqual(expect.any(String));
   isDown = true;
   await confirm(party, await logout(party, { id_token_hint: tokens.id_token }));
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(received).toHaveLength(1);
-  }, 15_000);
+  });
   const { payload, protectedHeader } = await jwtVerify(
     received[0]?.token ?? '',
     createLocalJWKSet((await party.jwks()) as never),

@@ -70,7 +70,7 @@ export async function finish(child: Child): Promise<number | null> {
 }
 
 export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 300_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`It did not become so: ${condition.toString()}`);
     await sleep(20);

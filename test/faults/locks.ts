@@ -57,9 +57,9 @@ export function queued(client: pg.Client, count: number): Promise<void> {
   );
 }
 
-/** Waits for a condition, at most ten seconds. */
+/** Waits for a condition, five minutes at most: a hang. */
 export async function until(condition: () => Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline;) {
+  for (const deadline = Date.now() + 300_000; Date.now() < deadline;) {
     if (await condition()) return;
     await yieldNow();
   }

@@ -10,6 +10,7 @@ import { createMailer } from '../../src/mail/mailer.ts';
 import { createLog } from '../../src/operations/log.ts';
 import { type Mail, type MailOf, saveMail } from '../../src/storage/deliveries.ts';
 import type { MailTemplates } from '../../src/storage/mail-templates.ts';
+import { eventually } from '../support/eventually.ts';
 import { type MailServer, startMailServer } from '../support/mail.ts';
 import { type ProviderProcess, freePort, run, startProcess } from '../support/process.ts';
 import { type TestProvider, person, secret, startProvider } from '../support/provider.ts';
@@ -184,9 +185,9 @@ describe('processes', () => {
     const smtp = await freePort();
     const first = await startProcess(environment(provider.issuer, `smtp://127.0.0.1:${smtp}`));
     await save(mail());
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(first.output()).toContain('mail to be sent again');
-    }, 20_000);
+    });
     expect(first.output()).not.toContain(person.email);
     await first.end('SIGKILL');
     const late = await startMailServer(smtp);
@@ -194,9 +195,9 @@ describe('processes', () => {
     const processes: ProviderProcess[] = await Promise.all(
       [1, 2].map(() => startProcess(environment(provider.issuer, late.url))),
     );
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await left()).toEqual([]);
-    }, 20_000);
+    });
     for (const one of processes) await one.end();
     expect(late.mails).toHaveLength(1);
     await late.close();
@@ -205,9 +206,9 @@ describe('processes', () => {
   test('in development a mail is printed, its link in no line of the log', async () => {
     const one = await startProcess(environment(provider.issuer, ''));
     await save(mail({ token: 'the-token' }, 'password-reset'));
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(one.output()).toContain(`| ${provider.issuer}/reset?token=the-token`);
-    }, 20_000);
+    });
     await one.end();
     const log = one
       .output()
@@ -245,9 +246,9 @@ describe('processes', () => {
   test('in production without a mail server nothing is printed, and it says so', async () => {
     const one = await startProcess({ ...environment(provider.issuer, ''), NODE_ENV: 'production' });
     await save(mail());
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(one.output()).toContain('Mail is off');
-    }, 10_000);
+    });
     expect((await fetch(`${one.url}/forgot`)).status).toBe(404);
     await one.end();
     expect(await left()).toHaveLength(1);

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { pictureType } from '../../src/pages/account/picture.ts';
+import { eventually } from '../support/eventually.ts';
 import { Agent, type Page } from '../support/agent.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
 import {
@@ -360,7 +361,7 @@ describe('sessions', () => {
     expect(done.html.querySelectorAll('.things > li')).toHaveLength(1);
     expect((await far.open(at())).html.querySelector('h1')?.text).toBe('Sign in');
     expect((await agent.open(at())).status).toBe(200);
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(told).toEqual(['/logged-out']);
     });
     // What was not to outlast the session has gone with it.

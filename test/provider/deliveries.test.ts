@@ -1,11 +1,12 @@
 // Messages to relying parties: each arrives once, and none holds up the others.
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { type Message, saveDeliveries } from '../../src/storage/deliveries.ts';
 import { createLog } from '../../src/operations/log.ts';
 import { createOutgoing } from '../../src/provider/outgoing.ts';
+import { eventually } from '../support/eventually.ts';
 import { type TestProvider, startProvider } from '../support/provider.ts';
 
 let provider: TestProvider;
@@ -54,9 +55,9 @@ test('an answer that is none, and one that never comes, hold up nobody', async (
   answer = (path) => (path === '/switch' ? 'switch' : path === '/never' ? 'never' : 204);
   await save([message('/switch'), message('/never'), message('/good')]);
   const running = provider.outgoing.start();
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect(await left()).toBe(1);
-  }, 15_000);
+  });
   await running.stop();
   expect(received.filter((path) => path === '/good')).toHaveLength(1);
 });
@@ -67,9 +68,9 @@ test.each([400, 401, 403, 404, 410, 422, 301, 307])(
     answer = () => status;
     await save([message('/refused')]);
     const running = provider.outgoing.start();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await left()).toBe(0);
-    }, 15_000);
+    });
     await running.stop();
     expect(received).toEqual(['/refused']);
   },
@@ -81,9 +82,9 @@ test.each([408, 429, 500, 502, 503])(
     answer = () => (received.length === 1 ? status : 204);
     await save([message('/later')]);
     const running = provider.outgoing.start();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await left()).toBe(0);
-    }, 15_000);
+    });
     await running.stop();
     expect(received).toEqual(['/later', '/later']);
   },
@@ -93,9 +94,9 @@ test('one that this process cannot open takes no other along', async () => {
   await save([message('/sealed elsewhere')], new Keyring(['another secret that is long enough']));
   await save([message('/good')]);
   const running = provider.outgoing.start();
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(received).toEqual(['/good']);
-  }, 10_000);
+  });
   await running.stop();
   expect(await left()).toBe(1);
 });
@@ -109,11 +110,11 @@ test('of two processes one sends it, however long the answer takes', async () =>
     log: createLog('silent'),
   });
   const running = [provider.outgoing.start(), other.start()];
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const [row] = await provider.storage.prisma.delivery.findMany();
     expect(row?.attempts).toBe(1);
     expect(row?.nextAt.getTime()).toBeGreaterThan(Date.now() + 5_000); // longer than an attempt takes
-  }, 10_000);
+  });
   await Promise.all(running.map((one) => one.stop()));
   expect(received).toEqual(['/slow']);
 });
@@ -139,8 +140,8 @@ test.each([
   });
   await save([{ ...message('/'), url }]);
   const running = careful.start();
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(lines).toEqual([expect.stringContaining('private address')]);
-  }, 10_000);
+  });
   await running.stop();
 });
