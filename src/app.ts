@@ -15,13 +15,7 @@ import {
 } from './keys/signing-keys.ts';
 import { type Mailer, createMailer } from './mail/mailer.ts';
 import { bindCookies, cookieKeys } from './operations/bound-cookies.ts';
-import {
-  answerErrors,
-  endRequests,
-  logRefusals,
-  logRequests,
-  logUncaught,
-} from './operations/http.ts';
+import { answerErrors, endRequests, logRequests, logUncaught } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { requestOutages } from './operations/outages.ts';
 import { answerReadiness, readinessPath } from './operations/readiness.ts';
@@ -49,6 +43,7 @@ import { hasRoute } from './provider/engine-seams/routes.ts';
 import { type Engine, createEngine } from './provider/engine.ts';
 import { type KeyRotation, createKeyRotation } from './provider/key-rotation.ts';
 import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
+import { logRefusals } from './provider/refusals.ts';
 import { answerPublished } from './provider/published.ts';
 import { answered } from './storage/errors.ts';
 import { LONGEST_RESOURCE_TTL } from './storage/resources.ts';

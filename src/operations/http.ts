@@ -1,11 +1,10 @@
 // Middleware for every request: a line in the log, and an answer to errors and unknown paths.
 import { randomUUID } from 'node:crypto';
 import type { Context, Next } from 'koa';
-import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
+import { errors } from 'oidc-provider';
 import type { Log } from './log.ts';
-import { isTooLarge, thefts } from '../provider/engine-seams/words.ts';
-import { Refused } from './refused.ts';
 import { type Cause, type Outages, causeOf, requestOutages } from './outages.ts';
+import { Refused } from './refused.ts';
 
 /** Shows an error to a person. */
 export type ShowError = (
@@ -14,46 +13,6 @@ export type ShowError = (
   description: string | undefined,
   error: unknown,
 ) => void;
-
-interface Found extends Partial<Cause> {
-  readonly requestId: string;
-}
-
-/** Logs each error of the engine, with the reason that the client does not get. */
-export function logRefusals(log: Log, provider: Provider, available: Outages): void {
-  const refused = (ctx: KoaContextWithOIDC, error: errors.OIDCProviderError) => {
-    const client = ctx.oidc.client?.clientId;
-    const { error: code, error_detail: detail } = error;
-    const found = { reason: detail, ...noteUnavailable(ctx, available, error), ...ctx.state };
-    const { requestId: request, reason, cause } = found as Found;
-    if (isTooLarge(error)) ctx.status = 413; // the engine says 400
-    const level = isTheft(reason) ? 'warn' : 'info';
-    log[level]({ request, route: ctx.oidc.route, client, error: code, cause, reason }, 'refused');
-  };
-  for (const name of [
-    'authorization',
-    'grant',
-    'userinfo',
-    'introspection',
-    'revocation',
-    'pushed_authorization_request',
-    'device_authorization',
-    'backchannel_authentication',
-    'registration_create',
-    'registration_read',
-    'registration_update',
-    'registration_delete',
-    'code_verification',
-    'device_resume',
-    'end_session',
-    'end_session_confirm',
-  ] as const) {
-    (provider as NodeJS.EventEmitter).on(`${name}.error`, refused);
-  }
-  provider.on('server_error', (ctx, error) => {
-    failed(log, ctx, error);
-  });
-}
 
 /**
  * Middleware that cleans up after a request.
@@ -142,7 +101,7 @@ export function answerErrors(
           reason = error.error_detail ??
             (error.cause === undefined ? undefined : causeOf(error.cause).reason),
         } = noteUnavailable(ctx, available, error);
-        const level = isTheft(reason) ? 'warn' : 'info';
+        const level = isSpent(error) ? 'warn' : 'info';
         const request = ctx.state['requestId'] as string;
         log[level]({ request, error: error.error, cause, reason }, 'refused');
       } else {
@@ -192,7 +151,8 @@ export function answerErrors(
   }
 }
 
-function failed(log: Log, ctx: Context, error: unknown): void {
+/** Logs an error that is nobody's refusal. */
+export function failed(log: Log, ctx: Context, error: unknown): void {
   log.error(
     {
       request: ctx.state['requestId'],
@@ -206,7 +166,7 @@ function failed(log: Log, ctx: Context, error: unknown): void {
 }
 
 /** Why a request cannot be answered now: told once for all requests, and noted for this one's own line. */
-function noteUnavailable(
+export function noteUnavailable(
   ctx: Pick<Context, 'state'>,
   available: Outages,
   error: errors.OIDCProviderError,
@@ -217,9 +177,9 @@ function noteUnavailable(
   return found;
 }
 
-// What was used already is in a second pair of hands, or a client makes a mistake that looks like it.
-function isTheft(reason: string | undefined): boolean {
-  return reason !== undefined && thefts.some((words) => reason.includes(words));
+// A code that was used already: it is in a second pair of hands, or a client makes a mistake that looks like it.
+function isSpent(error: object): boolean {
+  return (error as { spentGrantId?: string }).spentGrantId !== undefined;
 }
 
 function isRefusal(error: unknown): error is errors.OIDCProviderError {
