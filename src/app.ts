@@ -88,6 +88,13 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   const { now } = storage;
   await maintainKeys(prisma, keyring, now(), schedule);
   const fingerprint = await fingerprintKeys(prisma, now(), schedule);
+  const signingKeys = await loadSigningKeys(prisma, keyring, now(), schedule);
+  const kept = signingKeys.algorithms.filter((alg) => !config.signingAlgorithms.includes(alg));
+  if (kept.length > 0)
+    log.warn(
+      { algorithms: kept },
+      'keys are kept for what registered clients or resources still ask for (SYMBOLON_SIGNING_ALGORITHMS)',
+    );
   const engine = createEngine(
     {
       config,
@@ -96,7 +103,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       pages,
       pairwiseSecret: await installationSecret(prisma, keyring, 'pairwise'),
     },
-    await loadSigningKeys(prisma, keyring, now(), schedule),
+    signingKeys,
     (provider) => {
       logRefusals(log, provider, available);
     },
@@ -162,7 +169,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
     const signIn = createSignIn({ config, storage, renderer, limits, knownBrowser });
     const home = new Router();
     home.get('/', async (ctx) => {
-      const discovery = `${config.issuer}/.well-known/openid-configuration`;
+      const discovery = `${config.baseUrl}/.well-known/openid-configuration`;
       renderer.page(ctx, 'home', {
         issuer: config.issuer,
         discovery,
@@ -201,7 +208,8 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   function authorizationServerMetadata() {
     const wellKnown = '/.well-known/oauth-authorization-server';
     return (ctx: Context, next: Next) => {
-      if (base !== '' && ctx.path === wellKnown + base) ctx.url = base + wellKnown;
+      if (base !== '' && ctx.path.replace(/\/$/, '') === wellKnown + base)
+        ctx.url = base + wellKnown;
       return next();
     };
   }
@@ -222,9 +230,13 @@ function limitUserCodes(limits: Limits, sessions: BrowserSession) {
 }
 
 /** The schedule of signing keys. A key that has signed is kept for the longest lifetime of what it signed. */
-export function keySchedule({ ttl, keyRotationDays }: Config): KeySchedule {
+export function keySchedule({ ttl, keyRotationDays, signingAlgorithms }: Config): KeySchedule {
   const longest = Math.max(ttl.accessToken, ttl.idToken, ttl.session, LONGEST_RESOURCE_TTL);
-  return { rotateEvery: keyRotationDays * 86_400_000, keptFor: longest * 1000 };
+  return {
+    rotateEvery: keyRotationDays * 86_400_000,
+    keptFor: longest * 1000,
+    algorithms: signingAlgorithms,
+  };
 }
 
 /** Lets programs' most frequent requests bypass the pages, so that they are not compared with each page's path. */

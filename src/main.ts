@@ -118,7 +118,7 @@ function announce(config: Config, setup: string | undefined): void {
       ? '  Register a client:   npm run -s symbolon -- client add --help'
       : `  No account exists yet. Make the first administrator's here, once:\n\n    ${setup}\n\n  Then register a client:   npm run -s symbolon -- client add --help`;
   process.stdout.write(
-    `\n  Symbolon is running.\n\n  Issuer      ${config.issuer}\n  Discovery   ${config.issuer}/.well-known/openid-configuration\n\n${next}\n\n`,
+    `\n  Symbolon is running.\n\n  Issuer      ${config.issuer}\n  Discovery   ${config.baseUrl}/.well-known/openid-configuration\n\n${next}\n\n`,
   );
 }
 

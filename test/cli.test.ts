@@ -521,6 +521,7 @@ describe('resource', () => {
     ['resource add https://x.example --scope openid', 'the provider’s own'],
     ['resource add https://x.example --ttl 90000', 'at most'],
     ['resource add https://x.example --ttl soon', 'ttl'],
+    ['resource add https://x.example --ttl 1e3', '--ttl: wants a number of seconds'],
     ['resource add https://x.example --alg HS256', 'alg'],
     ['resource add https://x.example --format paper', 'format'],
     ['resource show https://x.example', 'There is no resource'],

@@ -55,5 +55,5 @@ export async function invite(
     const mail = { to: email, locale: locale ?? null, template: 'invitation', values } as const;
     await saveMail(database, keyring, mail, now, expiresAt);
   }
-  return { url: linkUrl(config.issuer, 'invitation', token), expiresAt, isMailed };
+  return { url: linkUrl(config.baseUrl, 'invitation', token), expiresAt, isMailed };
 }

@@ -57,8 +57,8 @@ export function linkExpiry(purpose: LinkPurpose, now: Date): Date {
 }
 
 /** The URL of a link. */
-export function linkUrl(issuer: string, purpose: LinkPurpose, token: string): string {
-  return `${issuer}${paths[purpose]}?token=${token}`;
+export function linkUrl(baseUrl: string, purpose: LinkPurpose, token: string): string {
+  return `${baseUrl}${paths[purpose]}?token=${token}`;
 }
 
 /** Makes a link, and voids older ones unless they stay. @returns its secret, which is stored nowhere */

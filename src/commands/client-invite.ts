@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { createOfflineProvider } from '../provider/offline-provider.ts';
 import { commandLine } from '../storage/origin.ts';
 import { currentUnit, runUnit } from '../storage/unit-of-work.ts';
-import { CommandError, asJson, print, withStorage } from './run.ts';
+import { CommandError, asJson, print, secondsIn, withStorage } from './run.ts';
 
 export function addInviteCommand(client: Command): void {
   client
@@ -15,9 +15,7 @@ export function addInviteCommand(client: Command): void {
     .option(...asJson)
     .action(({ expiresIn, json }: { expiresIn: string; json?: boolean }) =>
       withStorage(async ({ config, storage }) => {
-        const seconds = Number(expiresIn);
-        if (!Number.isInteger(seconds) || seconds < 1)
-          throw new CommandError('--expires-in: wants a number of seconds');
+        const seconds = secondsIn('--expires-in', expiresIn);
         if (config.registration === 'off')
           throw new CommandError('SYMBOLON_REGISTRATION is off: set it to "token" first.');
         const provider = createOfflineProvider({ config, storage });
@@ -29,7 +27,7 @@ export function addInviteCommand(client: Command): void {
         print(
           json,
           { initial_access_token: token, expires_in: seconds },
-          `${token}\n\nIt is shown this once. The application sends it as a bearer token to ${config.issuer}/register.`,
+          `${token}\n\nIt is shown this once. The application sends it as a bearer token to ${config.baseUrl}/register.`,
         );
       }),
     );

@@ -20,7 +20,7 @@ export function addKeyCommands(symbolon: Command): void {
         const { prisma, now } = storage;
         const keys = await prisma.signingKey.findMany({
           orderBy: [{ alg: 'asc' }, { createdAt: 'asc' }],
-          select: { kid: true, alg: true, createdAt: true, signsFrom: true },
+          select: { kid: true, alg: true, createdAt: true, signsFrom: true, retiredAt: true },
         });
         const states = keyStates(keys, now(), keySchedule(config));
         const shown = keys.map(({ kid, alg, createdAt, signsFrom }) => ({

@@ -26,7 +26,7 @@ export function addMailCommands(symbolon: Command): void {
         throw new CommandError('Mail is off: set SYMBOLON_SMTP_URL (docs/mail.md tells how).');
       try {
         const compose = createLetters(
-          config.issuer,
+          config.baseUrl,
           loadLanguages(config.theme.views),
           config.theme,
         );

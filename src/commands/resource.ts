@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Resource } from '../generated/client.ts';
 import { isTaken } from '../storage/errors.ts';
 import { findResource, resourceInput, scopesOf } from '../storage/resources.ts';
-import { CommandError, asJson, change, print, table, withStorage } from './run.ts';
+import { CommandError, asJson, change, print, secondsIn, table, withStorage } from './run.ts';
 
 interface AddOptions {
   name?: string;
@@ -45,15 +45,17 @@ export function addResourceCommands(symbolon: Command): void {
         name,
         scopes,
         format,
-        ttl: ttl === undefined ? undefined : Number(ttl),
+        ttl: ttl === undefined ? undefined : secondsIn('--ttl', ttl),
         alg,
       });
       if (!parsed.success) {
         const [issue] = parsed.error.issues;
         throw new CommandError(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
       }
-      await withStorage(async ({ storage }) => {
+      await withStorage(async ({ config, storage }) => {
         const { data } = parsed;
+        if (data.alg && !config.signingAlgorithms.includes(data.alg))
+          throw new CommandError(`alg: ${data.alg} has no keys here (SYMBOLON_SIGNING_ALGORITHMS)`);
         try {
           const made = await change(storage, async (database, record) => {
             await record({ type: 'resource.added', detail: { resource: id } });

@@ -142,6 +142,12 @@ export async function askSecret(what: string, option: string): Promise<string> {
   }
 }
 
+/** Reads a number of seconds, in decimal digits. @throws {CommandError} naming the option */
+export function secondsIn(option: string, given: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(given)) throw new CommandError(`${option}: wants a number of seconds`);
+  return Number(given);
+}
+
 /** A time for tables: UTC, to the minute; `-` for none. */
 export function date(value: Date | null): string {
   return value ? value.toISOString().slice(0, 16).replace('T', ' ') : '-';

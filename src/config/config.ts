@@ -87,12 +87,16 @@ function arrange({ nodeEnv, ...values }: Values) {
   const { mail, theme, tls, tlsClient } = values;
   const scheme = tls.cert === undefined ? 'http' : 'https';
   const issuer = values.issuer ?? `${scheme}://localhost:${values.port}`;
+  const baseUrl = issuer.replace(/\/+$/, '');
   const { light, dark = light === undefined ? undefined : lighter(light) } = theme.accent;
   return {
     ...values,
+    /** As relying parties compare it: a slash at its end belongs to it. */
     issuer,
+    /** The issuer without a slash at its end: what the URLs of pages and endpoints begin with. */
+    baseUrl,
     /** The issuer's path without a trailing slash; '' for none. */
-    basePath: new URL(issuer).pathname.replace(/\/$/, ''),
+    basePath: new URL(baseUrl).pathname.replace(/\/$/, ''),
     dataDir: resolve(values.dataDir),
     mail: {
       ...mail,

@@ -4,14 +4,11 @@
 import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { type JWK, calculateJwkThumbprint } from 'jose';
+import { type SigningAlgorithm, signingAlgorithms } from '../config/signing-algorithms.ts';
 import { locks } from '../database/locks.ts';
 import type { Prisma, PrismaClient, SigningKey } from '../generated/client.ts';
 import type { Keyring } from './keyring.ts';
 import type { SealedTable } from './reseal.ts';
-
-/** RS256 is the default of clients (OIDC Core §15.1); ES256 is recommended. */
-export const signingAlgorithms = ['RS256', 'ES256', 'PS256', 'EdDSA'] as const;
-export type SigningAlgorithm = (typeof signingAlgorithms)[number];
 
 /** Milliseconds for which a key is published before it signs, so that every cached JWKS has it by then. */
 export const PUBLISHED_BEFORE = 86_400_000;
@@ -22,11 +19,23 @@ export interface KeySchedule {
   readonly rotateEvery: number;
   /** How long a key that has signed stays published: the longest lifetime of what it signed. */
   readonly keptFor: number;
+  /** The algorithms that have keys. */
+  readonly algorithms: readonly SigningAlgorithm[];
+}
+
+/** The keys that a provider has. */
+export interface SigningKeys {
+  /** As JWKs with `kid`, `alg` and `use`: first those that sign. */
+  readonly keys: readonly JWK[];
+  /** The algorithms that one of them signs with now. */
+  readonly algorithms: readonly SigningAlgorithm[];
 }
 
 export type KeyState = 'next' | 'current' | 'retired' | 'gone';
 
-type KeyTimes = Pick<SigningKey, 'kid' | 'alg' | 'createdAt' | 'signsFrom'>;
+type KeyTimes = Pick<SigningKey, 'kid' | 'alg' | 'createdAt' | 'signsFrom'> & {
+  readonly retiredAt?: Date | null;
+};
 
 /** The state of each key, by its `kid`. */
 export function keyStates(
@@ -39,13 +48,16 @@ export function keyStates(
     const ofAlg = keys
       .filter((key) => key.alg === alg)
       .sort((a, b) => startOf(b) - startOf(a) || (a.kid < b.kid ? -1 : 1));
-    let retiredAt: number | undefined; // when the next key began to sign
+    let followedAt = Infinity; // when the next key began to sign
     for (const key of ofAlg) {
       const signsFrom = startOf(key);
       if (signsFrom > now.getTime()) states.set(key.kid, 'next');
-      else if (retiredAt === undefined) states.set(key.kid, 'current');
-      else states.set(key.kid, retiredAt + keptFor > now.getTime() ? 'retired' : 'gone');
-      if (signsFrom <= now.getTime()) retiredAt = signsFrom;
+      else {
+        const endedAt = Math.min(followedAt, key.retiredAt?.getTime() ?? Infinity);
+        const isKept = endedAt + keptFor > now.getTime();
+        states.set(key.kid, endedAt > now.getTime() ? 'current' : isKept ? 'retired' : 'gone');
+        followedAt = signsFrom;
+      }
     }
   }
   return states;
@@ -57,16 +69,18 @@ export interface KeyPlan {
   /** The algorithms that get a new key: a next one, and also a current one if there is none. */
   readonly make: readonly { alg: SigningAlgorithm; signsNow: boolean }[];
   readonly remove: readonly string[];
+  /** The keys that sign no more, since their algorithm was withdrawn. */
+  readonly retire: readonly string[];
 }
 
-/** The changes that are due now. */
+/** The changes that are due now. The keys of other algorithms than the schedule's sign no more. */
 export function planKeys(keys: readonly KeyTimes[], now: Date, schedule: KeySchedule): KeyPlan {
   const states = keyStates(keys, now, schedule);
   // The earliest first: another process, whose clock is ahead, may have promoted a key already.
   const ordered = keys.toSorted((a, b) => startOf(a) - startOf(b) || 0);
   const promote: string[] = [];
   const make: { alg: SigningAlgorithm; signsNow: boolean }[] = [];
-  for (const alg of signingAlgorithms) {
+  for (const alg of schedule.algorithms) {
     const inState = (state: KeyState) =>
       ordered.filter((key) => key.alg === alg && states.get(key.kid) === state);
     const [current] = inState('current');
@@ -78,8 +92,12 @@ export function planKeys(keys: readonly KeyTimes[], now: Date, schedule: KeySche
     if (!current && !next) make.push({ alg, signsNow: true });
     if (!next || (isDue && others.length === 0)) make.push({ alg, signsNow: false });
   }
-  const remove = keys.filter(({ kid }) => states.get(kid) === 'gone').map(({ kid }) => kid);
-  return { promote, make, remove };
+  const isWithdrawn = ({ alg }: KeyTimes) => !schedule.algorithms.some((one) => one === alg);
+  const kidsOf = (state: KeyState, counts: (key: KeyTimes) => boolean = () => true) =>
+    keys.filter((key) => states.get(key.kid) === state && counts(key)).map(({ kid }) => kid);
+  // A next key has signed nothing.
+  const remove = [...kidsOf('gone'), ...kidsOf('next', isWithdrawn)];
+  return { promote, make, remove, retire: kidsOf('current', isWithdrawn) };
 }
 
 /** Makes, promotes and removes the keys that are due. Any process may do so at any time. */
@@ -87,10 +105,12 @@ export async function maintainKeys(
   prisma: PrismaClient,
   keyring: Keyring,
   now: Date,
-  schedule: KeySchedule,
+  wanted: KeySchedule,
 ): Promise<void> {
-  const due = planKeys(await prisma.signingKey.findMany(), now, schedule);
-  if (due.make.length + due.promote.length + due.remove.length === 0) return;
+  const existing = await prisma.signingKey.findMany();
+  const schedule = { ...wanted, algorithms: await stillWanted(prisma, existing, now, wanted) };
+  const due = planKeys(existing, now, schedule);
+  if (Object.values(due).every((some: readonly unknown[]) => some.length === 0)) return;
   // Made before the lock is taken. A key that another process has made meanwhile makes ours superfluous.
   const made = await Promise.all(
     due.make.map(async (wanted) => ({ ...wanted, key: await makeKey(keyring, wanted.alg, now) })),
@@ -106,7 +126,40 @@ export async function maintainKeys(
       }),
     });
     await database.signingKey.deleteMany({ where: { kid: { in: [...plan.remove] } } });
+    const where = { kid: { in: [...plan.retire] }, retiredAt: null };
+    await database.signingKey.updateMany({ where, data: { retiredAt: now } });
   });
+}
+
+/**
+ * The schedule's algorithms, and those besides that sign now and that a registered client or resource asks for: what was
+ * registered before an algorithm was withdrawn goes on.
+ */
+async function stillWanted(
+  prisma: PrismaClient,
+  keys: readonly KeyTimes[],
+  now: Date,
+  schedule: KeySchedule,
+): Promise<SigningAlgorithm[]> {
+  const states = keyStates(keys, now, schedule);
+  const signing = (alg: SigningAlgorithm) =>
+    keys.some((key) => key.alg === alg && states.get(key.kid) === 'current');
+  const withdrawn = signingAlgorithms.filter(
+    (alg) => !schedule.algorithms.includes(alg) && signing(alg),
+  );
+  if (withdrawn.length === 0) return [...schedule.algorithms];
+  // A client of FAPI 2.0 that names none gets PS256.
+  const used = await prisma.$queryRaw<{ alg: string }[]>`
+    SELECT DISTINCT alg FROM client, LATERAL (VALUES
+      (metadata->>'id_token_signed_response_alg'), (metadata->>'userinfo_signed_response_alg'),
+      (metadata->>'introspection_signed_response_alg'), (metadata->>'authorization_signed_response_alg'),
+      (CASE WHEN metadata->>'security_profile' = 'fapi2' THEN 'PS256' END)) AS asked (alg)
+    WHERE alg IS NOT NULL
+    UNION SELECT alg FROM resource WHERE alg IS NOT NULL`;
+  return [
+    ...schedule.algorithms,
+    ...withdrawn.filter((one) => used.some(({ alg }) => alg === one)),
+  ];
 }
 
 /**
@@ -151,20 +204,20 @@ export async function fingerprintKeys(
   schedule: KeySchedule,
 ): Promise<string> {
   const keys = await prisma.signingKey.findMany({
-    select: { kid: true, alg: true, createdAt: true, signsFrom: true },
+    select: { kid: true, alg: true, createdAt: true, signsFrom: true, retiredAt: true },
     orderBy: { kid: 'asc' },
   });
   const states = keyStates(keys, now, schedule);
   return keys.map(({ kid }) => `${kid} ${states.get(kid)}`).join('\n');
 }
 
-/** The private keys as JWKs with `kid`, `alg` and `use`: first those that sign. */
+/** The private keys, and the algorithms that they sign with. */
 export async function loadSigningKeys(
   prisma: PrismaClient,
   keyring: Keyring,
   now: Date,
   schedule: KeySchedule,
-): Promise<JWK[]> {
+): Promise<SigningKeys> {
   const keys = await prisma.signingKey.findMany({
     orderBy: [{ createdAt: 'asc' }, { kid: 'asc' }],
   });
@@ -172,9 +225,14 @@ export async function loadSigningKeys(
   const published = (['current', 'next', 'retired'] as const).flatMap((state) =>
     keys.filter(({ kid }) => states.get(kid) === state),
   );
-  return published.map(
-    ({ kid, sealed }) => JSON.parse(keyring.unseal(signingKeyContext(kid), sealed)) as JWK,
-  );
+  return {
+    keys: published.map(
+      ({ kid, sealed }) => JSON.parse(keyring.unseal(signingKeyContext(kid), sealed)) as JWK,
+    ),
+    algorithms: signingAlgorithms.filter((alg) =>
+      keys.some((key) => key.alg === alg && states.get(key.kid) === 'current'),
+    ),
+  };
 }
 
 /** The record's identity, under which its private part is sealed. */

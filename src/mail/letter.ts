@@ -71,7 +71,7 @@ export interface MailLayout {
 
 export type Compose = (mail: MailOf<keyof MailTemplates>) => Letter;
 
-export function createLetters(issuer: string, languages: Languages, look: MailLook): Compose {
+export function createLetters(baseUrl: string, languages: Languages, look: MailLook): Compose {
   const { name } = look;
   const eta = new Eta({ views, cache: true, autoEscape: true });
   eta.resolvePath = (template) => {
@@ -98,8 +98,8 @@ export function createLetters(issuer: string, languages: Languages, look: MailLo
           : t('client.stranger', { client, hosts });
       },
       lifeOf: (purpose) => language.duration(linkLife[purpose]),
-      url: (path) => issuer + path,
-      link: (purpose) => linkUrl(issuer, purpose, 'token' in values ? values.token : ''),
+      url: (path) => baseUrl + path,
+      link: (purpose) => linkUrl(baseUrl, purpose, 'token' in values ? values.token : ''),
       subject: (text) => (subject = oneLine(text)),
       text: (text) => blocks.push({ kind: 'text', text }),
       quiet: (text) => blocks.push({ kind: 'quiet', text }),
@@ -109,7 +109,7 @@ export function createLetters(issuer: string, languages: Languages, look: MailLo
     };
     const shown = Object.entries({ ...values }).map(([key, value]) => [key, named(value)] as const);
     eta.render(template, { ...Object.fromEntries(shown), ...frame });
-    const footer = t('mail.footer', { name, issuer });
+    const footer = t('mail.footer', { name, issuer: baseUrl });
     const layout: MailLayout = { subject, blocks, footer, name, lang: tag, direction };
     const html = eta.render('layout', layout);
     const text = [subject, ...blocks.map(plain), `-- \n${footer}`].join('\n\n');

@@ -27,7 +27,7 @@ export interface Mailer {
 }
 
 export interface MailerParts {
-  readonly config: Pick<Config, 'mail' | 'issuer'>;
+  readonly config: Pick<Config, 'mail' | 'issuer' | 'baseUrl'>;
   readonly storage: Storage;
   readonly log: Log;
   readonly languages: Languages;
@@ -37,7 +37,7 @@ export interface MailerParts {
 export function createMailer({ config, storage, log, languages, look }: MailerParts): Mailer {
   const { prisma, keyring, now } = storage;
   const transport = createMailTransport(config);
-  const compose = createLetters(config.issuer, languages, look);
+  const compose = createLetters(config.baseUrl, languages, look);
   const sending = repeat(sendDue, { every: EVERY, ...reportOutages(log, 'sending mails') });
   const outages = createOutages(log, {
     failed: 'a mail could not be sent',

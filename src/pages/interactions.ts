@@ -68,7 +68,9 @@ export function createInteractions({
     const common = { ...actions(interaction), client: shown };
     const hint = typeof params['login_hint'] === 'string' ? params['login_hint'] : undefined;
 
-    if (prompt.name === 'login' || ctx.query['account'] === 'other' || !account) {
+    if (prompt.name === 'create' && ctx.query['account'] !== 'other') {
+      seeOther(ctx, `${config.basePath}/sign-up?interaction=${interaction.uid}`);
+    } else if (prompt.name === 'login' || ctx.query['account'] === 'other' || !account) {
       const again = prompt.name === 'login' && account !== undefined;
       await signIn.page(ctx, await placeOf(ctx, step), {
         email: again ? account.email : hint,
@@ -184,6 +186,7 @@ export function createInteractions({
         finish(answer, step, {
           login: { accountId: account.id, amr, ts: authTime },
           ...(prompt.name === 'select_account' ? { select_account: {} } : {}),
+          ...(prompt.name === 'create' ? { create: {} } : {}),
         }),
     };
   }

@@ -21,7 +21,7 @@ export interface SetupParts {
 
 /** The link under which the first administrator's account is made. It is a secret. */
 export function setupLink(config: Config, keyring: Keyring): string {
-  return `${config.issuer}/setup?token=${setupToken(keyring)}`;
+  return `${config.baseUrl}/setup?token=${setupToken(keyring)}`;
 }
 
 export function createSetup({ config, storage, renderer, limits }: SetupParts): Router {

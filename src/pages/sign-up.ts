@@ -85,9 +85,9 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
 
   if (config.signUp !== 'open') return router;
 
-  router.get('/sign-up', (ctx) => {
+  router.get('/sign-up', async (ctx) => {
     back.remember(ctx);
-    signUpPage(ctx, {});
+    signUpPage(ctx, { signIn: await back.here(ctx) });
   });
 
   router.post('/sign-up', async (ctx) => {

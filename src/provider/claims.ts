@@ -18,10 +18,10 @@ export interface ClaimsPolicy {
 }
 
 export function claimsPolicy({
-  issuer,
+  baseUrl,
   claims: config,
 }: {
-  readonly issuer: Config['issuer'];
+  readonly baseUrl: Config['baseUrl'];
   readonly claims: ClaimsConfig;
 }): ClaimsPolicy {
   const byScope: Record<string, string[]> = {
@@ -50,7 +50,7 @@ export function claimsPolicy({
       ...byScope,
     },
     of(account, scope, requested) {
-      const all = allOf(account, issuer);
+      const all = allOf(account, baseUrl);
       const kept = Object.entries(all).filter(
         ([claim]) =>
           !config.id_token.includes(claim) || released(claim, scope) || claim in requested,
@@ -58,7 +58,7 @@ export function claimsPolicy({
       return { ...Object.fromEntries(kept), sub: account.id };
     },
     ofAccessToken(account, scope) {
-      const all = allOf(account, issuer);
+      const all = allOf(account, baseUrl);
       return Object.fromEntries(
         config.access_token
           .filter((claim) => all[claim] !== undefined && released(claim, scope))
@@ -68,11 +68,11 @@ export function claimsPolicy({
   };
 }
 
-function allOf(account: AccountRead, issuer: string): Record<string, unknown> {
+function allOf(account: AccountRead, baseUrl: string): Record<string, unknown> {
   return {
     ...(account.claims as Record<string, unknown>),
     // The person's own picture takes precedence over one that an administrator has entered.
-    ...(account.pictureId ? { picture: `${issuer}/picture/${account.pictureId}` } : {}),
+    ...(account.pictureId ? { picture: `${baseUrl}/picture/${account.pictureId}` } : {}),
     name: account.name ?? undefined,
     email: asciiAddress(account.email), // OIDC Core §5.1: an addr-spec of RFC 5322, which is ASCII
     email_verified: account.emailVerified,

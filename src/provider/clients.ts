@@ -1,11 +1,13 @@
-// Clients: how they authenticate, what they may register, their defaults, and which origins' scripts may send requests
-// (CORS).
+// Clients: how they authenticate, what they may register, and their defaults.
 import type { Configuration } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
+import { registeredOrigins } from './cross-origin.ts';
 import { authOf, clientMetadata, validateClientMetadata } from './client-metadata.ts';
 import { fapi2Assertions, isFapi2 } from './fapi2.ts';
+import { tidyScope } from './parameters.ts';
 import type { RefreshPolicy } from './refresh-policy.ts';
 import { registrantOf } from './registration.ts';
+import { validateRequestUris } from './request-uri.ts';
 
 type Clients = Pick<
   Configuration,
@@ -43,9 +45,11 @@ export function clients(config: Config, policy: RefreshPolicy): Clients {
       token_endpoint_auth_method: 'client_secret_basic',
     },
     extraClientMetadata: {
-      properties: Object.keys(clientMetadata),
+      properties: [...Object.keys(clientMetadata), 'request_uris'],
       validator: (ctx, name, value, metadata) => {
-        validateClientMetadata(rules, ctx, name, value, metadata);
+        tidyScope(metadata);
+        if (name === 'request_uris') validateRequestUris(value);
+        else validateClientMetadata(rules, ctx, name, value, metadata);
       },
     },
     // The default is `code` alone. The others are for old applications: tokens in the front channel leak (RFC 9700
@@ -62,11 +66,6 @@ export function clients(config: Config, policy: RefreshPolicy): Clients {
       required: (_ctx, client) =>
         config.requirePkce || client.clientAuthMethod === 'none' || isFapi2(client),
     },
-    // Only scripts of the origins that a browser-based client is registered with.
-    clientBasedCORS: (ctx, origin, client) =>
-      (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') &&
-      (client.redirectUris ?? []).some(
-        (uri) => origin !== 'null' && URL.parse(uri)?.origin === origin,
-      ),
+    clientBasedCORS: registeredOrigins,
   };
 }

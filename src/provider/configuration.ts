@@ -1,7 +1,8 @@
 // The engine's configuration, put together from each subject's part.
-import { type Configuration, type JWK, type KoaContextWithOIDC, errors } from 'oidc-provider';
+import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { levels } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import { cookieName } from '../operations/cookie-names.ts';
 import { createAdapter } from '../storage/adapter.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -50,7 +51,7 @@ export interface EnginePages {
 export interface ProviderParts {
   readonly config: Config;
   readonly storage: Storage;
-  readonly signingKeys: readonly JWK[];
+  readonly signingKeys: SigningKeys;
   /** Pairwise subjects are derived from it. */
   readonly pairwiseSecret: Buffer;
   readonly pages: EnginePages;
@@ -63,7 +64,7 @@ export function configuration(parts: ProviderParts): Configuration {
   const policy = refreshPolicy(config);
   return {
     adapter: createAdapter(policy),
-    jwks: { keys: signingKeys.map(signingKey) },
+    jwks: { keys: signingKeys.keys.map(signingKey) },
     cookies: {
       keys: storage.keyring.cookieKeys,
       names: {
@@ -90,7 +91,7 @@ export function configuration(parts: ProviderParts): Configuration {
     fetch: outgoing.fetch,
     renderError: pages.renderError,
     ttl: lifetimes(config, storage, policy),
-    enabledJWA: algorithms(),
+    enabledJWA: algorithms(signingKeys.algorithms),
     features: features(parts),
     ...clients(config, policy),
     ...subjects(parts),

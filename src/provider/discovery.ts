@@ -27,6 +27,7 @@ export function completeDiscovery(config: Config) {
         document['token_endpoint_auth_signing_alg_values_supported'];
     }
     document['ui_locales_supported'] = languages;
+    document['prompt_values_supported'] = promptValues(config);
     if (config.ciba) document['backchannel_user_code_parameter_supported'] = false;
     if (config.tls?.mtlsPort !== undefined) {
       document['mtls_endpoint_aliases'] = Object.fromEntries(
@@ -37,4 +38,10 @@ export function completeDiscovery(config: Config) {
       );
     }
   };
+}
+
+/** Initiating User Registration via OpenID Connect §4.1. */
+function promptValues({ signUp }: Pick<Config, 'signUp'>): string[] {
+  const values = ['none', 'login', 'consent', 'select_account'];
+  return signUp === 'open' ? [...values, 'create'] : values;
 }

@@ -1,8 +1,9 @@
 // The engine that serves now. It is immutable, and its signing keys are part of it: other keys make another engine,
 // which takes the next requests while the former one finishes its own.
 import type { Middleware } from 'koa';
-import type { JWK, Provider } from 'oidc-provider';
+import type { Provider } from 'oidc-provider';
 import mount from 'koa-mount';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import { cookieKeys } from '../operations/bound-cookies.ts';
 import type { ProviderParts } from './configuration.ts';
 import { createProvider } from './provider.ts';
@@ -13,13 +14,13 @@ export interface Engine {
   /** Everything below the issuer's path. */
   readonly middleware: Middleware;
   /** From now on serves with these keys. */
-  use(signingKeys: readonly JWK[]): void;
+  use(signingKeys: SigningKeys): void;
 }
 
 /** @param observe called with every provider that is made, before it serves */
 export function createEngine(
   parts: Omit<ProviderParts, 'signingKeys'>,
-  signingKeys: readonly JWK[],
+  signingKeys: SigningKeys,
   observe: (provider: Provider) => void,
 ): Engine {
   const { basePath } = parts.config;
@@ -36,7 +37,7 @@ export function createEngine(
     },
   };
 
-  function make(keys: readonly JWK[]): { provider: Provider; mounted: Middleware } {
+  function make(keys: SigningKeys): { provider: Provider; mounted: Middleware } {
     const made = createProvider({ ...parts, signingKeys: keys });
     // As the application that it is mounted in.
     made.proxy = true;

@@ -154,7 +154,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     try {
       ({ payload } = await jwtVerify(assertion, createLocalJWKSet({ keys }), {
         issuer: client.clientId,
-        audience: [config.issuer, `${config.issuer}/token`],
+        audience: [config.issuer, `${config.baseUrl}/token`],
         algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'],
         requiredClaims: ['sub', 'exp', 'jti'],
         clockTolerance: 15,

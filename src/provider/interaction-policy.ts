@@ -1,6 +1,6 @@
-// When a person is asked to choose an account, to sign in or to consent. The engine's policy with five changes: it
-// offers a choice of account, offline access by itself needs consent, levels are those of assurance.ts, a sign-in that
-// has ended counts as none, and consent is asked for again when the answer may reach another application.
+// When a person is asked to choose an account, to sign in or to consent. The engine's policy with six changes: it
+// offers a choice of account and the making of one, offline access by itself needs consent, levels are those of
+// assurance.ts, a sign-in that has ended counts as none, and consent is asked for again when the answer may reach another application.
 import { interactionPolicy } from 'oidc-provider';
 import { isSignInOver } from '../accounts/changes.ts';
 import { asciiAddress } from '../accounts/email-address.ts';
@@ -15,7 +15,7 @@ import { mayReachAnother } from './redirect-uris.ts';
 const { Check, Prompt, base } = interactionPolicy;
 
 export function createInteractionPolicy(
-  config: Pick<Config, 'ttl'>,
+  config: Pick<Config, 'ttl' | 'signUp'>,
   { prisma, now }: Pick<Storage, 'prisma' | 'now'>,
 ) {
   const policy = base();
@@ -40,6 +40,8 @@ export function createInteractionPolicy(
     ),
     0,
   );
+  // Initiating User Registration via OpenID Connect §4.
+  if (config.signUp === 'open') policy.add(new Prompt({ name: 'create', requestable: true }), 0);
   const login = policy.get('login');
   for (const reason of [policyChecks.essentialAcr, policyChecks.essentialAcrs])
     login?.checks.remove(reason);

@@ -1,7 +1,8 @@
 // A provider that serves no requests: the command line validates clients' metadata with it. It makes no signing keys
 // and writes nothing of its own accord, so that a command changes only what it is for.
 import { generateKeyPairSync } from 'node:crypto';
-import type { JWK, Provider } from 'oidc-provider';
+import type { JWK } from 'jose';
+import type { Provider } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { createLog } from '../operations/log.ts';
 import type { ClientMetadata } from '../storage/clients.ts';
@@ -35,7 +36,7 @@ export function createOfflineProvider({
   const provider = createProvider({
     config,
     storage,
-    signingKeys: throwawayKeys(),
+    signingKeys: { keys: throwawayKeys(), algorithms: config.signingAlgorithms },
     pairwiseSecret: Buffer.alloc(32), // no pairwise subject is made
     pages: noPages,
     outgoing: createOutgoing({ config, storage, log: createLog('silent') }),

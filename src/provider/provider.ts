@@ -10,12 +10,21 @@ import { answeredLevel } from './assurance.ts';
 import { claimsPolicy } from './claims.ts';
 import { type ProviderParts, configuration } from './configuration.ts';
 import { grantMembers } from './consent.ts';
+import { crossOrigin } from './cross-origin.ts';
 import { completeDiscovery } from './discovery.ts';
 import { installSeams } from './engine-seams/replaced.ts';
 import { registerExtraGrants } from './extra-grants.ts';
+import { isGrantOf } from './grant-types.ts';
 import { listenersUrl } from './mutual-tls.ts';
-import { introspected, refuseWithReason, tellRefreshTokenExpiry } from './refresh-answers.ts';
+import { parameterReaders } from './parameters.ts';
+import {
+  answerRevocation,
+  introspected,
+  refuseWithReason,
+  tellRefreshTokenExpiry,
+} from './refresh-answers.ts';
 import { needsConsentPrompt } from './refresh-policy.ts';
+import { referredIn } from './request-uri.ts';
 import { keepFromStrangers, stayAfterSignOut } from './strangers.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
@@ -38,6 +47,9 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     assumesConsent: (client) => client !== undefined && !needsConsentPrompt(client),
     acr: answeredLevel,
     listenersUrl: listenersUrl(config),
+    parameterReaders,
+    referred: referredIn,
+    isGrantOf,
   });
   registerExtraGrants(provider, parts);
   const findAccount = findAccountWith(storage, claimsPolicy(config));
@@ -51,7 +63,9 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   keepFromStrangers(provider);
   refuseWithReason(provider);
   provider.use(stayAfterSignOut);
+  provider.use(crossOrigin(config));
   provider.use(tellRefreshTokenExpiry);
+  provider.use(answerRevocation);
   provider.use(completeDiscovery(config));
   return provider;
 }

@@ -1,5 +1,5 @@
-// Additions to the engine's answers about refresh tokens: their lifetime, what introspection returns, and why one was
-// refused.
+// Additions to the engine's answers about refresh tokens: their lifetime, what introspection and revocation return, and
+// why one was refused.
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { refusePresented } from '../storage/families/adapter.ts';
@@ -22,6 +22,16 @@ export async function tellRefreshTokenExpiry(ctx: Context, next: Next): Promise<
   const ends = use.kind === 'started' ? use : { ...use.family, idleExpiresAt };
   const left = expiresAt(ends).getTime() - storage.now().getTime();
   answer.refresh_token_expires_in = Math.floor(left / 1000);
+}
+
+/**
+ * RFC 7009 §2.2: clients ignore the body of a revocation's answer. The engine's is empty, and Koa calls it text/plain,
+ * which some libraries refuse.
+ */
+export async function answerRevocation(ctx: Context, next: Next): Promise<void> {
+  await next();
+  const { oidc } = ctx as unknown as Partial<KoaContextWithOIDC>;
+  if (oidc?.route === 'revocation' && ctx.status === 200) ctx.body = {};
 }
 
 /**

@@ -1,6 +1,6 @@
 // Resource indicators (RFC 8707): the resource servers, and the format of their tokens (RFC 9068).
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
-import type { SigningAlgorithm } from '../keys/signing-keys.ts';
+import type { SigningAlgorithm } from '../config/signing-algorithms.ts';
 import { answered } from '../storage/errors.ts';
 import { scopesOf } from '../storage/resources.ts';
 import type { Storage } from '../storage/storage.ts';

@@ -4,6 +4,7 @@
 import { type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type FindAccount, type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
+import type { SigningKeys } from '../keys/signing-keys.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -19,7 +20,7 @@ const JWT = 'urn:ietf:params:oauth:token-type:jwt';
 interface Parts {
   readonly config: Config;
   readonly storage: Storage;
-  readonly signingKeys: readonly object[];
+  readonly signingKeys: SigningKeys;
   readonly findAccount: FindAccount;
 }
 
@@ -37,7 +38,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
   const { config, storage, findAccount } = parts;
   if (!config.tokenExchange) return;
   const resourceServer = resourceServers(storage);
-  const keys = createLocalJWKSet({ keys: parts.signingKeys.map((key) => publicPart(key as JWK)) });
+  const keys = createLocalJWKSet({ keys: parts.signingKeys.keys.map(publicPart) });
 
   provider.registerGrantType(
     tokenExchange,

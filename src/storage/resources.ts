@@ -1,8 +1,8 @@
 // Resource servers (RFC 8707), with their scopes and the format of their access tokens.
 import { z } from 'zod';
 import { standardScopes } from '../config/claims.ts';
+import { signingAlgorithms } from '../config/signing-algorithms.ts';
 import type { PrismaClient, Resource } from '../generated/client.ts';
-import { signingAlgorithms } from '../keys/signing-keys.ts';
 
 /** The longest lifetime of a resource's access tokens, in seconds. */
 export const LONGEST_RESOURCE_TTL = 86_400;

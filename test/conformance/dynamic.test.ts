@@ -36,6 +36,7 @@ beforeAll(async () => {
     environment: {
       SYMBOLON_REGISTRATION: 'open',
       SYMBOLON_ALLOW_PRIVATE_ADDRESSES: 'true',
+      SYMBOLON_SIGNING_ALGORITHMS: 'RS256,ES256,PS256,EdDSA',
     },
   });
 });

@@ -108,14 +108,14 @@ test('signing keys are made once, and not readable in the database', async () =>
   const keyring = new Keyring([ONE]);
   const sets = await Promise.all([1, 2, 3].map(() => signingKeys(prisma, keyring)));
   expect(new Set(sets.map((set) => JSON.stringify(set))).size).toBe(1);
-  const algorithms = sets[0]?.map(({ alg }) => alg);
+  const algorithms = sets[0]?.keys.map(({ alg }) => alg);
   expect(algorithms?.slice(0, 4).sort()).toEqual(['ES256', 'EdDSA', 'PS256', 'RS256']);
   expect(algorithms?.slice(4).sort()).toEqual(['ES256', 'EdDSA', 'PS256', 'RS256']);
-  for (const key of sets[0] ?? []) expect(key.kid).toBe(await calculateJwkThumbprint(key));
+  for (const key of sets[0]?.keys ?? []) expect(key.kid).toBe(await calculateJwkThumbprint(key));
   const rows = await prisma.$queryRaw<{ text: string; sealed: Uint8Array }[]>`
     SELECT signing_key::text AS text, sealed FROM signing_key`;
   expect(rows).toHaveLength(8);
-  for (const { d = '', kid, ...key } of sets[0] ?? []) {
+  for (const { d = '', kid, ...key } of sets[0]?.keys ?? []) {
     for (const { text, sealed } of rows) {
       expect(text).not.toContain(d);
       expect(Buffer.from(sealed).includes(d)).toBe(false);

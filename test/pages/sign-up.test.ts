@@ -39,6 +39,19 @@ const lastLink = async (): Promise<URL> => {
   return link;
 };
 
+test.each(['closed', 'invitation'] as const)('%s: prompt=create is unknown', async (mode) => {
+  await start(mode);
+  const party = await discover(provider.issuer);
+  expect(party.configuration.serverMetadata()['prompt_values_supported']).toEqual([
+    'none',
+    'login',
+    'consent',
+    'select_account',
+  ]);
+  const { url } = await authorizationRequest(party, { prompt: 'create' });
+  expect((await agent().authorize(url)).searchParams.get('error')).toBe('invalid_request');
+});
+
 describe('open', () => {
   beforeEach(() => start('open'));
 
@@ -66,6 +79,33 @@ describe('open', () => {
     const next = done.html.querySelector('a.button')?.getAttribute('href') ?? '';
     await finish(await browser.authorize(new URL(next, done.url), newcomer));
     expect((await browser.submit(confirm, {})).status).toBe(410);
+  });
+
+  test('prompt=create: signing up comes first, then signing in, and the application gets its answer', async () => {
+    const browser = agent();
+    const party = await discover(provider.issuer);
+    expect(party.configuration.serverMetadata()['prompt_values_supported']).toContain('create');
+    const { url, finish } = await authorizationRequest(party, { prompt: 'create' });
+    const form = await browser.open(url);
+    expect(form.url.pathname).toBe('/sign-up');
+    expect(heading(await browser.submit(form, newcomer))).toBe('Look into your mailbox');
+    const done = await browser.submit(await browser.open(await lastLink()), {});
+    const next = done.html.querySelector('a.button')?.getAttribute('href') ?? '';
+    const tokens = await finish(await browser.authorize(new URL(next, done.url), newcomer));
+    expect(tokens.claims()?.sub).toBe((await find(newcomer.email))?.id);
+  });
+
+  test('prompt=create: whoever has an account signs in instead, also in a browser that is signed in', async () => {
+    const browser = agent();
+    const party = await discover(provider.issuer);
+    await signIn(party, browser);
+    const { url, finish } = await authorizationRequest(party, { prompt: 'create' });
+    const form = await browser.open(url);
+    expect(form.url.pathname).toBe('/sign-up');
+    const way = form.html.querySelectorAll('a').find((a) => a.text.trim() === 'Sign in');
+    await finish(await browser.authorize(new URL(way?.getAttribute('href') ?? '', form.url)));
+    const silent = await authorizationRequest(party, { prompt: 'create none' });
+    expect((await browser.authorize(silent.url)).searchParams.get('error')).toBe('invalid_request');
   });
 
   test('in another browser the password is asked for, so that nobody confirms a stranger’s account', async () => {

@@ -60,9 +60,8 @@ test('other keys are published at once', async () => {
     ((await (await ask('/jwks')).json()) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid);
   const before = await kids();
   const { privateKey } = await generateKeyPair('RS256', { extractable: true });
-  provider.engine.use([
-    { ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'another' },
-  ]);
+  const another = { ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'another' };
+  provider.engine.use({ keys: [another], algorithms: ['RS256'] });
   expect(await kids()).toEqual(['another']);
   expect(before).not.toContain('another');
 });

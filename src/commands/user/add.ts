@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { checkAccount, createAccount } from '../../accounts/accounts.ts';
 import { invite } from '../../accounts/invitations.ts';
-import { CommandError, asJson, change, date, print, withStorage } from '../run.ts';
+import { asJson, change, date, print, secondsIn, withStorage } from '../run.ts';
 import { accountFacts, givenPassword } from './account.ts';
 
 export function addCommand(user: Command): void {
@@ -48,9 +48,7 @@ export function inviteCommand(user: Command): void {
         options: { name?: string; expiresIn: string; json?: boolean },
       ): Promise<void> =>
         withStorage(async ({ config, storage }) => {
-          const seconds = Number(options.expiresIn);
-          if (!/^[1-9]\d{0,7}$/.test(options.expiresIn))
-            throw new CommandError('--expires-in: wants a number of seconds');
+          const seconds = secondsIn('--expires-in', options.expiresIn);
           const invitation = { email, name: options.name, seconds };
           const { url, expiresAt, isMailed } = await change(storage, async (database, record) => {
             await record({ type: 'account.invited', detail: { by: 'command line' } });

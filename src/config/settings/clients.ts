@@ -1,6 +1,7 @@
 // The settings of clients: what they may do, how they are registered, the signing keys and the claims.
 import { z } from 'zod';
 import { type ClaimsConfig, readClaimsFile } from '../claims.ts';
+import { signingAlgorithms } from '../signing-algorithms.ts';
 import { type Section, flag, integer, oneOf, reading } from './setting.ts';
 
 const standardOnly: ClaimsConfig = { scopes: {}, access_token: [], id_token: [] };
@@ -51,6 +52,18 @@ export const clients = {
     variable: 'SYMBOLON_REQUIRE_PKCE',
     ...flag,
     help: 'Whether every client must use PKCE (RFC 7636); public clients always must.',
+  },
+  signingAlgorithms: {
+    variable: 'SYMBOLON_SIGNING_ALGORITHMS',
+    schema: z
+      .string()
+      .transform((value) => [...new Set(value.split(',').map((name) => name.trim()))])
+      .pipe(z.array(z.enum(signingAlgorithms)))
+      .refine((names) => names.includes('RS256'))
+      .default(['RS256', 'ES256', 'PS256']),
+    wants: `names of \`${signingAlgorithms.join('`, `')}\`, separated by commas, \`RS256\` among them (OpenID Connect Discovery §3)`,
+    help: 'The algorithms that tokens may be signed with: each has keys, and clients and resources may ask for it. Older libraries cannot read a JWKS with EdDSA keys. An algorithm that is not listed keeps its keys while a registered client or resource uses it.',
+    fallback: '`RS256,ES256,PS256`',
   },
   keyRotationDays: {
     variable: 'SYMBOLON_KEY_ROTATION_DAYS',

@@ -4,20 +4,17 @@ import { z } from 'zod';
 import { parseDatabaseUrl } from '../database-url.ts';
 import { type Section, integer, oneOf, refuse } from './setting.ts';
 
-const issuer = z
-  .url({ protocol: /^https?$/ })
-  .refine((value) => {
-    const url = URL.parse(value);
-    return (
-      url !== null &&
-      !url.search &&
-      !url.hash &&
-      !url.username &&
-      !value.endsWith('?') &&
-      !value.endsWith('#')
-    );
-  })
-  .transform((value) => value.replace(/\/+$/, ''));
+const issuer = z.url({ protocol: /^https?$/ }).refine((value) => {
+  const url = URL.parse(value);
+  return (
+    url !== null &&
+    !url.search &&
+    !url.hash &&
+    !url.username &&
+    !value.endsWith('?') &&
+    !value.endsWith('#')
+  );
+});
 
 const databaseUrl = z.string().superRefine((value, context) => {
   try {
@@ -90,7 +87,7 @@ export const server = {
     variable: 'SYMBOLON_ISSUER',
     schema: issuer.optional(),
     wants: 'an http or https URL without query and fragment',
-    help: 'The issuer identifier: the URL at which relying parties and people reach the provider. It may have a path. All URLs have its scheme and host, whatever a request says.',
+    help: 'The issuer identifier: the URL at which relying parties and people reach the provider. It may have a path, and a slash at its end: it is told as it is written here, and relying parties compare it exactly. All URLs have its scheme and host, whatever a request says.',
     fallback: '`http://localhost:<PORT>`, or `https:` with `SYMBOLON_TLS_CERT`',
   },
   dataDir: {

@@ -9,8 +9,10 @@ import type { WaysInView } from '../views/partials.ts';
 export interface WaysBack {
   /** Remembers the interaction that the person comes from. */
   readonly remember: (ctx: Context) => void;
-  /** The URL of the interaction to go on with. */
+  /** The URL of the interaction to go on with. It is not remembered any longer. */
   readonly find: (ctx: Context) => Promise<string | undefined>;
+  /** The URL of the interaction that the link to this page names, to sign in there instead. */
+  readonly here: (ctx: Context) => Promise<string | undefined>;
 }
 
 /** The links for a sign-in page. @param uid the page's interaction */
@@ -30,16 +32,31 @@ export function createWaysBack(
   const cookie = createCookies(config).return;
   return {
     remember(ctx) {
-      const { interaction } = ctx.query;
-      if (typeof interaction === 'string' && /^[\w-]{1,64}$/.test(interaction))
-        cookie.set(ctx, interaction);
+      const uid = namedIn(ctx);
+      if (uid !== undefined) cookie.set(ctx, uid);
+    },
+    async here(ctx) {
+      const uid = namedIn(ctx);
+      const interaction =
+        uid === undefined ? undefined : await engine.provider.Interaction.find(uid);
+      return interaction && urlOf(interaction);
     },
     async find(ctx) {
       const uid = cookie.get(ctx);
       if (uid === undefined) return undefined;
       cookie.clear(ctx);
       const interaction = await engine.provider.Interaction.find(uid);
-      return interaction && `${base}/interaction/${uid}`;
+      return interaction && urlOf(interaction);
     },
   };
+  // A request with prompt=create leads to signing up, unless the person has come back from there.
+  function urlOf({ uid, prompt }: { uid: string; prompt: { name: string } }): string {
+    return `${base}/interaction/${uid}${prompt.name === 'create' ? '?account=other' : ''}`;
+  }
+}
+
+function namedIn({ query: { interaction } }: Context): string | undefined {
+  return typeof interaction === 'string' && /^[\w-]{1,64}$/.test(interaction)
+    ? interaction
+    : undefined;
 }

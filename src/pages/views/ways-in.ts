@@ -40,7 +40,12 @@ export interface WaysInViews {
   setup: AccountForm & { readonly csrf: string; readonly email?: string | undefined };
   'setup-done': { readonly email: string; readonly issuer: string };
   'setup-used': Empty;
-  'sign-up': AccountForm & { readonly csrf: string; readonly email?: string | undefined };
+  'sign-up': AccountForm & {
+    readonly csrf: string;
+    readonly email?: string | undefined;
+    /** For a person who has an account already: where they came from. */
+    readonly signIn?: string | undefined;
+  };
   'sign-up-sent': MailSent;
   'sign-up-confirm': LinkForm & {
     /** Whether it asks for the password. */

@@ -1,11 +1,12 @@
 // The members of the engine's classes that Symbolon replaces. What replaces them is decided elsewhere and handed in. No
 // other file replaces anything of the engine.
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { type RequestDecisions, readParameters, refuseGrants } from './requests.ts';
 import { type Seam, assertKnown, memberOf } from './seam.ts';
 import { used } from './used.ts';
 
 /** What replaces the engine's own behaviour. */
-export interface Decisions {
+export interface Decisions extends RequestDecisions {
   /** The value of the refresh token that is about to be saved. */
   readonly nextRefreshToken: () => string;
   /** Additional members of a refresh token's introspection. */
@@ -114,6 +115,18 @@ export const replaced: readonly Replaced[] = [
     kind: 'method',
     by: nameByListener,
     why: 'at the mTLS port, an assertion may name that port or the issuer’s',
+  },
+  {
+    name: 'OIDCContext.prototype.params',
+    kind: 'free',
+    by: readParameters,
+    why: 'lists with a space too many are read, numbers with anything but digits are not; request objects by reference',
+  },
+  {
+    name: 'Client.prototype.grantTypeAllowed',
+    kind: 'method',
+    by: refuseGrants,
+    why: 'a grant that the client may not use is `unauthorized_client` (RFC 6749 §5.2), not `invalid_request`',
   },
 ];
 

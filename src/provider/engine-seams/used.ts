@@ -50,6 +50,12 @@ export const used: readonly Used[] = [
     why: 'signing in at a page of our own gives the session another id',
   },
   {
+    name: 'OIDCContext.prototype.entity',
+    kind: 'method',
+    by: 'readParameters in provider/engine-seams/requests.ts',
+    why: 'it emits `assign.client`: from then on a refusal can be sent to the client',
+  },
+  {
     name: 'Provider.prototype.cookieName',
     kind: 'method',
     by: 'setSessionCookie in pages/cookies.ts',
