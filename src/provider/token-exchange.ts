@@ -89,7 +89,14 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
 
     const info = await resourceServer(ctx, resource, client);
     const server = new provider.ResourceServer(resource, info);
-    const allowed = new Set(subject.scope.split(' ').filter((scope) => server.scopes.has(scope)));
+    // A scope of a resource is that resource's own: for another's scope of the same name the operator has to say so.
+    const isSame = subject.audiences.includes(resource);
+    const named = policy.resource_scopes?.[resource] ?? [];
+    const allowed = new Set(
+      subject.scope
+        .split(' ')
+        .filter((scope) => server.scopes.has(scope) && (isSame || named.includes(scope))),
+    );
     const asked = params['scope']?.split(' ') ?? [...allowed];
     if (asked.some((scope) => !allowed.has(scope)))
       throw new errors.InvalidScope('requested scope is not allowed', asked.join(' '));

@@ -261,6 +261,7 @@ describe('RFC 8693, token exchange', () => {
       response_types: [],
       token_exchange_from: [API, OPAQUE],
       token_exchange_to: [OTHER],
+      resource_scopes: { [OTHER]: ['notes:read'] },
     });
   });
   const exchange = (party: Party, token: string, extra: Record<string, string> = {}) =>
@@ -313,12 +314,29 @@ describe('RFC 8693, token exchange', () => {
     expect((await exchange(strict, tokens.access_token)).body['error']).toBe('invalid_request');
   });
 
+  test('a scope is its resource’s own: another’s of that name is given only if the operator says so', async () => {
+    const unnamed = await add('unnamed-server', {
+      grant_types: [EXCHANGE],
+      response_types: [],
+      token_exchange_from: [API, OPAQUE],
+      token_exchange_to: [OTHER],
+    });
+    for (const token of [await subject(API), await subject(OPAQUE)]) {
+      const { status, body } = await exchange(unnamed, token);
+      expect(status).toBe(200);
+      expect(decodeJwt(String(body['access_token']))['scope'] ?? '').toBe('');
+      const asked = await exchange(unnamed, token, { scope: 'notes:read' });
+      expect(asked.body['error']).toBe('invalid_scope');
+    }
+  });
+
   test('who has acted before stays told', async () => {
     const second = await add('second-server', {
       grant_types: [EXCHANGE],
       response_types: [],
       token_exchange_from: [OTHER],
       token_exchange_to: [API],
+      resource_scopes: { [API]: ['notes:read'] },
     });
     const { body } = await exchange(server, await subject());
     const { body: next } = await exchange(second, String(body['access_token']), { resource: API });
