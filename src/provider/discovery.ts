@@ -28,6 +28,8 @@ export function completeDiscovery(config: Config) {
     }
     document['ui_locales_supported'] = languages;
     document['prompt_values_supported'] = promptValues(config);
+    document['request_uri_parameter_supported'] = true;
+    document['require_request_uri_registration'] = true;
     if (config.ciba) document['backchannel_user_code_parameter_supported'] = false;
     if (config.tls?.mtlsPort !== undefined) {
       document['mtls_endpoint_aliases'] = Object.fromEntries(

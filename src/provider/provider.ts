@@ -24,7 +24,7 @@ import {
   tellRefreshTokenExpiry,
 } from './refresh-answers.ts';
 import { needsConsentPrompt } from './refresh-policy.ts';
-import { referredIn } from './request-uri.ts';
+import { fetchRequestObjects, referredIn } from './request-uri.ts';
 import { keepFromStrangers, stayAfterSignOut } from './strangers.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
@@ -35,7 +35,7 @@ export function createProvider(parts: ProviderParts): Provider {
 
 /** Adds what cannot be configured: replaced members, grant types, answers. @returns the same provider */
 export function adapt(provider: Provider, parts: ProviderParts): Provider {
-  const { config, storage } = parts;
+  const { config, storage, outgoing } = parts;
   installSeams(provider, {
     nextRefreshToken,
     introspected,
@@ -64,6 +64,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   refuseWithReason(provider);
   provider.use(stayAfterSignOut);
   provider.use(crossOrigin(config));
+  provider.use(fetchRequestObjects(provider, outgoing));
   provider.use(tellRefreshTokenExpiry);
   provider.use(answerRevocation);
   provider.use(completeDiscovery(config));

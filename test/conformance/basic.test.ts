@@ -297,7 +297,7 @@ describe.each(variants)('$plan, $type', ({ plan, type, mode }) => {
 
   test('oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported', async () => {
     const response = await fresh().authorize({ request_uri: 'https://app.example/request.jwt' });
-    expect(response['error']).toBe('request_uri_not_supported');
+    expect(response['error']).toBe('invalid_request_uri'); // it is not registered
   });
 
   test('oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported', async () => {

@@ -27,8 +27,9 @@ beforeAll(async () => {
   files = createServer({ key: tls.serverKey, cert: tls.serverCertificate }, (request, response) => {
     const content = served.get(request.url ?? '');
     response.statusCode = content === undefined ? 404 : 200;
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify(content));
+    const isText = typeof content === 'string';
+    response.setHeader('content-type', isText ? 'application/jwt' : 'application/json');
+    response.end(isText ? content : JSON.stringify(content));
   });
   await new Promise<void>((resolve) => files.listen(0, 'localhost', resolve));
   origin = `https://localhost:${(files.address() as AddressInfo).port}`;
@@ -298,6 +299,35 @@ test('oidcc-request-uri-unsigned: request_uri is not supported, and discovery sa
 });
 
 describe('request objects (RFC 9101)', () => {
+  test('oidcc-request-uri-signed-rs256, by reference', async () => {
+    const key = await signingKey('r', 'RS256');
+    const uri = `${origin}/request.jwt`;
+    const party = await registered({
+      jwks: { keys: [key.jwk] },
+      request_object_signing_alg: 'RS256',
+      request_uris: [uri],
+    });
+    const { client_id: id } = party.client;
+    const claims = {
+      response_type: 'code',
+      redirect_uri: redirect,
+      scope: 'openid',
+      client_id: id,
+    };
+    served.set(
+      '/request.jwt',
+      await new SignJWT({ ...claims, state: 'from the object' })
+        .setProtectedHeader({ alg: 'RS256', kid: 'r' })
+        .setIssuer(id)
+        .setAudience(provider.issuer)
+        .setExpirationTime('1 minute')
+        .sign(key.privateKey),
+    );
+    const response = await party.authorize({ request_uri: uri, state: undefined });
+    expect(response['state']).toBe('from the object');
+    expect((await party.exchange(response['code'] ?? '')).status).toBe(200);
+  });
+
   test.each(['RS256', 'ES256'])('oidcc-request-uri-signed-rs256, by value: %s', async (alg) => {
     const key = await signingKey('request', alg);
     const party = await registered({ jwks: { keys: [key.jwk] }, request_object_signing_alg: alg });

@@ -158,17 +158,18 @@ export const modules: readonly Module[] = [
     module: 'oidcc-server-rotate-keys',
     file: 'dynamic',
     title: 'oidcc-server-rotate-keys',
-    note: '`symbolon key rotate --now`',
+    note: '`symbolon key rotate --now`; the suite cannot read EdDSA keys, which there are only with `SYMBOLON_SIGNING_ALGORITHMS`',
   },
   {
     module: 'oidcc-request-uri-unsigned',
     file: 'basic',
     title: 'oidcc-request-uri-unsigned',
-    note: 'skipped by the suite: not supported, and discovery says so',
+    note: 'skipped by the suite: `none` is not listed',
   },
   {
     module: 'oidcc-request-uri-signed-rs256',
-    note: '`request_uri` by reference is not supported, and discovery says so: pushed requests (RFC 9126) take its place, with no request of the provider’s into the network',
+    file: 'dynamic',
+    title: 'oidcc-request-uri-signed-rs256, by reference',
   },
   {
     module: 'oidcc-ensure-client-assertion-with-iss-aud-succeeds',

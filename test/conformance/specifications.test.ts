@@ -385,7 +385,7 @@ describe('RFC 8693, token exchange', () => {
     [
       'a client without the grant',
       async () => exchange(new Party(provider, webClient), await subject()),
-      'invalid_request',
+      'unauthorized_client',
     ],
   ])('%s is refused', async (_what, send, error) => {
     const { status, body } = await send();
