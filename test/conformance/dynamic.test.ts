@@ -100,7 +100,7 @@ test('oidcc-discovery-endpoint-verification', async () => {
     code_challenge_methods_supported: ['S256'],
     scopes_supported: expect.arrayContaining(['openid', 'offline_access']) as string[],
     request_parameter_supported: true,
-    request_uri_parameter_supported: false,
+    request_uri_parameter_supported: true,
     claims_parameter_supported: true,
     authorization_response_iss_parameter_supported: true,
     backchannel_logout_supported: true,
@@ -291,11 +291,17 @@ test('oidcc-refresh-token-rp-key-rotation', async () => {
   expect(refreshed.status).toBe(200);
 });
 
-test('oidcc-request-uri-unsigned: request_uri is not supported, and discovery says so', async () => {
-  const party = await registered();
+test('oidcc-request-uri-unsigned: an object without a signature is refused, and discovery lists no none', async () => {
+  const uri = `${origin}/unsigned.jwt`;
+  const party = await registered({ request_uris: [uri] });
   await party.tokens(); // a refusal is told to a stranger only once somebody has signed in
-  const response = await party.authorize({ request_uri: 'https://app.example/object' });
-  expect(response['error']).toBe('request_uri_not_supported');
+  const claims = { response_type: 'code', redirect_uri: redirect, scope: 'openid', state: 'x' };
+  const object = new UnsecuredJWT({ ...claims, client_id: party.client.client_id });
+  served.set('/unsigned.jwt', object.setAudience(provider.issuer).encode());
+  const response = await party.authorize({ request_uri: uri, state: undefined });
+  expect(response['error']).toBe('invalid_request_object');
+  const { request_object_signing_alg_values_supported: listed } = await party.discovery();
+  expect(listed).not.toContain('none');
 });
 
 describe('request objects (RFC 9101)', () => {
