@@ -127,7 +127,7 @@ describe('what settings say of each other is told in one line', () => {
   const told: [Record<string, string>, string][] = [
     [
       { NODE_ENV: 'production', SYMBOLON_ISSUER: 'http://id.example.com/' },
-      'SYMBOLON_ISSUER: got "http://id.example.com", wants an https URL (NODE_ENV is production, and tokens on plain http can be read by anyone on the way)',
+      'SYMBOLON_ISSUER: got "http://id.example.com/", wants an https URL (NODE_ENV is production, and tokens on plain http can be read by anyone on the way)',
     ],
     [
       { DATABASE_URL: 'postgresql://localhost/x' },

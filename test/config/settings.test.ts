@@ -56,6 +56,7 @@ describe('no setting is dead: the configuration is another with it', () => {
     ['SYMBOLON_ENABLE_ENCRYPTION', 'true'],
     ['SYMBOLON_AUTHORIZATION_DETAILS_TYPES', 'payment'],
     ['SYMBOLON_REQUIRE_PKCE', 'true'],
+    ['SYMBOLON_SIGNING_ALGORITHMS', 'RS256,EdDSA'],
     ['SYMBOLON_KEY_ROTATION_DAYS', '1'],
     ['SYMBOLON_CLAIMS_FILE', file('claims.json', '{ "access_token": ["email"] }')],
     ['SYMBOLON_NAME', 'Mine'],
