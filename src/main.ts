@@ -106,10 +106,15 @@ export async function serve(config: Config): Promise<Running> {
 
 /** The sweep's dependencies in this installation. */
 export function sweepParts(
-  { refreshToken }: Config,
-  { prisma, now }: Omit<SweepParts, 'retention'>,
+  { refreshToken, unusedClientDays }: Config,
+  { prisma, now }: Pick<SweepParts, 'prisma' | 'now'>,
 ): SweepParts {
-  return { prisma, now, retention: refreshToken.retention };
+  return {
+    prisma,
+    now,
+    retention: refreshToken.retention,
+    unusedClients: unusedClientDays * 86_400,
+  };
 }
 
 function announce(config: Config, setup: string | undefined): void {

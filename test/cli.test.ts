@@ -588,12 +588,18 @@ test('client invite makes a token with which a client registers itself', async (
     ...inviting,
     SYMBOLON_ISSUER: `http://localhost:${await freePort()}`,
   });
-  const answer = await fetch(`${registering.url}/register`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ redirect_uris: ['https://app.example/callback'] }),
-  });
-  expect(answer.status).toBe(201);
+  const register = () =>
+    fetch(`${registering.url}/register`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ redirect_uris: ['https://app.example/callback'] }),
+    });
+  expect((await register()).status).toBe(201);
+  expect((await register()).status).toBe(401); // it works once, unless --uses says otherwise
+  for (const wrong of ['--uses 0', '--uses many', '--expires-in 99999999999']) {
+    const refused = await run(['src/cli.ts', 'client', 'invite', ...wrong.split(' ')], inviting);
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+  }
   await registering.end();
 });
 

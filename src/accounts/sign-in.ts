@@ -10,6 +10,7 @@ import { type Guesser, type Try, isClosed, isTold } from './counters.ts';
 import { FactorError, type Method } from './factors.ts';
 import { type Judgement, type Limits, TooManyAttempts } from './limits.ts';
 import { type PasskeySignIn, verifyPasskey } from './passkeys.ts';
+import { createRowLimits } from './row-limits.ts';
 import { looksLikeRecoveryCode, useRecoveryCode } from './recovery-codes.ts';
 import { verifyTotp } from './totp.ts';
 import { tellOfWrongFactor } from './wrong-factor.ts';
@@ -177,13 +178,19 @@ async function passkeyOf(
   try {
     return await verifyPasskey({ storage, config }, { binding, response, accountId });
   } catch (error) {
-    if (error instanceof FactorError) {
+    // Nobody is kept out by it, but whoever sends nonsense leaves only so many events.
+    if (error instanceof FactorError && (await mayBeRecorded(storage))) {
       const type = accountId === undefined ? 'sign_in.failed' : 'second_factor.failed';
       const detail = { method: 'passkey', reason: error.code };
       writeRefusal(attempt, { type, accountId, detail });
     }
     throw error;
   }
+}
+
+async function mayBeRecorded(storage: Storage): Promise<boolean> {
+  const { ip } = currentUnit().origin;
+  return ip === undefined || (await createRowLimits(storage).take('event', ip)) === 0;
 }
 
 /** Spends a code. @returns whether it was right */

@@ -1,5 +1,5 @@
 // The sweep: deletes expired rows in small batches, one process at a time (an advisory lock). A row that a request is
-// using is skipped. Families are kept until their absolute end and the retention have passed, so that they can be
+// using is skipped. Clients that registered themselves go when they are not used. Families are kept until their absolute end and the retention have passed, so that they can be
 // explained.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Prisma, type PrismaClient } from '../generated/client.ts';
@@ -16,6 +16,8 @@ export interface SweepParts {
   readonly now: () => Date;
   /** Seconds that a family is kept after its absolute end. */
   readonly retention: number;
+  /** Seconds after which a client that registered itself and is not used is deleted; not set: never. */
+  readonly unusedClients?: number;
 }
 
 /** The number of rows of each kind that wait for the sweep. */
@@ -45,9 +47,10 @@ export function startSweeping(
  */
 export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<number> {
   let total = 0;
-  for (const expiry of expiries(parts)) {
+  const kinds = expiries(parts).map((expiry) => () => deleteBatch(parts.prisma, expiry));
+  for (const batch of [...kinds, () => deleteUnusedClients(parts)]) {
     for (let deleted = BATCH; deleted === BATCH && !signal?.aborted;) {
-      deleted = await deleteBatch(parts.prisma, expiry);
+      deleted = await batch();
       total += deleted;
       if (deleted === BATCH) await pause(REST);
     }
@@ -109,12 +112,51 @@ function deleteBatch(
   prisma: PrismaClient,
   { table, expired, key = Prisma.sql`id` }: Expiry,
 ): Promise<number> {
+  return alone(
+    prisma,
+    (database) => database.$executeRaw`
+      DELETE FROM ${table} WHERE ${key} IN (
+        SELECT ${key} FROM ${table} WHERE ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`,
+  );
+}
+
+/**
+ * Deletes clients that registered themselves, whom nobody vouches for, and who have no grant and no family any more, with
+ * their registration access tokens. A document's row is made again when it is needed.
+ */
+async function deleteUnusedClients({ prisma, now, unusedClients }: SweepParts): Promise<number> {
+  if (unusedClients === undefined) return 0;
+  const since = new Date(now().getTime() - unusedClients * 1000);
+  return alone(
+    prisma,
+    (database) => database.$executeRaw`
+      WITH gone AS (
+        DELETE FROM client WHERE id IN (
+          SELECT c.id FROM client c
+          WHERE c.updated_at < ${since}
+            AND (c.metadata->>'client_id_issued_at' IS NOT NULL
+              OR c.metadata->>'client_id_metadata_document' IS NOT NULL)
+            AND c.metadata->>'vouched_for' IS DISTINCT FROM 'true'
+            AND NOT EXISTS (SELECT FROM "grant" g WHERE g.client_id = c.id)
+            AND NOT EXISTS (SELECT FROM refresh_family f WHERE f.client_id = c.id)
+          LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)
+        RETURNING id),
+      tokens AS (
+        DELETE FROM artifact
+        WHERE model = 'RegistrationAccessToken' AND client_id IN (SELECT id FROM gone))
+      INSERT INTO audit_event (at, type, client_id, detail)
+      SELECT ${now()}, 'client.removed', id, '{"reason": "unused"}' FROM gone`,
+  );
+}
+
+/** Does one batch, unless another process is sweeping. @returns how many rows were deleted */
+function alone(
+  prisma: PrismaClient,
+  batch: (database: Prisma.TransactionClient) => Promise<number>,
+): Promise<number> {
   return prisma.$transaction(async (database) => {
     const [lock] = await database.$queryRaw<{ mine: boolean }[]>`
       SELECT pg_try_advisory_xact_lock(${locks.sweeping}) AS mine`;
-    if (!lock?.mine) return 0;
-    return database.$executeRaw`
-      DELETE FROM ${table} WHERE ${key} IN (
-        SELECT ${key} FROM ${table} WHERE ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`;
+    return lock?.mine ? batch(database) : 0;
   });
 }

@@ -8,6 +8,7 @@ import { createAdapter } from '../storage/adapter.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { accessTokenClaims, findAccountWith, pairwiseSubject } from './account.ts';
+import { admitAnonymous } from './anonymous.ts';
 import { algorithms } from './algorithms.ts';
 import { signInClaims } from './assurance.ts';
 import { authorizationDetails } from './authorization-details.ts';
@@ -63,7 +64,7 @@ export function configuration(parts: ProviderParts): Configuration {
   const { config, storage, signingKeys, pages, outgoing } = parts;
   const policy = refreshPolicy(config);
   return {
-    adapter: createAdapter(policy),
+    adapter: createAdapter(policy, admitAnonymous(storage)),
     jwks: { keys: signingKeys.keys.map(signingKey) },
     cookies: {
       keys: storage.keyring.cookieKeys,

@@ -22,8 +22,13 @@ export interface OfflineProvider {
    * @throws {errors.OIDCProviderError} saying what is wrong
    */
   validate(metadata: ClientMetadata): Promise<string[]>;
-  /** Makes an initial access token (RFC 7591 §3), within the unit of work. @param expiresIn seconds */
-  invite(expiresIn: number): Promise<string>;
+  /**
+   * Makes an initial access token (RFC 7591 §3), within the unit of work.
+   *
+   * @param expiresIn seconds
+   * @param uses how many clients it may register
+   */
+  invite(expiresIn: number, uses: number): Promise<string>;
 }
 
 export function createOfflineProvider({
@@ -50,7 +55,10 @@ export function createOfflineProvider({
       const known = new Client(metadata).metadata();
       return Object.keys(metadata).filter((name) => !(name in known));
     },
-    invite: (expiresIn) => new provider.InitialAccessToken({ expiresIn }).save(),
+    invite(expiresIn, uses) {
+      const token = { expiresIn, uses };
+      return new provider.InitialAccessToken(token).save();
+    },
   };
 }
 

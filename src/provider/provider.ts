@@ -26,6 +26,7 @@ import {
 import { needsConsentPrompt } from './refresh-policy.ts';
 import { fetchRequestObjects, referredIn } from './request-uri.ts';
 import { keepFromStrangers, stayAfterSignOut } from './strangers.ts';
+import { limitSecretGuesses } from './secret-guesses.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
 /** Makes a provider that serves with the keys, settings and pages of `parts`. */
@@ -36,11 +37,13 @@ export function createProvider(parts: ProviderParts): Provider {
 /** Adds what cannot be configured: replaced members, grant types, answers. @returns the same provider */
 export function adapt(provider: Provider, parts: ProviderParts): Provider {
   const { config, storage, outgoing } = parts;
+  const judge = limitSecretGuesses(storage);
   installSeams(provider, {
     nextRefreshToken,
     introspected,
     isFirstUse,
-    isClientSecret,
+    isClientSecret: ({ clientId, clientSecret }, presented) =>
+      judge(clientId, () => isClientSecret(clientSecret, presented)),
     grantMembers,
     origin: () => currentUnit().origin,
     now: () => epoch(storage.now()),

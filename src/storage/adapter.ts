@@ -1,22 +1,29 @@
 // The engine's adapters, one for each model.
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
-import { ArtifactAdapter } from './artifact-adapter.ts';
+import { type Admit, ArtifactAdapter, admitAll } from './artifact-adapter.ts';
+import type { ClientMetadata } from './clients.ts';
 import { type FamilyPolicy, RefreshTokenAdapter } from './families/adapter.ts';
 import { readClient } from './presented.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 /** Makes the engine's adapter factory. */
-export function createAdapter(policy: FamilyPolicy): (model: string) => Adapter {
+export function createAdapter(
+  policy: FamilyPolicy,
+  admit: Admit = admitAll,
+): (model: string) => Adapter {
   return (model) => {
     if (model === 'RefreshToken') return new RefreshTokenAdapter(policy);
-    if (model === 'Client') return new ClientAdapter();
-    return new ArtifactAdapter(model);
+    if (model === 'Client') return new ClientAdapter(admit);
+    return new ArtifactAdapter(model, admit);
   };
 }
 
 class ClientAdapter extends ArtifactAdapter {
-  constructor() {
-    super('Client');
+  readonly #admit: Admit;
+
+  constructor(admit: Admit) {
+    super('Client', admit);
+    this.#admit = admit;
   }
 
   override find(id: string): Promise<AdapterPayload | undefined> {
@@ -28,15 +35,26 @@ class ClientAdapter extends ArtifactAdapter {
     });
   }
 
-  override upsert(_id: string, payload: AdapterPayload): Promise<void> {
-    const { client_id: id, ...metadata } = payload as AdapterPayload & { client_id: string };
-    const kind = Provider.ctx?.oidc.route === 'registration' ? 'new' : 'changed';
-    currentUnit().writeClient({ kind, metadata: { client_id: id, ...metadata } });
-    return Promise.resolve();
+  override async upsert(clientId: string, payload: AdapterPayload): Promise<void> {
+    const unit = currentUnit();
+    const metadata = payload as ClientMetadata;
+    await this.#admit('Client', payload);
+    const { oidc } = Provider.ctx ?? {};
+    if (oidc?.route === 'registration') {
+      const invitation = oidc.entities.InitialAccessToken?.jti;
+      unit.writeClient({ kind: 'new', metadata, invitation });
+      const detail = { invited: invitation !== undefined };
+      unit.audit({ type: 'client.registered', clientId, detail });
+    } else {
+      unit.writeClient({ kind: 'changed', metadata });
+      unit.audit({ type: 'client.changed', clientId, detail: { by: 'itself' } });
+    }
   }
 
-  override destroy(id: string): Promise<void> {
-    currentUnit().writeClient({ kind: 'removed', id });
+  override destroy(clientId: string): Promise<void> {
+    const unit = currentUnit();
+    unit.writeClient({ kind: 'removed', id: clientId });
+    unit.audit({ type: 'client.removed', clientId, detail: { by: 'itself' } });
     return Promise.resolve();
   }
 }

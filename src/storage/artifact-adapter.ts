@@ -11,11 +11,23 @@ import { epoch } from './storage.ts';
 import { type UnitOfWork, currentUnit } from './unit-of-work.ts';
 import { recordKey } from './writes.ts';
 
+/**
+ * Asked before a record is written that was not there before.
+ *
+ * @throws when this request may not make one
+ */
+export type Admit = (model: string, payload: AdapterPayload) => Promise<void>;
+
+/** An {@link Admit} without limits. */
+export const admitAll: Admit = () => Promise.resolve();
+
 export class ArtifactAdapter implements Adapter {
   readonly #model: string;
+  readonly #admit: Admit;
 
-  constructor(model: string) {
+  constructor(model: string, admit: Admit = admitAll) {
     this.#model = model;
+    this.#admit = admit;
   }
 
   find(id: string): Promise<AdapterPayload | undefined> {
@@ -55,14 +67,14 @@ export class ArtifactAdapter implements Adapter {
     return found && openArtifact(keyring, found);
   }
 
-  upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
+  async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
     const unit = currentUnit();
     const seconds = expiresIn === undefined ? payload.exp : epoch(unit.storage.now()) + expiresIn;
     if (seconds === undefined) throw new TypeError(`${this.#model} was saved without an expiry`);
     const expiresAt = new Date(seconds * 1000);
     const isUnattended = Provider.ctx?.oidc.route === 'token';
+    if (!unit.hasRead(this.#model, id)) await this.#admit(this.#model, payload);
     unit.save({ model: this.#model, id, payload, expiresAt, isUnattended });
-    return Promise.resolve();
   }
 
   async consume(id: string): Promise<void> {

@@ -112,13 +112,21 @@ export function openArtifact(keyring: Keyring, row: ArtifactRow): AdapterPayload
   return payload;
 }
 
-/** The keyed hash by which a session is found by uid, or a device code by user code. */
+/**
+ * The keyed hash by which a session is found by uid, a device code by user code, an interaction by the pushed request
+ * that it is for.
+ */
 export function lookupOf(
   keyring: Keyring,
   model: string,
-  { uid, userCode }: AdapterPayload,
+  { uid, userCode, parJti }: AdapterPayload & { readonly parJti?: string },
 ): Uint8Array<ArrayBuffer> | undefined {
-  const value = model === 'Session' ? uid : model === 'DeviceCode' ? userCode : undefined;
+  const values: Record<string, string | undefined> = {
+    Session: uid,
+    DeviceCode: userCode,
+    Interaction: parJti,
+  };
+  const value = values[model];
   return value === undefined ? undefined : lookups(keyring, model, value)[0];
 }
 

@@ -3,6 +3,7 @@
 import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Prisma } from '../generated/client.ts';
 import { artifactId, findArtifact, saveArtifact } from './artifacts.ts';
+import { endOtherInteraction, useInvitation } from './bounded.ts';
 import { writeEvents } from './audit.ts';
 import { saveRegisteredClient } from './clients.ts';
 import { saveDeliveries, saveMail } from './deliveries.ts';
@@ -86,6 +87,7 @@ export async function write(
   if (client) await writeClient(database, keyring, client, occasion);
   for (const save of [...saves].sort((a, b) => lockOrder(a) - lockOrder(b))) {
     if (save.wasFound) await assertStillThere(database, keyring, save);
+    if (save.model === 'Interaction') await endOtherInteraction(database, keyring, save);
     if (save.model === 'Grant') await saveGrant(database, save, occasion.origin);
     else await saveArtifact(database, keyring, save, familyIdOf(family));
   }
@@ -146,6 +148,8 @@ async function writeClient(
 ): Promise<void> {
   if (client.kind !== 'removed') {
     const { kind, metadata } = client;
+    if (kind === 'new' && client.invitation !== undefined)
+      await useInvitation(database, keyring, client.invitation);
     await saveRegisteredClient(database, keyring, { isNew: kind === 'new', metadata });
     return;
   }

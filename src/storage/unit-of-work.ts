@@ -102,6 +102,11 @@ export class UnitOfWork {
     return undefined;
   }
 
+  /** Whether a record was in the database when this request read it. */
+  hasRead(model: string, id: string): boolean {
+    return this.#found.has(recordKey(model, id));
+  }
+
   save(save: Omit<Save, 'json' | 'wasFound'>): void {
     const { removals, saves } = this.#open();
     const key = recordKey(save.model, save.id);

@@ -44,7 +44,13 @@ export interface FamilyEnd {
 
 /** A client that registers itself, changes what it has registered (RFC 7591, RFC 7592), or removes itself. */
 export type ClientWrite =
-  | { readonly kind: 'new' | 'changed'; readonly metadata: ClientMetadata }
+  | {
+      readonly kind: 'new';
+      readonly metadata: ClientMetadata;
+      /** The initial access token that it was invited with. */
+      readonly invitation?: string | undefined;
+    }
+  | { readonly kind: 'changed'; readonly metadata: ClientMetadata }
   | { readonly kind: 'removed'; readonly id: string };
 
 export interface Writes {

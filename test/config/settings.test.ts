@@ -52,6 +52,7 @@ describe('no setting is dead: the configuration is another with it', () => {
     ['SYMBOLON_ENABLE_PASSWORD_GRANT', 'true'],
     ['SYMBOLON_ENABLE_TOKEN_EXCHANGE', 'true'],
     ['SYMBOLON_REGISTRATION', 'open'],
+    ['SYMBOLON_UNUSED_CLIENT_DAYS', '7'],
     ['SYMBOLON_ENABLE_CLIENT_ID_METADATA_DOCUMENTS', 'true'],
     ['SYMBOLON_ENABLE_ENCRYPTION', 'true'],
     ['SYMBOLON_AUTHORIZATION_DETAILS_TYPES', 'payment'],

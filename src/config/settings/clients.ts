@@ -27,6 +27,12 @@ export const clients = {
     ...oneOf(['off', 'token', 'open'], 'off'),
     help: 'Who may register clients at `/register` (RFC 7591): nobody, whoever has an initial access token (`symbolon client invite`), or anybody. An initial access token vouches for its client, also where anybody may register; see [Who vouches for a client](clients.md#who-vouches-for-a-client).',
   },
+  unusedClientDays: {
+    variable: 'SYMBOLON_UNUSED_CLIENT_DAYS',
+    schema: integer(1, 3650).default(30),
+    wants: 'a number of days from 1 to 3650',
+    help: 'After how long a client that registered itself without an invitation is deleted when nobody has signed in with it, or no access that people gave it is left.',
+  },
   clientIdMetadataDocuments: {
     variable: 'SYMBOLON_ENABLE_CLIENT_ID_METADATA_DOCUMENTS',
     ...flag,

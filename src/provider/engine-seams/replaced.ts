@@ -13,7 +13,11 @@ export interface Decisions extends RequestDecisions {
   readonly introspected: (token: object) => object;
   /** Whether this is the first use of an issuer's `jti`. `exp` is in seconds since the epoch. */
   readonly isFirstUse: (iss: string, jti: string, exp: number) => Promise<boolean>;
-  readonly isClientSecret: (stored: string | undefined, presented: string) => boolean;
+  /** Whether a client's secret is the presented one. */
+  readonly isClientSecret: (
+    client: { readonly clientId: string; readonly clientSecret?: string | undefined },
+    presented: string,
+  ) => Promise<boolean>;
   /** Additional members of a grant. */
   readonly grantMembers: readonly string[];
   /** The origin of the request, kept in the session at its sign-in. */
@@ -60,13 +64,19 @@ export const replaced: readonly Replaced[] = [
     name: 'Client.prototype.compareClientSecret',
     kind: 'method',
     by: compareHashes,
-    why: 'client secrets are kept as hashes',
+    why: 'client secrets are kept as hashes, and guessing them is limited',
   },
   {
     name: 'Grant.IN_PAYLOAD',
     kind: 'getter',
     by: keepWithGrant,
     why: 'a grant keeps until when it was allowed, and whether anybody was asked',
+  },
+  {
+    name: 'InitialAccessToken.IN_PAYLOAD',
+    kind: 'getter',
+    by: countInvitations,
+    why: 'an initial access token keeps how many clients it may register',
   },
   {
     name: 'Session.IN_PAYLOAD',
@@ -160,12 +170,16 @@ function detectReplay(provider: Provider, { isFirstUse }: Decisions): void {
 
 function compareHashes(provider: Provider, { isClientSecret }: Decisions): void {
   provider.Client.prototype.compareClientSecret = function compare(presented: string) {
-    return isClientSecret(this.clientSecret, presented);
+    return isClientSecret(this, presented);
   };
 }
 
 function keepWithGrant({ Grant }: Provider, { grantMembers }: Decisions): void {
   extendPayload(Grant, grantMembers);
+}
+
+function countInvitations({ InitialAccessToken }: Provider): void {
+  extendPayload(InitialAccessToken, ['uses']);
 }
 
 function rememberBrowser({ Session }: Provider, { origin, now }: Decisions): void {

@@ -1,0 +1,60 @@
+// Limits on what requests of nobody in particular leave in the database, by the network that they come from: so many
+// rows within so many seconds. Counted in PostgreSQL for all processes together; keys hold no address.
+import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
+import { answered } from '../storage/errors.ts';
+import type { Storage } from '../storage/storage.ts';
+import { networkOf } from './networks.ts';
+
+const kinds = {
+  /** What is short-lived. */
+  row: { points: 600, duration: 60 },
+  /** A client that registers itself stays for longer. */
+  registration: { points: 100, duration: 3600 },
+  /** An event of the audit about nobody who is known. */
+  event: { points: 20, duration: 3600 },
+};
+
+export type RowKind = keyof typeof kinds;
+
+export interface RowLimits {
+  /**
+   * Counts what is about to be written.
+   *
+   * @param points for how many rows it counts
+   * @returns in how many seconds it may be written, 0 for now
+   */
+  take(kind: RowKind, ip: string, points?: number): Promise<number>;
+}
+
+export function createRowLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyring'>): RowLimits {
+  const limiter = (keyPrefix: RowKind) =>
+    new RateLimiterPostgres({
+      storeClient: pool,
+      storeType: 'pool',
+      tableName: 'attempt',
+      tableCreated: true,
+      clearExpiredByTimeout: false, // the sweep does that
+      keyPrefix,
+      // What is refused costs no write, once this process knows of it.
+      inMemoryBlockOnConsumed: kinds[keyPrefix].points + 1,
+      ...kinds[keyPrefix],
+    });
+  const limiters = {
+    row: limiter('row'),
+    registration: limiter('registration'),
+    event: limiter('event'),
+  };
+  return {
+    async take(kind, ip, points = 1) {
+      const key = keyring.macs('attempt', `${kind} ${networkOf(ip)}`)[0].toString('base64url');
+      try {
+        await limiters[kind].consume(key, points);
+        return 0;
+      } catch (refusal) {
+        if (refusal instanceof RateLimiterRes)
+          return Math.max(1, Math.ceil(refusal.msBeforeNext / 1000));
+        return answered(() => Promise.reject(refusal as Error)); // the database cannot answer
+      }
+    },
+  };
+}
