@@ -24,7 +24,7 @@ export interface Running extends Stoppable {
 export async function serve(config: Config): Promise<Running> {
   const log = createLog(config.logLevel);
   const listeners = createListeners(config);
-  const { storage, applied, remark, close, release } = await openStorage(config, 'apply');
+  const { storage, watch, applied, remark, close, release } = await openStorage(config, 'apply');
   if (applied.length > 0) log.info({ migrations: applied }, 'brought the database up to date');
   if (remark !== undefined) log.warn(remark);
   const stopping = new AbortController();
@@ -39,7 +39,7 @@ export async function serve(config: Config): Promise<Running> {
     });
     koa.silent = true; // the application itself logs errors
     await listeners.listen(koa.callback());
-    background = [outgoing.start(), mailer.start(), keyRotation.start()];
+    background = [outgoing.start(), mailer.start(), keyRotation.start(), watch.start(log)];
   } catch (error) {
     listeners.cut();
     await close();

@@ -9,6 +9,8 @@ export const reasonsInWords: Record<RefusalReason, string> = {
   rotated_beyond_window:
     'the token before the current one was presented after its retry window had closed',
   reuse: 'a refresh token or code that had been used up was presented, so somebody has a copy',
+  in_step:
+    'two devices used it in turns, again and again, and each was answered, so somebody has a copy',
   idle_expired: 'it was not used for too long',
   absolute_expired: 'it reached the end of its life, however much it was used',
   consent_expired: 'the time for which the person had allowed it was over',
@@ -27,7 +29,13 @@ export const reasonsInWords: Record<RefusalReason, string> = {
 
 /** What would happen to a token presented now, in words. */
 export const verdictsInWords = {
+  unknown:
+    'The token was never issued: it is made up, or was made with a SYMBOLON_SECRET that is not listed any more. Presenting it ends nothing.',
   rotate: 'The token is the current one: it works, and is replaced when it is used.',
+  catch_up:
+    'The token was issued after what the database remembers: it works, and the family goes on from there.',
+  in_step:
+    'The token was just used, and its former ones were answered twice again and again: presenting it ends the family.',
   retry: 'The token was just used: within the retry window it is answered with the same successor.',
   reuse: 'The token is used up: presenting it ends the family.',
   refused:

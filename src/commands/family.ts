@@ -9,7 +9,7 @@ import { rulesFor } from '../storage/families/adapter.ts';
 import { judge } from '../storage/families/verdict.ts';
 import { parseRefreshToken } from '../storage/families/token.ts';
 import { commandLine } from '../storage/origin.ts';
-import { endFamily, revokeAccount, revokeClient, revokeGrant } from '../storage/revocation.ts';
+import { endLine, revokeAccount, revokeClient, revokeGrant } from '../storage/revocation.ts';
 import { familyFacts, familyStory, verdictsInWords } from './family-story.ts';
 import {
   CommandError,
@@ -81,13 +81,14 @@ export function addFamilyCommands(symbolon: Command): void {
     )
     .option(...asJson)
     .action(async ({ json }: { json?: boolean }) => {
-      const token = parseRefreshToken((await secretFromStdin('refresh token')).trim());
-      if (!token) throw new CommandError('This is not a refresh token of Symbolon.');
+      const text = (await secretFromStdin('refresh token')).trim();
       await withStorage(async ({ config, storage: { prisma, keyring, now } }) => {
+        const token = parseRefreshToken(keyring, text);
+        if (!token) throw new CommandError('This is not a refresh token of Symbolon.');
         const row = await existingFamily(prisma, token.familyId);
         const metadata = (await findClient(prisma, keyring, row.clientId)) ?? {};
         const rules = rulesFor(refreshPolicy(config), metadata, row.payload as AdapterPayload);
-        const judged = judge(row, token.secret, now(), rules.retryWindow);
+        const judged = judge(row, token, now(), rules.retryWindow);
         const account = await prisma.account.findUnique({ where: { id: row.accountId } });
         const works = judged === 'rotate' || judged === 'retry';
         const isLow = works && !rules.goesFarEnough;
@@ -125,7 +126,7 @@ export function addFamilyCommands(symbolon: Command): void {
           );
         }
         const ended = await change(storage, (database) => {
-          if (row) return endFamily(database, row.id, revocation);
+          if (row) return endLine(database, row, revocation);
           if (client !== undefined) return revokeClient(database, client, revocation);
           if (grant !== undefined) return revokeGrant(database, grant, revocation);
           return revokeAccount(database, accountId, revocation);

@@ -6,6 +6,10 @@ import type { DatabaseUrl } from '../config/database-url.ts';
 import { HostPool } from './hosts.ts';
 import { type Pooling, alterRole, identifier, prepareSession, settingsOfRole } from './session.ts';
 
+/** What connections are called in pg_stat_activity, and those of builds before refresh tokens of the second form. */
+const APPLICATION = 'symbolon 2';
+export const FORMER_APPLICATION = 'symbolon';
+
 export interface Inspected {
   /** The schema of the tables. */
   readonly schema: string;
@@ -45,7 +49,7 @@ export function connectionOptions({
     ...(parameters.has('options') ? { options: parameters.get('options') } : {}),
     // Binds the password's proof to the TLS connection, where the server can.
     enableChannelBinding: /^(prefer|require)$/.test(parameters.get('channel_binding') ?? ''),
-    application_name: parameters.get('application_name') ?? 'symbolon',
+    application_name: parameters.get('application_name') ?? APPLICATION,
     connectionTimeoutMillis: (connectTimeout ?? CONNECT_TIMEOUT) * 1000,
   };
 }

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 const purposes = [
   'seal',
   'refresh',
+  'refresh-tag',
   'lookup',
   'cookie',
   'form',
@@ -76,12 +77,14 @@ export class Keyring {
     this.#own = this.#newOwn();
   }
 
+  /** HMAC-SHA256 of a text under the current secret's key for this purpose. */
+  mac(purpose: KeyPurpose, text: string): Buffer {
+    return macWith(this.#keys[0] as Record<KeyPurpose, KeyObject>, purpose, text);
+  }
+
   /** HMAC-SHA256 of a text under every secret's key for this purpose, the current one first. */
   macs(purpose: KeyPurpose, text: string): [Buffer, ...Buffer[]] {
-    return this.#keys.map((keys) => createHmac('sha256', keys[purpose]).update(text).digest()) as [
-      Buffer,
-      ...Buffer[],
-    ];
+    return this.#keys.map((keys) => macWith(keys, purpose, text)) as [Buffer, ...Buffer[]];
   }
 
   /**
@@ -162,6 +165,10 @@ export class Keyring {
   }
 }
 
+function macWith(keys: Record<KeyPurpose, KeyObject>, purpose: KeyPurpose, text: string): Buffer {
+  return createHmac('sha256', keys[purpose]).update(text).digest();
+}
+
 /** @returns undefined when it was not sealed with this key, or belongs to another record */
 function opened(key: KeyObject, sealed: Uint8Array, context?: string): string | undefined {
   if (sealed.length < IV + TAG) return undefined;
@@ -182,7 +189,7 @@ function nameOf(salt: Uint8Array): string {
 }
 
 /** SHA-256 of a text. */
-export function sha256(text: string): Uint8Array<ArrayBuffer> {
+export function sha256(text: string): Buffer<ArrayBuffer> {
   return hash('sha256', text, 'buffer');
 }
 

@@ -22,7 +22,13 @@ export const clientMetadata = {
     wants: 'a number of seconds from 0 (off) to 86400',
     help: 'How long the token just used is answered again, with the same successor.',
     fallback:
-      '`SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW` for a public client’s unbound token, else `SYMBOLON_REFRESH_TOKEN_BOUND_RETRY_WINDOW`',
+      '`SYMBOLON_REFRESH_TOKEN_BOUND_RETRY_WINDOW` for a token bound to a key, `SYMBOLON_REFRESH_TOKEN_CLIENT_RETRY_WINDOW` for a client that authenticates, else `SYMBOLON_REFRESH_TOKEN_RETRY_WINDOW`',
+  },
+  refresh_token_max_late_retries: {
+    schema: z.tuple([z.number().int().min(0).max(1000), z.number().int().min(0).max(1000)]),
+    wants: 'two numbers from 0 (off) to 1000',
+    help: 'In how many generations in a row the former token may be answered again late: from another device than the first answer, and from the same. The next one is taken for a copy in use.',
+    fallback: '`SYMBOLON_REFRESH_TOKEN_MAX_LATE_RETRIES`',
   },
   refresh_token_on_reuse: {
     schema: z.enum(['revoke_family', 'revoke_grant', 'refuse']),
@@ -238,6 +244,7 @@ interface StandardMetadata {
   dpop_bound_access_tokens?: boolean;
   tls_client_certificate_bound_access_tokens?: boolean;
   refresh_token_rotation?: string;
+  refresh_token_max_late_retries?: readonly [number, number];
 }
 
 // FAPI 2.0 Security Profile §5.3.2 and §5.4: defaults are set, what is not allowed is refused.

@@ -17,7 +17,7 @@ export async function tellRefreshTokenExpiry(ctx: Context, next: Next): Promise<
   if (oidc?.route !== 'token' || !oidc.client || typeof answer?.refresh_token !== 'string') return;
   if (!tellsExpiry(oidc.client)) return;
   const { family: use, storage } = currentUnit();
-  if (!use || use.kind === 'refused') return;
+  if (!use || use.kind === 'refused' || use.kind === 'drawn') return;
   const { idleExpiresAt } = use;
   const ends = use.kind === 'started' ? use : { ...use.family, idleExpiresAt };
   const left = expiresAt(ends).getTime() - storage.now().getTime();

@@ -23,6 +23,8 @@ export function refreshPolicy({
     of(metadata).refresh_token_idle_ttl ?? defaults.refreshTokenIdle;
   const absoluteTtl = (metadata: object) =>
     of(metadata).refresh_token_absolute_ttl ?? defaults.refreshTokenAbsolute;
+  const maxLateRetries = (metadata: object) =>
+    of(metadata).refresh_token_max_late_retries ?? refreshToken.maxLateRetries;
   const rotation = (metadata: object) =>
     of(metadata).refresh_token_rotation ?? refreshToken.rotation;
   const policy: Omit<RefreshPolicy, 'inEffect'> = {
@@ -31,9 +33,15 @@ export function refreshPolicy({
     // A bound token is worth nothing to a thief, so it may be retried for longer: a phone comes out of its tunnel.
     retryWindow: (metadata, isBound) =>
       of(metadata).refresh_token_retry_window ??
-      (isBound || authenticates(metadata)
+      (isBound
         ? defaults.refreshTokenBoundRetryWindow
-        : defaults.refreshTokenRetryWindow),
+        : authenticates(metadata)
+          ? defaults.refreshTokenClientRetryWindow
+          : defaults.refreshTokenRetryWindow),
+    retryLimits(metadata) {
+      const [maxElsewhere, maxAlike] = maxLateRetries(metadata);
+      return { lateAfter: refreshToken.lateAfter, maxElsewhere, maxAlike };
+    },
     onReuse: (metadata) => of(metadata).refresh_token_on_reuse ?? refreshToken.onReuse,
     maxFamilies: (metadata) => of(metadata).refresh_token_max_families ?? refreshToken.maxFamilies,
     goesFarEnough: (metadata, amr) => {
@@ -53,6 +61,7 @@ export function refreshPolicy({
     inEffect: (metadata) => ({
       refresh_token_rotation: rotation(metadata),
       refresh_token_retry_window: policy.retryWindow(metadata, false),
+      refresh_token_max_late_retries: maxLateRetries(metadata).join(', '),
       refresh_token_on_reuse: policy.onReuse(metadata),
       refresh_token_idle_ttl: idleTtl(metadata),
       refresh_token_absolute_ttl: absoluteTtl(metadata),

@@ -28,9 +28,9 @@ class ClientAdapter extends ArtifactAdapter {
 
   override find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    const { fast, engineClient } = unit.storage;
+    const { engineClient } = unit.storage;
     return unit.read('Client', id, async () => {
-      const client = await readClient(fast, unit.ahead, id);
+      const client = await readClient(unit.storage, unit.ahead, id);
       return client && engineClient(client);
     });
   }

@@ -1,15 +1,17 @@
 // The engine's Adapter for artifacts and grants. Every call goes to the request's unit of work; nothing is written
 // here.
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
-import { artifactId, lookups, openArtifact } from './artifacts.ts';
+import { artifactId, lineOf, lookups, openArtifact } from './artifacts.ts';
 import { answered } from './errors.ts';
-import { leavesGrant } from './families/verdict.ts';
 import type { ArtifactFound } from './fast/reads.ts';
 import { payloadOf } from './grants.ts';
 import type { EndReason } from './revocation.ts';
 import { epoch } from './storage.ts';
 import { type UnitOfWork, currentUnit } from './unit-of-work.ts';
 import { recordKey } from './writes.ts';
+
+// What starts a line.
+const codes = new Set(['AuthorizationCode', 'DeviceCode', 'BackchannelAuthenticationRequest']);
 
 /**
  * Asked before a record is written that was not there before.
@@ -30,18 +32,22 @@ export class ArtifactAdapter implements Adapter {
     this.#admit = admit;
   }
 
-  find(id: string): Promise<AdapterPayload | undefined> {
+  async find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
     const { fast } = unit.storage;
-    return unit.read(this.#model, id, async () => {
+    const { route } = Provider.ctx?.oidc ?? {};
+    if (route === 'token' && codes.has(this.#model)) unit.line = lineOf(this.#model, id);
+    const payload = await unit.read(this.#model, id, async () => {
       if (this.#model === 'Grant') {
         const grant = await fast.grant(id);
         return grant && payloadOf(grant);
       }
       const asked = unit.ahead.artifacts.get(recordKey(this.#model, id));
       const { found } = await (asked ?? fast.artifact(artifactId(this.#model, id)));
+      if (route === 'revocation' && found) unit.line = found.artifact.familyId ?? undefined;
       return found && opened(unit, found);
     });
+    return payload && byOwnClock(unit, payload);
   }
 
   findByUid(uid: string): Promise<AdapterPayload | undefined> {
@@ -59,16 +65,17 @@ export class ArtifactAdapter implements Adapter {
     const unit = currentUnit();
     const { fast, keyring } = unit.storage;
     const written = unit.written(this.#model, fits);
-    if (written) return written;
+    if (written) return byOwnClock(unit, written);
     const session = unit.ahead.session && openArtifact(keyring, unit.ahead.session);
-    if (session && fits(session)) return session;
+    if (session && fits(session)) return byOwnClock(unit, session);
     const kept = lookups(keyring, this.#model, value);
     const found = await answered(() => fast.lookUp(this.#model, kept));
-    return found && openArtifact(keyring, found);
+    return found && byOwnClock(unit, openArtifact(keyring, found));
   }
 
-  async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
+  async upsert(id: string, saved: AdapterPayload, expiresIn?: number): Promise<void> {
     const unit = currentUnit();
+    const payload = shifted(saved, unit.storage.shift());
     const seconds = expiresIn === undefined ? payload.exp : epoch(unit.storage.now()) + expiresIn;
     if (seconds === undefined) throw new TypeError(`${this.#model} was saved without an expiry`);
     const expiresAt = new Date(seconds * 1000);
@@ -90,9 +97,26 @@ export class ArtifactAdapter implements Adapter {
 
   revokeByGrantId(grantId: string): Promise<void> {
     const unit = currentUnit();
-    if (!leavesGrant(unit.family)) unit.revokeGrant(grantId, endReason());
+    const { line, family } = unit;
+    const { route } = Provider.ctx?.oidc ?? {};
+    const ofLine = route === 'token' || route === 'revocation';
+    // A code or token that comes again, or a token that is revoked, ends what came of its own authorization, not what
+    // other authorizations got from the same grant, unless the client wants that.
+    if (!ofLine || (family?.kind === 'refused' && family.ends === 'grant'))
+      unit.revokeGrant(grantId, endReason());
+    else if (line !== undefined) unit.endLine({ id: line, grantId, reason: endReason() });
     return Promise.resolve();
   }
+}
+
+/** What the engine is given: it compares the expiry with the process's clock, and the database's decides. */
+export function byOwnClock(unit: UnitOfWork, payload: AdapterPayload): AdapterPayload {
+  return shifted(payload, -unit.storage.shift());
+}
+
+function shifted(payload: AdapterPayload, seconds: number): AdapterPayload {
+  if (seconds === 0 || payload.exp === undefined) return payload;
+  return { ...payload, exp: payload.exp + seconds };
 }
 
 /** The payload of an artifact. What was read with it is kept for the engine's next questions. */
@@ -112,8 +136,10 @@ function opened(unit: UnitOfWork, found: ArtifactFound): AdapterPayload {
 /** Why something ends, by the endpoint that the request is for. */
 export function endReason(): EndReason {
   switch (Provider.ctx?.oidc.route) {
-    case 'token':
-      return 'reuse';
+    case 'token': {
+      const { family } = currentUnit();
+      return family?.kind === 'refused' && family.reason === 'in_step' ? 'in_step' : 'reuse';
+    }
     case 'revocation':
       return 'revoked_by_client';
     default:

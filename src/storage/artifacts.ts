@@ -22,6 +22,16 @@ export function artifactId(model: string, value: string): Uint8Array<ArrayBuffer
   return sha256(`${model}:${value}`);
 }
 
+/**
+ * The id of the line that a code starts: 128 bits that follow from the code, so that it is known whom it belongs to when
+ * the code comes again. It never starts with a hyphen, which a command line would take for an option.
+ *
+ * @param model of a code: an authorization code, a device code, a request of CIBA
+ */
+export function lineOf(model: string, value: string): string {
+  return sha256(`line of ${model}:${value}`).toString('base64url', 0, 16).replace(/^-/, '_');
+}
+
 /** @param value the value that the artifact's bearer holds, such as a session's id */
 export async function findArtifact(
   database: Prisma.TransactionClient,
@@ -54,12 +64,12 @@ export async function findArtifactsOf(
   return rows.map((row) => openArtifact(keyring, row));
 }
 
-/** Writes an artifact, new or changed. @param familyId of an access token: the family that it was issued with */
+/** Writes an artifact, new or changed. @param line of an access token: the line that it belongs to */
 export async function saveArtifact(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   save: Save,
-  familyId?: string,
+  line?: string,
 ): Promise<void> {
   const { model, payload } = save;
   const { id, ...kept } = sealedArtifact(keyring, save);
@@ -70,7 +80,7 @@ export async function saveArtifact(
       id,
       model,
       clientId: payload.clientId ?? null,
-      familyId: model === 'AccessToken' ? (familyId ?? null) : null,
+      familyId: model === 'AccessToken' ? (line ?? null) : null,
       lookup: lookupOf(keyring, model, payload) ?? null,
       session: sessionOf(keyring, payload),
       ...changing,

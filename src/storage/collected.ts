@@ -6,7 +6,7 @@ import type { Notice } from './notices.ts';
 import type { EndReason } from './revocation.ts';
 import {
   type ClientWrite,
-  type FamilyEnd,
+  type LineEnd,
   type Removal,
   type Save,
   type Spending,
@@ -28,7 +28,7 @@ export class Collected {
   readonly spendings = new Map<string, Spending>();
   readonly removals = new Map<string, Omit<Removal, 'wasFound'>>();
   readonly grantEnds = new Map<string, EndReason>();
-  readonly familyEnds = new Map<string, FamilyEnd>();
+  readonly lineEnds = new Map<string, LineEnd>();
   readonly messages: { message: Message; send: () => void }[] = [];
   readonly mails: { mail: Mail; evenIfRefused: boolean }[] = [];
   readonly notices: { notice: Notice; evenIfRefused: boolean }[] = [];
@@ -62,8 +62,8 @@ export class Collected {
       spendings: refused ? [] : [...all.spendings.values()],
       removals: [...all.removals.values()].map((one) => ({ ...one, wasFound: wasFound(one) })),
       grantEnds: [...all.grantEnds].map(([id, reason]) => ({ id, reason })),
-      familyEnds: [...all.familyEnds.values()],
-      family: (family?.kind === 'refused') === refused ? family : undefined,
+      lineEnds: [...all.lineEnds.values()],
+      family: isWritten(family, refused) ? family : undefined,
       client: refused ? undefined : client,
       messages: refused ? [] : all.messages.map(({ message }) => message),
       mails: all.mails
@@ -85,4 +85,10 @@ export class Collected {
     refusals.mails.push(...this.mails);
     return refusals;
   }
+}
+
+// Of a token that never was one there is nothing to tell, and a stranger could fill the audit with it.
+function isWritten(family: FamilyUse | undefined, refused: boolean): boolean {
+  if (family?.kind === 'refused') return refused && family.reason !== 'unknown';
+  return !refused;
 }

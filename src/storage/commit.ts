@@ -2,7 +2,7 @@
 // taken in one order - accounts, grants, artifacts, the refresh family - so that requests cannot deadlock each other.
 import { type AdapterPayload, errors } from 'oidc-provider';
 import type { Prisma } from '../generated/client.ts';
-import { artifactId, findArtifact, saveArtifact } from './artifacts.ts';
+import { artifactId, findArtifact, lineOf, saveArtifact } from './artifacts.ts';
 import { endOtherInteraction, useInvitation } from './bounded.ts';
 import { writeEvents } from './audit.ts';
 import { saveRegisteredClient } from './clients.ts';
@@ -21,7 +21,7 @@ import { saveGrant } from './grants.ts';
 import { saveNotice } from './notices.ts';
 import { doOrdinary } from './ordinary.ts';
 import type { Occasion } from './origin.ts';
-import { endFamily, endFamilyAlone, revokeClient, revokeGrant } from './revocation.ts';
+import { endLine, revokeClient, revokeGrant } from './revocation.ts';
 import type { Storage } from './storage.ts';
 import { type ClientWrite, type Save, type Spending, type Writes, isEmpty } from './writes.ts';
 
@@ -74,7 +74,7 @@ export async function write(
   writes: Writes,
   occasion: Occasion,
 ): Promise<void> {
-  const { saves, spendings, removals, grantEnds, familyEnds, family, client, ...telling } = writes;
+  const { saves, spendings, removals, grantEnds, lineEnds, family, client, ...telling } = writes;
   const { messages, mails, notices, events, ...forgotten } = telling;
   assertNone(forgotten);
   const { now } = occasion;
@@ -89,7 +89,7 @@ export async function write(
     if (save.wasFound) await assertStillThere(database, keyring, save);
     if (save.model === 'Interaction') await endOtherInteraction(database, keyring, save);
     if (save.model === 'Grant') await saveGrant(database, save, occasion.origin);
-    else await saveArtifact(database, keyring, save, familyIdOf(family));
+    else await saveArtifact(database, keyring, save, lineIn(writes));
   }
   if (family?.kind === 'started') await startFamily(database, family, occasion);
   for (const { model, id, wasFound } of removals) {
@@ -99,8 +99,8 @@ export async function write(
     if (count === 0 && isReplaced && wasFound) throw sessionEnded();
   }
   for (const spending of spendings) await spend(database, spending, now);
-  for (const { id, reason, alone } of familyEnds)
-    await (alone ? endFamilyAlone : endFamily)(database, id, { reason, ...revocation });
+  for (const { reason, ...line } of lineEnds)
+    await endLine(database, line, { reason, ...revocation });
   if (family?.kind === 'spent') await rotateFamily(database, family, occasion);
   if (family?.kind === 'presented') await touchFamily(database, family, occasion);
   if (family?.kind === 'refused') await recordRefusal(database, family, occasion);
@@ -116,17 +116,21 @@ function assertNone(forgotten: Record<string, never>): void {
   if (kind !== undefined) throw new Error(`nothing writes ${kind}`);
 }
 
-/** Writes the consequences of a lost race: a code spent twice ends its grant, a refused refresh is recorded. */
+/** Writes the consequences of a lost race: what was used twice ends its line, a refused refresh is recorded. */
 async function recordLoss(
   { prisma, keyring }: Storage,
-  { spentGrantId }: LostRace,
+  { reuse }: LostRace,
   family: FamilyUse | undefined,
   occasion: Occasion,
 ): Promise<void> {
-  if (spentGrantId !== undefined) {
+  if (reuse && reuse.ends !== 'nothing') {
+    const { line, ends } = reuse;
+    const revocation = { reason: 'reuse', ...occasion, keyring } as const;
     await answered(() =>
       prisma.$transaction((database) =>
-        revokeGrant(database, spentGrantId, { reason: 'reuse', ...occasion, keyring }),
+        ends === 'grant' && line.grantId !== null
+          ? revokeGrant(database, line.grantId, revocation)
+          : endLine(database, line, revocation),
       ),
     );
   }
@@ -219,16 +223,18 @@ async function spend(
   if (model === 'PushedAuthorizationRequest') {
     throw new errors.InvalidRequestUri('request_uri was already used');
   }
-  throw new LostRace(`${model} was already used`, grantId);
+  const line = { id: lineOf(model, id), grantId: grantId ?? null };
+  throw new LostRace(`${model} was already used`, { line, ends: 'family' });
 }
 
 function sessionEnded(): errors.SessionNotFound {
   return new errors.SessionNotFound('session ended meanwhile');
 }
 
-function familyIdOf(family: FamilyUse | undefined): string | undefined {
-  if (family?.kind === 'started') return family.token.familyId;
-  return family?.family.id;
+/** The line that an access token belongs to: of the family that is used, or of the code that is spent. */
+function lineIn({ family, spendings: [spent] }: Writes): string | undefined {
+  if (family?.kind === 'started' || family?.kind === 'drawn') return family.token.familyId;
+  return family?.family.id ?? (spent && lineOf(spent.model, spent.id));
 }
 
 // Grants first, then records that refer to a grant, then the rest.

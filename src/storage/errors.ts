@@ -2,6 +2,7 @@
 import { errors } from 'oidc-provider';
 import { DatabaseError } from 'pg';
 import { Prisma } from '../generated/client.ts';
+import type { Line } from './revocation.ts';
 
 /** The database cannot answer. Nothing was written; the client may try again (RFC 6749 §4.1.2.1). */
 export class StorageUnavailable extends errors.CustomOIDCProviderError {
@@ -24,16 +25,22 @@ export class UnstorableText extends errors.InvalidRequest {
   }
 }
 
+/** What was used twice, and what ends with that. */
+export interface Reuse {
+  readonly line: Line;
+  readonly ends: 'nothing' | 'family' | 'grant';
+}
+
 /**
- * Another request was first, and the unit of work was not committed. `spentGrantId` is set when a code had been used
- * already: everything that was issued from it must end.
+ * Another request was first, and the unit of work was not committed. `reuse` is set when what it used was used up: a
+ * code, or a refresh token without a retry window. What that stands for must end.
  */
 export class LostRace extends errors.InvalidGrant {
-  readonly spentGrantId: string | undefined;
+  readonly reuse: Reuse | undefined;
 
-  constructor(detail: string, spentGrantId?: string) {
+  constructor(detail: string, reuse?: Reuse) {
     super(detail);
-    this.spentGrantId = spentGrantId;
+    this.reuse = reuse;
   }
 }
 

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import { type Migrations, openDatabase } from '../database/open.ts';
 import { Keyring, keptSecret } from '../keys/keyring.ts';
 import { type Storage, createStorage } from './storage.ts';
+import { watchDatabase } from './watch.ts';
 
 export interface OpenStorage {
   readonly storage: Storage;
@@ -10,6 +11,8 @@ export interface OpenStorage {
   readonly applied: readonly string[];
   /** What an operator should know of the way to the database, in a sentence. */
   readonly remark: string | undefined;
+  /** Watches the database's clock and its other users. */
+  readonly watch: Awaited<ReturnType<typeof watchDatabase>>;
   readonly close: () => Promise<void>;
   /** Ends the use of an embedded PostgreSQL without waiting for queries, which fail then. */
   readonly release: () => Promise<void>;
@@ -23,5 +26,6 @@ export interface OpenStorage {
 export async function openStorage(config: Config, migrations: Migrations): Promise<OpenStorage> {
   const { prisma, pool, ...rest } = await openDatabase(config, { migrations });
   const keyring = new Keyring(config.secrets ?? [keptSecret(config.dataDir)]);
-  return { storage: createStorage({ prisma, pool, keyring }), ...rest };
+  const watch = await watchDatabase(pool);
+  return { storage: createStorage({ prisma, pool, keyring }, watch.now, watch), watch, ...rest };
 }

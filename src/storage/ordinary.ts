@@ -1,7 +1,7 @@
 // The ordinary writes, which one statement does (fast/): a rotation, the exchange of a code, a code for a person who is
 // signed in. Pure functions decide what is ordinary. Each takes the kinds that its statement writes, by name; a
 // kind that it does not name makes the write not ordinary. So no write is ever lost.
-import { artifactId, issuedArtifact, sealedArtifact } from './artifacts.ts';
+import { artifactId, issuedArtifact, lineOf, sealedArtifact } from './artifacts.ts';
 import type { AuthorizeWrite, ExchangeWrite, RefreshWrite } from './fast/writes.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Occasion } from './origin.ts';
@@ -59,6 +59,7 @@ export function ordinaryExchange(
     return undefined;
   return {
     code: artifactId(code.model, code.id),
+    line: family?.token.familyId ?? lineOf(code.model, code.id),
     grantId,
     issued: token && issuedArtifact(keyring, token),
     start: family,

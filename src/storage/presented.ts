@@ -11,7 +11,8 @@ import type {
   ResourceRead,
   ArtifactRow,
 } from './fast/reads.ts';
-import { parseRefreshToken } from './families/token.ts';
+import { type RefreshToken, parseRefreshToken } from './families/token.ts';
+import { type Keyring, sha256 } from '../keys/keyring.ts';
 import { recordKey } from './writes.ts';
 
 /** What was read together with something else. */
@@ -23,7 +24,7 @@ export interface ReadAhead {
   /** The session that an artifact ends with. */
   session: ArtifactRow | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
-  refresh: { familyId: string; clientId: string; read: Promise<RefreshRead> } | undefined;
+  refresh: { token: RefreshToken; clientId: string; read: Promise<RefreshRead> } | undefined;
   /** The resource server that a refreshed token is for. */
   resource: ResourceRead | undefined;
 }
@@ -46,18 +47,18 @@ const mayBePresented: Record<string, readonly string[]> = {
 };
 
 interface Presented {
-  readonly familyId?: string;
+  readonly token?: RefreshToken;
   readonly artifacts: readonly { readonly model: string; readonly value: string }[];
 }
 
 /** Reads a client; one that still has to authenticate together with what it presents. */
 export async function readClient(
-  fast: Fast,
+  { fast, keyring }: { readonly fast: Fast; readonly keyring: Keyring },
   ahead: ReadAhead,
   id: string,
 ): Promise<ClientRead | undefined> {
-  const { familyId, artifacts } = presented();
-  if (familyId !== undefined) return (await readForRefresh(fast, ahead, familyId, id)).client;
+  const { token, artifacts } = presented(keyring);
+  if (token) return (await readForRefresh(fast, ahead, token, id)).client;
   if (artifacts.length === 0) return fast.client(id);
   const reads = artifacts.map(({ model, value }) => {
     const read = fast.artifact(artifactId(model, value), id);
@@ -72,25 +73,32 @@ export async function readClient(
 export function readForRefresh(
   fast: Fast,
   ahead: ReadAhead,
-  familyId: string,
+  token: RefreshToken,
   clientId: string,
 ): Promise<RefreshRead> {
   const { refresh } = ahead;
-  if (refresh?.familyId === familyId && refresh.clientId === clientId) return refresh.read;
-  const read = fast.readForRefresh(familyId, clientId);
-  ahead.refresh = { familyId, clientId, read };
+  if (refresh && isSameToken(refresh.token, token) && refresh.clientId === clientId)
+    return refresh.read;
+  const { familyId, secret, proof } = token;
+  const secretHash = proof ? undefined : sha256(secret);
+  const read = fast.readForRefresh({ familyId, secretHash, clientId });
+  ahead.refresh = { token, clientId, read };
   return read;
 }
 
 /** The token or code that the request presents, while its client has not authenticated yet. */
-function presented(): Presented {
+function presented(keyring: Keyring): Presented {
   const { route = '', params, client } = Provider.ctx?.oidc ?? {};
   const { refresh_token: refreshToken, code, token } = params ?? {};
   const mayBe = client ? undefined : mayBePresented[route];
   if (!mayBe) return { artifacts: [] };
   const value = route === 'token' ? (refreshToken ?? code) : token;
   if (typeof value !== 'string') return { artifacts: [] };
-  const parsed = parseRefreshToken(value);
-  if (parsed) return { familyId: parsed.familyId, artifacts: [] };
+  const parsed = parseRefreshToken(keyring, value);
+  if (parsed) return { token: parsed, artifacts: [] };
   return { artifacts: mayBe.map((model) => ({ model, value })) };
+}
+
+function isSameToken(one: RefreshToken, other: RefreshToken): boolean {
+  return one.familyId === other.familyId && one.secret === other.secret;
 }

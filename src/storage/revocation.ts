@@ -11,6 +11,7 @@ import type { Occasion } from './origin.ts';
 /** Why a family ended; recorded with the family and in the audit. */
 export type EndReason =
   | 'reuse' // a used-up refresh token or authorization code was presented
+  | 'in_step' // two used it in turns, and both were answered
   | 'revoked_by_client' // the revocation endpoint
   | 'revoked_by_user' // the person signed out, or ended it at /account
   | 'revoked_by_admin' // the command line
@@ -19,12 +20,24 @@ export type EndReason =
   | 'client_removed'
   | 'limit'; // a newer family took its place
 
-/** Why something ends, when, and from where. Reuse needs the keyring: the person gets a mail, which is sealed. */
+/** What tells that somebody has a copy. */
+type Theft = 'reuse' | 'in_step';
+
+/** Why something ends, when, and from where. A theft needs the keyring: the person gets a mail, which is sealed. */
 export type Revocation = Occasion &
   (
-    | { readonly reason: Exclude<EndReason, 'reuse'> }
+    | { readonly reason: Exclude<EndReason, Theft> }
     | { readonly reason: EndReason; readonly keyring: Keyring }
   );
+
+/**
+ * A line: what one authorization has started, a family and access tokens. A family's line has its id; of a code that
+ * started no family, its access tokens have the line's.
+ */
+export interface Line {
+  readonly id: string;
+  readonly grantId: string | null;
+}
 
 type Database = Prisma.TransactionClient;
 
@@ -59,11 +72,12 @@ export async function revokeAccess(
 }
 
 /**
- * Ends one family of a person, and its grant unless that has other living families.
+ * Ends one line of a person, and its grant unless something else of that lives.
  *
+ * @param id its family's
  * @returns how many families ended; undefined when the person has no such family
  */
-export async function endFamilyOf(
+export async function endLineOf(
   database: Database,
   { accountId, id }: { readonly accountId: string; readonly id: string },
   revocation: Revocation,
@@ -75,17 +89,23 @@ export async function endFamilyOf(
   if (!family) return undefined;
   const { grantId, endedAt } = family;
   if (endedAt !== null) return 0;
-  if (grantId === null) return endFamilyAlone(database, id, revocation);
+  if (grantId === null) return endLine(database, { id, grantId }, revocation);
   await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR UPDATE`;
   const { now } = revocation;
-  const others = await database.refreshFamily.count({
+  const families = await database.refreshFamily.count({
     where: {
       ...{ grantId, id: { not: id }, endedAt: null },
       ...{ idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } },
     },
   });
-  return others > 0
-    ? endFamilyAlone(database, id, revocation)
+  const others = await database.artifact.count({
+    where: {
+      ...{ grantId, consumedAt: null, expiresAt: { gt: now } },
+      OR: [{ familyId: null }, { familyId: { not: id } }],
+    },
+  });
+  return families + others > 0
+    ? endLine(database, { id, grantId }, revocation)
     : revokeGrant(database, grantId, revocation);
 }
 
@@ -103,32 +123,15 @@ export async function endSessions(database: Database, accountId: string): Promis
   await database.artifact.deleteMany({ where: { model: 'Session', accountId } });
 }
 
-/** Ends one family, and its grant if it still has one. */
-export async function endFamily(
+/** Ends a line: its family, if it has one, and its opaque access tokens. Its grant stays: others may use it. */
+export async function endLine(
   database: Database,
-  id: string,
-  revocation: Revocation,
-): Promise<number> {
-  const family = await database.refreshFamily.findUnique({
-    where: { id },
-    select: { grantId: true },
-  });
-  if (family?.grantId) return revokeGrant(database, family.grantId, revocation);
-  return endFamilyAlone(database, id, revocation);
-}
-
-/** Ends one family and its opaque access tokens, but not its grant, which others may use. */
-export async function endFamilyAlone(
-  database: Database,
-  id: string,
+  { id, grantId }: Line,
   revocation: Revocation,
 ): Promise<number> {
   const ended = await endFamilies(database, { id }, revocation);
-  const [family] = ended;
-  if (family?.grantId) {
-    await database.artifact.deleteMany({ where: { grantId: family.grantId, familyId: id } });
-  }
-  return ended.length;
+  if (grantId !== null) await database.artifact.deleteMany({ where: { grantId, familyId: id } });
+  return ended;
 }
 
 /**
@@ -146,30 +149,36 @@ async function revoke(
     SELECT id FROM "grant" WHERE ${grants} ORDER BY id FOR UPDATE`;
   const ended = await endFamilies(database, families, revocation);
   await database.grant.deleteMany({ where: { id: { in: locked.map(({ id }) => id) } } });
-  return ended.length;
+  return ended;
 }
 
 async function endFamilies(
   database: Database,
   where: Prisma.RefreshFamilyWhereInput,
   revocation: Revocation,
-): Promise<{ id: string; grantId: string | null }[]> {
+): Promise<number> {
   const { reason, now } = revocation;
   const ended = await database.refreshFamily.updateManyAndReturn({
     where: { ...where, endedAt: null },
     data: { endedAt: now, endReason: reason },
-    select: { id: true, accountId: true, clientId: true, grantId: true },
+    select: { id: true, accountId: true, clientId: true },
   });
   const events = ended.map(({ id, accountId, clientId }) => {
     return { type: 'family.ended', accountId, clientId, familyId: id, detail: { reason } } as const;
   });
   await writeEvents(database, events, revocation);
-  if (revocation.reason === 'reuse') await tellOfReuse(database, ended, revocation);
-  return ended;
+  if (isTheft(revocation)) await tellOfTheft(database, ended, revocation);
+  return ended.length;
+}
+
+function isTheft(
+  revocation: Revocation,
+): revocation is Extract<Revocation, { readonly keyring: Keyring }> {
+  return revocation.reason === 'reuse' || revocation.reason === 'in_step';
 }
 
 /** Sends one mail for all families that one application lost at once. A family ends once, so its mail is sent once. */
-async function tellOfReuse(
+async function tellOfTheft(
   database: Database,
   ended: readonly { accountId: string; clientId: string }[],
   { keyring, now, origin }: Extract<Revocation, { keyring: Keyring }>,

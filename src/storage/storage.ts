@@ -4,6 +4,7 @@ import type { PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { type EngineClient, createEngineClient } from './clients.ts';
 import { type Fast, createFast } from './fast/fast.ts';
+import { TOLERATED, type Watch } from './watch.ts';
 
 export interface Storage {
   readonly prisma: PrismaClient;
@@ -14,18 +15,31 @@ export interface Storage {
   readonly keyring: Keyring;
   /** A client's row as the engine wants it. */
   readonly engineClient: EngineClient;
-  /** The clock; tests set it. */
+  /** The clock: the database's; tests set it. */
   readonly now: () => Date;
+  /** Seconds by which it is ahead of this process's, which the engine goes by; 0 when they hardly differ. */
+  readonly shift: () => number;
+  /** Whether refresh tokens are issued in their first form, for processes of a former build beside this one. */
+  readonly issuesFirstForm: () => boolean;
 }
 
 /** Storage on an open database. */
 export function createStorage(
   parts: Pick<Storage, 'prisma' | 'pool' | 'keyring'>,
   now: () => Date = () => new Date(),
+  watch?: Watch,
 ): Storage {
   const { prisma, pool, keyring } = parts;
-  const engineClient = createEngineClient(keyring);
-  return { prisma, pool, keyring, fast: createFast(pool), engineClient, now };
+  return {
+    ...{ prisma, pool, keyring, now },
+    fast: createFast(pool, watch?.sample),
+    engineClient: createEngineClient(keyring),
+    shift() {
+      const ahead = watch?.ahead() ?? 0;
+      return Math.abs(ahead) > TOLERATED ? Math.round(ahead / 1000) : 0;
+    },
+    issuesFirstForm: () => watch?.isFormerBuildThere() ?? false,
+  };
 }
 
 /** Seconds since 1970-01-01T00:00:00Z (RFC 7519 §2, NumericDate). */

@@ -15,7 +15,7 @@ import type { Occasion, Origin } from './origin.ts';
 import { type ReadAhead, nothingAhead } from './presented.ts';
 import type { EndReason } from './revocation.ts';
 import { type Storage, epoch } from './storage.ts';
-import { type ClientWrite, type FamilyEnd, type Save, type Writes, recordKey } from './writes.ts';
+import { type ClientWrite, type LineEnd, type Save, type Writes, recordKey } from './writes.ts';
 
 const units = new AsyncLocalStorage<UnitOfWork>();
 
@@ -58,6 +58,8 @@ export class UnitOfWork {
   readonly origin: Origin;
   /** What was read ahead: the engine asks for it next. */
   readonly ahead: ReadAhead = nothingAhead();
+  /** The line of the code that is exchanged, or of the access token that is revoked. */
+  line: string | undefined;
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
   readonly #found = new Set<string>();
   #collected = new Collected();
@@ -131,8 +133,8 @@ export class UnitOfWork {
     this.#open().grantEnds.set(grantId, reason);
   }
 
-  endFamily(end: FamilyEnd): void {
-    this.#open().familyEnds.set(end.id, end);
+  endLine(end: LineEnd): void {
+    this.#open().lineEnds.set(end.id, end);
   }
 
   /** What this request does with a refresh-token family. */

@@ -6,7 +6,7 @@ import type { ClientMetadata } from './clients.ts';
 import type { Mail, Message } from './deliveries.ts';
 import type { FamilyUse } from './families/verdict.ts';
 import type { Notice } from './notices.ts';
-import type { EndReason } from './revocation.ts';
+import type { EndReason, Line } from './revocation.ts';
 
 /** A record of the engine's, new or changed. */
 export interface Save {
@@ -35,11 +35,8 @@ export interface Removal {
   readonly wasFound: boolean;
 }
 
-export interface FamilyEnd {
-  readonly id: string;
+export interface LineEnd extends Line {
   readonly reason: EndReason;
-  /** Whether its grant stays, for its other families. */
-  readonly alone: boolean;
 }
 
 /** A client that registers itself, changes what it has registered (RFC 7591, RFC 7592), or removes itself. */
@@ -58,7 +55,7 @@ export interface Writes {
   readonly spendings: readonly Spending[];
   readonly removals: readonly Removal[];
   readonly grantEnds: readonly { readonly id: string; readonly reason: EndReason }[];
-  readonly familyEnds: readonly FamilyEnd[];
+  readonly lineEnds: readonly LineEnd[];
   /** The use of the one refresh-token family that the request is about. */
   readonly family: FamilyUse | undefined;
   readonly client: ClientWrite | undefined;

@@ -3,6 +3,7 @@
 import { setImmediate as yieldNow } from 'node:timers/promises';
 import pg from 'pg';
 import { onTestFinished } from 'vitest';
+import { familyIdOf } from '../support/token-endpoint.ts';
 
 export const LONG = process.env['TEST_LONG'] !== undefined;
 
@@ -37,8 +38,6 @@ export async function hold(url: string, sql: string, values: unknown[] = []): Pr
 
 export const holdFamily = (url: string, token: string): Promise<Hold> =>
   hold(url, 'SELECT FROM refresh_family WHERE id = $1 FOR UPDATE', [familyIdOf(token)]);
-
-export const familyIdOf = (token: string): string => token.split('.')[0] ?? '';
 
 /** The server's processes that wait for a lock in this connection's database. */
 export async function waiting(client: pg.Client): Promise<number[]> {

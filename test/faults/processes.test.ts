@@ -11,9 +11,9 @@ import { Agent } from '../support/agent.ts';
 import { type TestDatabase, createDatabase } from '../support/database.ts';
 import { type ProviderProcess, freePort, startProcess } from '../support/process.ts';
 import { person, secret, webClient } from '../support/provider.ts';
-import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { newFamily, post, refreshAt, familyIdOf } from '../support/token-endpoint.ts';
 import { type Moment, startDatabaseProxy } from './database-proxy.ts';
-import { familyIdOf, holdFamily, queued, rounds, until } from './locks.ts';
+import { holdFamily, queued, rounds, until } from './locks.ts';
 
 const ROUNDS = rounds(50); // of each number of simultaneous requests
 const KILLS = rounds(20);

@@ -11,17 +11,8 @@ import { revokeClient } from '../../src/storage/revocation.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Agent } from '../support/agent.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
-import { type Answer, newFamily, post, refreshAt } from '../support/token-endpoint.ts';
-import {
-  type Hold,
-  deadlocks,
-  familyIdOf,
-  hold,
-  holdFamily,
-  queued,
-  rounds,
-  until,
-} from './locks.ts';
+import { type Answer, familyIdOf, newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { type Hold, deadlocks, hold, holdFamily, queued, rounds, until } from './locks.ts';
 import { lockAccount, signOutEverywhere, unlockAccount } from '../support/changes.ts';
 
 const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
@@ -147,10 +138,10 @@ describe('simultaneous refreshes of one token', () => {
     const { sha256 } = await import('../../src/keys/keyring.ts');
     let current = token;
     for (let generation = 1; generation <= generations; generation++) {
-      const parsed = parseRefreshToken(current);
+      const parsed = parseRefreshToken(provider.storage.keyring, current);
       if (!parsed) throw new Error(`${current} is no refresh token`);
       const [secret] = successors(provider.storage.keyring, parsed, generation);
-      await provider.storage.prisma.refreshFamily.update({
+      const { salt } = await provider.storage.prisma.refreshFamily.update({
         where: { id: parsed.familyId },
         data: {
           generation,
@@ -159,7 +150,9 @@ describe('simultaneous refreshes of one token', () => {
           rotatedAt: new Date(),
         },
       });
-      current = formatRefreshToken({ familyId: parsed.familyId, secret });
+      current = formatRefreshToken(provider.storage.keyring, {
+        ...{ familyId: parsed.familyId, generation, secret, salt },
+      });
     }
     return current;
   }

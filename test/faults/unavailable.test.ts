@@ -12,9 +12,9 @@ import { Agent } from '../support/agent.ts';
 import { type TestDatabase, createDatabase } from '../support/database.ts';
 import { type ProviderProcess, startProcess } from '../support/process.ts';
 import { person, secret, webClient } from '../support/provider.ts';
-import { type Answer, newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { type Answer, newFamily, post, refreshAt, familyIdOf } from '../support/token-endpoint.ts';
 import { type DatabaseProxy, startDatabaseProxy } from './database-proxy.ts';
-import { connection, familyIdOf, hold, holdFamily, queued, until, waiting } from './locks.ts';
+import { connection, hold, holdFamily, queued, until, waiting } from './locks.ts';
 
 const BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 

@@ -18,7 +18,7 @@ import {
   discover,
   signIn,
 } from '../support/relying-party.ts';
-import { post, refreshAt } from '../support/token-endpoint.ts';
+import { post, refreshAt, familyIdOf } from '../support/token-endpoint.ts';
 import {
   changePassword,
   lockAccount,
@@ -235,7 +235,7 @@ describe('offline access', () => {
     );
     const back = await browser.submit(consent, { duration: '86400' }, /consent$/);
     const tokens = await finish(back.away ?? new URL('x:'));
-    const id = tokens.refresh_token?.split('.')[0] ?? '';
+    const id = familyIdOf(tokens.refresh_token ?? '');
     const { prisma } = provider.storage;
     const row = await prisma.refreshFamily.findUniqueOrThrow({ where: { id } });
     expect((row.consentExpiresAt?.getTime() ?? 0) - row.createdAt.getTime()).toBeLessThanOrEqual(

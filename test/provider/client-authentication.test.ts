@@ -7,6 +7,7 @@ import { Agent } from '../support/agent.ts';
 import { certificates } from '../support/certificates.ts';
 import { type TestProvider, startProvider, webClient } from '../support/provider.ts';
 import { authorizationRequest, errorOf, refreshTokenOf } from '../support/relying-party.ts';
+import { familyIdOf } from '../support/token-endpoint.ts';
 
 let provider: TestProvider;
 beforeAll(async () => {
@@ -208,7 +209,7 @@ describe('mutual TLS, behind a proxy', () => {
       );
     }
     const row = await provider.storage.prisma.refreshFamily.findUniqueOrThrow({
-      where: { id: token.split('.')[0] ?? '' },
+      where: { id: familyIdOf(token) },
     });
     expect(row).toMatchObject({ endedAt: null, generation: 2 });
   });

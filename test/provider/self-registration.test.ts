@@ -9,6 +9,7 @@ import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Agent } from '../support/agent.ts';
 import { type TestProvider, person, startProvider, webClient } from '../support/provider.ts';
 import { type Json, Party, answerOf, pkce } from '../conformance/party.ts';
+import { familyIdOf } from '../support/token-endpoint.ts';
 
 const redirect = 'https://app.example/callback';
 const API = 'https://api.example';
@@ -248,7 +249,7 @@ test('a consent without offline access leaves the time that was set for it', asy
   await party.authorize({ scope: 'openid email' });
   const tokens = await party.tokens({ scope: 'openid offline_access', prompt: 'none' });
   const family = await provider.storage.prisma.refreshFamily.findUniqueOrThrow({
-    where: { id: (tokens.refresh_token ?? '').split('.')[0] ?? '' },
+    where: { id: familyIdOf(tokens.refresh_token ?? '') },
   });
   expect(family.consentExpiresAt).not.toBeNull();
 });

@@ -8,7 +8,7 @@ import { sha256 } from '../../src/keys/keyring.ts';
 import { commandLine } from '../../src/storage/origin.ts';
 import { type Storage, createStorage } from '../../src/storage/storage.ts';
 import { type TestProvider, publicClient, startProvider, webClient } from '../support/provider.ts';
-import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { newFamily, post, refreshAt, familyIdOf, secretOf } from '../support/token-endpoint.ts';
 import { lockAccount, unlockAccount } from '../support/changes.ts';
 
 const RUNS = process.env['TEST_LONG'] === undefined ? 100 : 2000;
@@ -235,8 +235,8 @@ test(
               break;
             }
             case 'guess':
-              await refused(`${first.split('.')[0] ?? ''}.${'A'.repeat(43)}`);
-              ended ||= reuseEnds;
+              await refused(`${familyIdOf(first)}.${'A'.repeat(43)}`);
+              await refused(`symr_${familyIdOf(first)}.1.${'A'.repeat(64)}`);
               break;
             case 'revoke':
               expect(
@@ -273,12 +273,12 @@ test(
 
 async function checkRow(first: string, history: readonly string[]): Promise<void> {
   const rows = await provider.storage.prisma.refreshFamily.findMany({
-    where: { id: first.split('.')[0] ?? '' },
+    where: { id: familyIdOf(first) },
   });
   expect(rows.length).toBe(1);
   const current = Buffer.from(rows[0]?.currentHash ?? []);
   const live = [...new Set(history)].filter((token) =>
-    Buffer.from(sha256(token.split('.')[1] ?? '')).equals(current),
+    Buffer.from(sha256(secretOf(token))).equals(current),
   );
   expect(live.length).toBeLessThanOrEqual(1);
 }

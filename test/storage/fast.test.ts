@@ -11,11 +11,10 @@ import { hold, holdFamily } from '../faults/locks.ts';
 import { type TestProvider, startProvider, webClient } from '../support/provider.ts';
 import { Agent } from '../support/agent.ts';
 import { discover, signIn } from '../support/relying-party.ts';
-import { newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { newFamily, post, refreshAt, familyIdOf } from '../support/token-endpoint.ts';
 
 const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
 const grant = { select: { id: true, payload: true, expiresAt: true } };
-const idOf = (token: string) => token.split('.')[0] ?? '';
 
 let provider: TestProvider;
 beforeAll(async () => {
@@ -31,11 +30,15 @@ describe('what is read is what Prisma reads', () => {
     const { prisma, fast } = provider.storage;
     const token = await newFamily(provider.issuer, client);
     await refreshAt(provider.issuer, token, client);
-    const id = idOf(token);
-    const read = await fast.readForRefresh(id, 'web');
+    const id = familyIdOf(token);
+    const read = await fast.readForRefresh({
+      familyId: id,
+      secretHash: undefined,
+      clientId: 'web',
+    });
     const family = await prisma.refreshFamily.findUnique({
       where: { id },
-      omit: { lastUsedAt: true, lastUsedIp: true, lastUsedUserAgent: true },
+      omit: { lastUsedAt: true, lastUsedIp: true },
       include: { grant },
     });
     expect(read.family).toEqual(binary(family));
@@ -56,7 +59,7 @@ describe('what is read is what Prisma reads', () => {
     const id = artifactId('AccessToken', body.access_token ?? '');
     const row = await prisma.artifact.findUniqueOrThrow({
       where: { id },
-      select: { id: true, clientId: true, sealed: true, consumedAt: true, grant },
+      select: { id: true, clientId: true, familyId: true, sealed: true, consumedAt: true, grant },
     });
     const { grant: granted, ...artifact } = row;
     const { presenter, found } = await fast.artifact(id);
@@ -143,7 +146,9 @@ describe('what is read is what Prisma reads', () => {
       found: undefined,
     });
     expect(await fast.lookUp('Session', [artifactId('Session', 'x')])).toBeUndefined();
-    expect(await fast.readForRefresh('nothing', 'nobody')).toEqual({
+    expect(
+      await fast.readForRefresh({ familyId: 'nothing', secretHash: undefined, clientId: 'nobody' }),
+    ).toEqual({
       client: undefined,
       family: undefined,
       account: undefined,
@@ -175,8 +180,12 @@ describe('what is read is what Prisma reads', () => {
     const tokens = await Promise.all(
       Array.from({ length: 20 }, () => newFamily(provider.issuer, client)),
     );
-    const asked = [...tokens.map(idOf), 'nothing', ...tokens.map(idOf).reverse()];
-    const read = await Promise.all(asked.map((id) => fast.readForRefresh(id, 'web')));
+    const asked = [...tokens.map(familyIdOf), 'nothing', ...tokens.map(familyIdOf).reverse()];
+    const read = await Promise.all(
+      asked.map((id) =>
+        fast.readForRefresh({ familyId: id, secretHash: undefined, clientId: 'web' }),
+      ),
+    );
     expect(read.map(({ family }) => family?.id)).toEqual(
       asked.map((id) => (id === 'nothing' ? undefined : id)),
     );
@@ -222,9 +231,17 @@ test('rows are found by their primary key or their lookup, whatever the tables h
     fast.grant('x'),
     fast.artifact(bytes, 'x'),
     fast.lookUp('Session', [bytes]),
-    fast.readForRefresh('x', 'x'),
+    fast.readForRefresh({ familyId: 'x', secretHash: undefined, clientId: 'x' }),
     fast.rotate({ presented, next: {}, issued, now: date, origin } as never),
-    fast.exchange({ code: bytes, grantId: 'x', issued, start: undefined, now: date, origin }),
+    fast.exchange({
+      code: bytes,
+      line: 'x',
+      grantId: 'x',
+      issued,
+      start: undefined,
+      now: date,
+      origin,
+    }),
     fast.authorize({ session: kept, code: issued, grantId: 'x' }),
   ]);
   expect([...texts.keys()].sort()).toEqual([
@@ -304,7 +321,7 @@ test('a family that somebody has locked holds up no other', async () => {
 test('nor does a grant', async () => {
   const [one, other] = await Promise.all([1, 2].map(() => newFamily(provider.issuer, client)));
   const { grantId } = await provider.storage.prisma.refreshFamily.findUniqueOrThrow({
-    where: { id: idOf(one ?? '') },
+    where: { id: familyIdOf(one ?? '') },
   });
   const row = await hold(provider.databaseUrl, 'SELECT FROM "grant" WHERE id = $1 FOR UPDATE', [
     grantId,
@@ -319,7 +336,7 @@ test('however often it rotates, a family is one row, changed in place', async ()
   const { prisma } = provider.storage;
   const rotations = process.env['TEST_LONG'] === undefined ? 500 : 10_000;
   let token = await newFamily(provider.issuer, client);
-  const id = idOf(token);
+  const id = familyIdOf(token);
   const updates = async () => {
     await prisma.$executeRaw`SELECT pg_stat_force_next_flush()`;
     const [row] = await prisma.$queryRaw<{ all: bigint; hot: bigint }[]>`

@@ -9,7 +9,7 @@ import {
   refresh,
   refreshTokenOf,
 } from '../support/relying-party.ts';
-import { post } from '../support/token-endpoint.ts';
+import { post, secretOf } from '../support/token-endpoint.ts';
 import { signingKeys } from '../support/signing-keys.ts';
 import { sha256 } from '../../src/keys/keyring.ts';
 
@@ -52,7 +52,7 @@ test('a leaked database holds no secret that was ever handed out', async () => {
   const refreshed = await refresh(party, refreshTokenOf(tokens));
   for (const answer of [tokens, refreshed]) {
     secrets.add(answer.access_token);
-    secrets.add(answer.refresh_token?.split('.')[1] ?? '');
+    secrets.add(secretOf(answer.refresh_token ?? ''));
   }
   const unused = await new Agent(provider.issuer).authorize(
     (await authorizationRequest(party)).url,

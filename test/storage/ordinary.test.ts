@@ -16,7 +16,7 @@ const nothing: Writes = {
   spendings: [],
   removals: [],
   grantEnds: [],
-  familyEnds: [],
+  lineEnds: [],
   family: undefined,
   client: undefined,
   messages: [],
@@ -34,7 +34,14 @@ const save = (model: string, more: Partial<Save> = {}): Save => ({
   wasFound: false,
   ...more,
 });
-const token = { familyId: 'family', secret: 'secret' };
+const token = { familyId: 'family', secret: 'secret', proof: undefined };
+const rules = {
+  retryWindow: 60,
+  retryLimits: { lateAfter: 10, maxElsewhere: 3, maxAlike: 10 },
+  onReuse: 'revoke_family',
+  idleTtl: 1000,
+  goesFarEnough: true,
+} as const;
 const row = {
   id: 'family',
   grantId: 'grant',
@@ -43,12 +50,15 @@ const row = {
   generation: 0,
   currentHash: new Uint8Array(32),
   previousHash: null,
+  salt: new Uint8Array(16),
   rotatedAt: null,
   payload: {},
   createdAt: now,
   idleExpiresAt: now,
   absoluteExpiresAt: now,
   consentExpiresAt: null,
+  lastUsedUserAgent: null,
+  retries: {},
   endedAt: null,
   endReason: null,
   grant: null,
@@ -58,6 +68,8 @@ const spent = {
   verdict: 'rotate',
   family: row,
   token,
+  generation: 0,
+  rules,
   successor: 'successor',
   otherSuccessors: [],
   idleExpiresAt: now,
@@ -65,7 +77,7 @@ const spent = {
 } as const;
 const started = {
   kind: 'started',
-  token,
+  token: { familyId: 'family', generation: 0, secret: 'secret', salt: new Uint8Array(16) },
   payload: { grantId: 'grant' },
   idleExpiresAt: now,
   absoluteExpiresAt: now,
@@ -103,7 +115,7 @@ const others: Record<string, unknown> = {
   spendings: [code],
   removals: [{ model: 'Session', id: 'x', wasFound: true }],
   grantEnds: [{ id: 'grant', reason: 'reuse' }],
-  familyEnds: [{ id: 'family', reason: 'reuse', alone: false }],
+  lineEnds: [{ id: 'family', grantId: 'grant', reason: 'reuse' }],
   family: started,
   client: { kind: 'removed', id: 'web' },
   messages: [{ url: 'https://rp.example', headers: {}, body: '' }],

@@ -63,8 +63,8 @@ const ways: Readonly<Record<string, (unit: UnitOfWork) => unknown>> = {
   revokeGrant: (unit) => {
     unit.revokeGrant('grant', 'revoked_by_user');
   },
-  endFamily: (unit) => {
-    unit.endFamily({ id: 'family', reason: 'revoked_by_user', alone: false });
+  endLine: (unit) => {
+    unit.endLine({ id: 'family', grantId: null, reason: 'revoked_by_user' });
   },
   family: (unit) => {
     unit.family = refused({ id: 'family', accountId, clientId: 'web' }, 'unknown');
@@ -136,7 +136,7 @@ describe('a change that fails', () => {
         unit.destroy('Session', 'before');
         unit.consume('AuthorizationCode', 'inside', undefined);
         unit.revokeGrant('inside', 'revoked_by_user');
-        unit.endFamily({ id: 'inside', reason: 'revoked_by_user', alone: false });
+        unit.endLine({ id: 'inside', grantId: null, reason: 'revoked_by_user' });
         unit.family = refused({ id: 'inside', accountId, clientId: 'web' }, 'unknown');
         unit.writeClient({ kind: 'new', metadata: publicClient });
         throw new Error('not now');

@@ -82,3 +82,14 @@ async function startFamily(
     throw new Error(`no refresh token: ${status} ${JSON.stringify(body)}`);
   return body.refresh_token;
 }
+
+/** The id of a token's family, in either form. */
+export function familyIdOf(token: string): string {
+  return token.replace(/^symr_/, '').split('.')[0] ?? '';
+}
+
+/** A token's secret, in either form. */
+export function secretOf(token: string): string {
+  if (!token.startsWith('symr_')) return token.split('.')[1] ?? '';
+  return Buffer.from(token.split('.')[2] ?? '', 'base64url').toString('base64url', 0, 32);
+}

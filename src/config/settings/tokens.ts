@@ -7,6 +7,12 @@ const retryWindow = (fallback: number) => ({
   wants: 'a number of seconds from 0 (off) to 86400',
 });
 
+const lateRetries = z
+  .string()
+  .regex(/^\d{1,4}$/)
+  .transform(Number)
+  .pipe(z.number().max(1000));
+
 export const tokens = {
   ttl: {
     accessToken: {
@@ -44,10 +50,15 @@ export const tokens = {
       ...retryWindow(60),
       help: 'How long the refresh token just used is answered with the same successor again, so that a lost response signs nobody out; for public clients whose token is not bound to a key. A client may have its own: `refresh_token_retry_window`.',
     },
+    refreshTokenClientRetryWindow: {
+      variable: 'SYMBOLON_REFRESH_TOKEN_CLIENT_RETRY_WINDOW',
+      ...retryWindow(300),
+      help: 'The same for clients that authenticate: shorter than an access token lives, so that a copy that is used as often as its owner uses it is noticed. A client may have its own: `refresh_token_retry_window`.',
+    },
     refreshTokenBoundRetryWindow: {
       variable: 'SYMBOLON_REFRESH_TOKEN_BOUND_RETRY_WINDOW',
       ...retryWindow(3600),
-      help: 'The same for clients that authenticate and for tokens bound to a key: there the token alone is worth nothing to a thief. A client may have its own: `refresh_token_retry_window`.',
+      help: 'The same for tokens bound to a key (DPoP, mutual TLS): a copy without the key is worth nothing. A client may have its own: `refresh_token_retry_window`.',
     },
   },
   refreshToken: {
@@ -58,8 +69,24 @@ export const tokens = {
     },
     onReuse: {
       variable: 'SYMBOLON_REFRESH_TOKEN_ON_REUSE',
-      ...oneOf(['revoke_grant', 'revoke_family'], 'revoke_grant'),
-      help: 'What a used-up refresh token ends: its grant with everything issued from it, or its family alone. A client may have its own: `refresh_token_on_reuse`.',
+      ...oneOf(['revoke_family', 'revoke_grant'], 'revoke_family'),
+      help: 'What a used-up refresh token ends: its family with the access tokens issued from it, or its grant with everything that the same browser got from it. A client may have its own: `refresh_token_on_reuse`.',
+    },
+    lateAfter: {
+      variable: 'SYMBOLON_REFRESH_TOKEN_LATE_RETRY',
+      schema: integer(1, 86_400).default(10),
+      wants: 'a number of seconds from 1 to 86400',
+      help: 'From when a retry counts as late: an honest client is late when it has lost an answer, a copy in use is late again and again.',
+    },
+    maxLateRetries: {
+      variable: 'SYMBOLON_REFRESH_TOKEN_MAX_LATE_RETRIES',
+      schema: z
+        .string()
+        .default('3,10')
+        .transform((value) => value.split(',').map((number) => number.trim()))
+        .pipe(z.tuple([lateRetries, lateRetries])),
+      wants: 'two numbers from 0 (off) to 1000, separated by a comma',
+      help: 'In how many generations in a row the former token is answered late until that is taken for a copy in use: from another device than the first answer, and from what looks like the same. A client may have its own: `refresh_token_max_late_retries`.',
     },
     maxFamilies: {
       variable: 'SYMBOLON_REFRESH_TOKEN_MAX_FAMILIES',

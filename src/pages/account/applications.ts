@@ -7,7 +7,7 @@ import { deviceInWords } from '../../devices.ts';
 import type { Grant, RefreshFamily } from '../../generated/client.ts';
 import { lifeEnd } from '../../storage/families/verdict.ts';
 import { expiresAt } from '../../storage/families/verdict.ts';
-import { endFamilyOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
+import { endLineOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
 import { clientName } from '../../storage/strangers.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import { type ClientView, clientInWords, presentClient } from '../client-view.ts';
@@ -87,7 +87,7 @@ export function createApplications(area: AccountArea): Router {
     area.take(async (ctx, { account }) => {
       const { id } = ctx['params'] as { id: string };
       const ended = await currentUnit().change((database) =>
-        endFamilyOf(database, { id, accountId: account.id }, area.revocation()),
+        endLineOf(database, { id, accountId: account.id }, area.revocation()),
       );
       if (ended === undefined) ctx.status = 404;
       else area.done(ctx, '/applications', 'applications.ended-one');

@@ -41,7 +41,9 @@ export const isTold = {
   'account.invited': false,
   'family.started': true,
   'family.ended': true,
+  'family.caught_up': false,
   'refresh.refused': true,
+  'refresh.retried_elsewhere': true,
   'resource.added': false,
   'resource.removed': false,
   'client.invited': false,
@@ -57,7 +59,12 @@ export const isTold = {
 
 type ToldType = { [T in EventType]: (typeof isTold)[T] extends true ? T : never }[EventType];
 
-const grave = new Set<string>(['sign_in.failed', 'sign_in.limited', 'second_factor.failed']);
+const grave = new Set<string>([
+  'sign_in.failed',
+  'sign_in.limited',
+  'second_factor.failed',
+  'refresh.retried_elsewhere',
+]);
 
 export function createHistory(area: AccountArea): Router {
   const { prisma } = area.storage;
@@ -101,7 +108,7 @@ export function createHistory(area: AccountArea): Router {
       when: area.when(ctx, row.at),
       address: row.ip,
       device: row.userAgent === null ? undefined : deviceInWords(language, row.userAgent),
-      isGrave: grave.has(row.type) || reason === 'reuse',
+      isGrave: grave.has(row.type) || reason === 'reuse' || reason === 'in_step',
     };
   }
 

@@ -1,7 +1,9 @@
 // The engine's Adapter for refresh tokens: `find` judges the token, and the engine acts on the verdict; `consume` and
 // `upsert` note what the engine does. Nothing is written here.
 import { type AdapterPayload, type KoaContextWithOIDC, Provider, errors } from 'oidc-provider';
-import { ArtifactAdapter, endReason } from '../artifact-adapter.ts';
+import { randomBytes } from 'node:crypto';
+import { ArtifactAdapter, byOwnClock } from '../artifact-adapter.ts';
+import { lineOf } from '../artifacts.ts';
 import type { FamilyRead } from '../fast/reads.ts';
 import { payloadOf } from '../grants.ts';
 import { readForRefresh } from '../presented.ts';
@@ -9,19 +11,19 @@ import { epoch } from '../storage.ts';
 import { type UnitOfWork, currentUnit } from '../unit-of-work.ts';
 import {
   type RefreshToken,
+  formatFirstForm,
   formatRefreshToken,
-  isSecret,
   newRefreshToken,
   parseRefreshToken,
 } from './token.ts';
+import type { RetryLimits } from './retries.ts';
 import {
   type FamilyRules,
-  type Refusal,
+  type Presented,
   type RefusalReason,
   decide,
   expiresAt,
   judge,
-  leavesGrant,
   refused,
 } from './verdict.ts';
 
@@ -29,6 +31,7 @@ import {
 export interface FamilyPolicy {
   /** @param isBound whether the token is bound to a key (RFC 9449, RFC 8705) */
   readonly retryWindow: (metadata: object, isBound: boolean) => number;
+  readonly retryLimits: (metadata: object) => RetryLimits;
   readonly onReuse: (metadata: object) => FamilyRules['onReuse'];
   readonly idleTtl: (metadata: object) => number;
   readonly absoluteTtl: (metadata: object) => number;
@@ -42,9 +45,21 @@ export interface FamilyPolicy {
  * new family. Replaces the engine's `RefreshToken.prototype.generateTokenId`.
  */
 export function nextRefreshToken(): string {
-  const { family } = currentUnit();
-  if (family?.kind !== 'spent') return formatRefreshToken(newRefreshToken());
-  return formatRefreshToken({ familyId: family.token.familyId, secret: family.successor });
+  const unit = currentUnit();
+  const { family } = unit;
+  const { keyring } = unit.storage;
+  const format = unit.storage.issuesFirstForm()
+    ? formatFirstForm
+    : formatRefreshToken.bind(undefined, keyring);
+  if (family?.kind === 'spent') {
+    const { token, generation, successor: secret } = family;
+    const { salt } = family.family;
+    return format({ familyId: token.familyId, generation: generation + 1, secret, salt });
+  }
+  const line = unit.line ?? lineOf('RefreshToken', randomBytes(32).toString('base64url'));
+  const token = newRefreshToken(line);
+  unit.family = { kind: 'drawn', token };
+  return format(token);
 }
 
 export class RefreshTokenAdapter extends ArtifactAdapter {
@@ -56,10 +71,11 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
   }
 
   override async find(value: string): Promise<AdapterPayload | undefined> {
-    const token = parseRefreshToken(value);
+    const unit = currentUnit();
+    const token = parseRefreshToken(unit.storage.keyring, value);
     if (token) {
-      const unit = currentUnit();
-      return unit.read('RefreshToken', value, () => this.#find(unit, token, value));
+      const payload = await unit.read('RefreshToken', value, () => this.#find(unit, token, value));
+      return payload && byOwnClock(unit, payload);
     }
     if (isRefreshing()) throw new errors.InvalidGrant('unknown');
     return undefined;
@@ -72,25 +88,23 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
   ): Promise<AdapterPayload | undefined> {
     const { fast, now } = unit.storage;
     const { client, route } = engineContext().oidc;
-    const clientId = client?.clientId ?? '';
-    const read = await readForRefresh(fast, unit.ahead, token.familyId, clientId);
+    const read = await readForRefresh(fast, unit.ahead, token, client?.clientId ?? '');
     const { family, account } = read;
     unit.ahead.resource = read.resource;
     if (account) unit.ahead.accounts.set(account.id, account);
     if (!family) {
-      if (!isRefreshing()) return undefined;
-      const never = { id: token.familyId, accountId: null, clientId };
-      throw refuse(unit, refused(never, 'unknown'));
+      if (isRefreshing()) throw new errors.InvalidGrant('unknown');
+      return undefined;
     }
     if (family.grant) unit.remember('Grant', family.grant.id, payloadOf(family.grant));
-    const payload = payloadFor(family, value);
-    if (isRefreshing() && client) return this.#presented(unit, family, token, payload);
+    if (isRefreshing() && client) return this.#presented(unit, family, token, value);
 
-    // Only the token endpoint honours the retry window and finds replays. At introspection a former secret is not
-    // active; at revocation it ends its family (RFC 7009 §2.1).
-    const isAlive = !['ended', 'expired'].includes(judge(family, token.secret, now(), 0));
-    const counts = route === 'revocation' || isSecret(token.secret, family.currentHash);
-    return isAlive && counts ? payload : undefined;
+    // Only the token endpoint honours the retry window and finds replays. At introspection a former token is not
+    // active; at revocation it ends its line (RFC 7009 §2.1).
+    const verdict = judge(family, token, now(), 0);
+    if (['unknown', 'ended', 'expired'].includes(verdict)) return undefined;
+    if (route === 'revocation') unit.line = family.id;
+    return verdict === 'reuse' && route !== 'revocation' ? undefined : payloadFor(family, value);
   }
 
   /** Judges a token at the token endpoint. */
@@ -98,20 +112,23 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     unit: UnitOfWork,
     family: FamilyRead,
     token: RefreshToken,
-    payload: AdapterPayload,
+    value: string,
   ): AdapterPayload {
     const client = engineClient();
     const { keyring, now } = unit.storage;
+    const payload = payloadFor(family, value);
     if (family.clientId !== client.clientId) {
       unit.family = refused(family, 'binding_mismatch');
       return payload; // the engine itself refuses it
     }
     const rules = rulesFor(this.#policy, client, payload);
-    const decision = decide(family, token, rules, now(), keyring);
+    const decision = decide(family, token, rules, { now: now(), origin: unit.origin }, keyring);
     unit.family = decision;
-    if (decision.kind === 'presented') return payload;
+    if (decision.kind === 'presented')
+      return decision.verdict === 'catch_up' ? caughtUp(payload, decision) : payload;
     if (decision.ends === 'nothing') throw new errors.InvalidGrant(decision.reason);
-    // The engine revokes the grant of a consumed token.
+    // The engine revokes the grant of a consumed token: here its line, or the grant.
+    unit.line = family.id;
     return { ...payload, consumed: epoch(family.rotatedAt ?? family.createdAt) };
   }
 
@@ -122,15 +139,15 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     return Promise.resolve();
   }
 
-  override upsert(id: string, { jti: _value, ...payload }: AdapterPayload): Promise<void> {
+  override upsert(_id: string, { jti: _value, ...payload }: AdapterPayload): Promise<void> {
     const unit = currentUnit();
     const { family } = unit;
     if (family?.kind === 'spent') {
       unit.family = { ...family, next: payload };
       return Promise.resolve();
     }
-    const token = parseRefreshToken(id);
-    if (!token) throw new TypeError('a refresh token was saved without its form');
+    if (family?.kind !== 'drawn')
+      throw new TypeError('a refresh token was saved without its value');
     const client = engineClient();
     const { consentExpiresAt } = engineContext().oidc.entities.Grant as {
       consentExpiresAt?: number;
@@ -138,7 +155,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     const now = unit.storage.now().getTime();
     unit.family = {
       kind: 'started',
-      token,
+      token: family.token,
       payload,
       idleExpiresAt: new Date(now + this.#policy.idleTtl(client) * 1000),
       absoluteExpiresAt: new Date(now + this.#policy.absoluteTtl(client) * 1000),
@@ -148,11 +165,8 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     return Promise.resolve();
   }
 
-  override destroy(id: string): Promise<void> {
-    const token = parseRefreshToken(id);
-    const unit = currentUnit();
-    const alone = leavesGrant(unit.family);
-    if (token) unit.endFamily({ id: token.familyId, reason: endReason(), alone });
+  // The line is ended by the grant (revokeByGrantId), with its access tokens.
+  override destroy(): Promise<void> {
     return Promise.resolve();
   }
 }
@@ -173,6 +187,7 @@ export function rulesFor(
   const isBound = payload.jkt !== undefined || payload['x5t#S256'] !== undefined;
   return {
     retryWindow: policy.retryWindow(metadata, isBound),
+    retryLimits: policy.retryLimits(metadata),
     onReuse: policy.onReuse(metadata),
     idleTtl: policy.idleTtl(metadata),
     goesFarEnough: policy.goesFarEnough(metadata, payload['amr']),
@@ -188,12 +203,13 @@ function payloadFor(family: FamilyRead, value: string): AdapterPayload {
   };
 }
 
-function refuse(
-  unit: UnitOfWork,
-  decision: { readonly kind: 'refused' } & Refusal,
-): errors.InvalidGrant {
-  unit.family = decision;
-  return new errors.InvalidGrant(decision.reason);
+/** The payload of a token that the row has forgotten. It was used since, so idle time is not against it. */
+function caughtUp(
+  payload: AdapterPayload,
+  { generation, idleExpiresAt, family }: Presented,
+): AdapterPayload {
+  const exp = epoch(expiresAt({ ...family, idleExpiresAt }));
+  return { ...payload, rotations: generation, exp };
 }
 
 function engineContext(): KoaContextWithOIDC {

@@ -5,9 +5,10 @@ import { sha256 } from '../../keys/keyring.ts';
 import { type EventType, writeEvent } from '../audit.ts';
 import { LostRace, StorageUnavailable } from '../errors.ts';
 import { type Occasion, originColumns } from '../origin.ts';
-import { endFamilyAlone } from '../revocation.ts';
+import { endLine } from '../revocation.ts';
+import { type Retries, type RetryLimits, withRetry } from './retries.ts';
 import { isSecret } from './token.ts';
-import type { Presented, Refusal, Start } from './verdict.ts';
+import { type Presented, type Refusal, type Start, reuseEnds } from './verdict.ts';
 
 type Database = Prisma.TransactionClient;
 
@@ -42,6 +43,7 @@ export async function startFamily(
       accountId,
       clientId,
       currentHash: sha256(token.secret),
+      salt: new Uint8Array(token.salt),
       payload: payload as Prisma.InputJsonObject,
       createdAt: now,
       idleExpiresAt,
@@ -62,7 +64,8 @@ export async function startFamily(
     select: { id: true },
   });
   const older = tooMany.filter(({ id }) => id !== token.familyId).slice(maxFamilies - 1);
-  for (const { id } of older) await endFamilyAlone(database, id, { reason: 'limit', ...occasion });
+  for (const { id } of older)
+    await endLine(database, { id, grantId }, { reason: 'limit', ...occasion });
 }
 
 /** Makes one person's families start one after the other, when their number is limited. */
@@ -77,19 +80,25 @@ export async function awaitTurn(database: Database, accountId: string): Promise<
  */
 export async function touchFamily(
   database: Database,
-  { family: { id, generation }, token, idleExpiresAt }: Presented,
+  presented: Presented,
   occasion: Occasion,
 ): Promise<void> {
-  const { count } = await database.refreshFamily.updateMany({
-    where: { id, generation, currentHash: sha256(token.secret), endedAt: null },
-    data: { ...usedOn(occasion), idleExpiresAt },
+  const { token, generation, idleExpiresAt } = presented;
+  const found = await lockedFamily(database, presented);
+  const state = stateOf(found, presented);
+  if (state !== 'current' && state !== 'behind') throw new LostRace(OVERTAKEN);
+  const caughtUp = { generation, currentHash: sha256(token.secret), previousHash: null };
+  await database.refreshFamily.update({
+    where: { id: found.id },
+    data: { ...usedOn(occasion), idleExpiresAt, ...(state === 'behind' && caughtUp) },
   });
-  if (count === 0) throw new LostRace(OVERTAKEN);
+  if (state === 'behind') await tellCaughtUp(database, found, generation, occasion);
 }
 
 /**
- * Replaces the current secret by its successor; for a retry, checks that its successor still is the current one. A
- * simultaneous request that presented the same secret and was first is no loss: the successor is the same.
+ * Replaces the presented token by its successor; for a retry, checks that its successor still is the current one. A
+ * simultaneous request that presented the same token and was first is no loss: the successor is the same. A row that
+ * has forgotten the token catches up with it.
  *
  * @param next the successor's payload, made by the engine
  * @throws {LostRace} when the family ended or went on meanwhile
@@ -99,41 +108,90 @@ export async function rotateFamily(
   presented: Presented & { readonly next: object | undefined },
   occasion: Occasion,
 ): Promise<void> {
-  const { verdict, token, successor, otherSuccessors, idleExpiresAt, next } = presented;
-  const { id, generation } = presented.family;
-  const used = usedOn(occasion);
-  const presentedHash = sha256(token.secret);
-  if (verdict === 'retry') {
-    const { count } = await database.refreshFamily.updateMany({
-      where: { id, generation, currentHash: sha256(successor), endedAt: null },
-      data: used,
-    });
-    if (count === 0) throw new LostRace(OVERTAKEN);
+  const { verdict, token, generation, successor, otherSuccessors, rules } = presented;
+  const { idleExpiresAt, next } = presented;
+  const found = await lockedFamily(database, presented);
+  const state = stateOf(found, presented);
+  if (state === 'spent') {
+    if (!isSecret(successor, found.currentHash)) {
+      // While SYMBOLON_SECRET is being changed process by process, another process may derive another successor. The
+      // client must ask again, and then gets that one.
+      if (otherSuccessors.some((secret) => isSecret(secret, found.currentHash)))
+        throw new StorageUnavailable(new Error('another process derived another successor'));
+      throw new LostRace(OVERTAKEN);
+    }
+    // Without a window the second of two at once is as any later one.
+    if (rules.retryWindow === 0)
+      throw new LostRace(OVERTAKEN, { line: found, ends: reuseEnds(rules) });
+    await noteRetry(database, found, rules.retryLimits, occasion);
     return;
   }
+  if (state === 'overtaken' || verdict === 'retry') throw new LostRace(OVERTAKEN);
   if (!next) throw new Error('the engine spent a refresh token and issued none');
-  const { count } = await database.refreshFamily.updateMany({
-    where: { id, generation, currentHash: presentedHash, endedAt: null },
+  await database.refreshFamily.update({
+    where: { id: found.id },
     data: {
-      ...used,
+      ...usedOn(occasion),
       generation: generation + 1,
       currentHash: sha256(successor),
-      previousHash: presentedHash,
+      previousHash: sha256(token.secret),
       rotatedAt: occasion.now,
       payload: next,
       idleExpiresAt,
     },
   });
-  if (count === 1) return;
+  if (state === 'behind') await tellCaughtUp(database, found, generation, occasion);
+}
+
+/** Counts a retry. One from another device and another address than the first answer is told to the person. */
+async function noteRetry(
+  database: Database,
+  found: RefreshFamily,
+  limits: RetryLimits,
+  occasion: Occasion,
+): Promise<void> {
+  const { id, accountId, clientId, rotatedAt, lastUsedIp, lastUsedUserAgent } = found;
+  const before = found.retries as Retries;
+  const retries = withRetry(found, occasion, limits);
+  await database.refreshFamily.update({ where: { id }, data: { retries } });
+  const isTold =
+    new Date(before.at ?? 0) >= (rotatedAt ?? new Date()) &&
+    before.ip === retries.ip &&
+    before.user_agent === retries.user_agent;
+  if (isTold || retries.ip === lastUsedIp || retries.user_agent === lastUsedUserAgent) return;
+  const event = { type: 'refresh.retried_elsewhere', accountId, clientId, familyId: id } as const;
+  await writeEvent(database, event, occasion);
+}
+
+/** Locks the family's row: requests that present its tokens follow each other. */
+async function lockedFamily(database: Database, { family: { id } }: Presented) {
+  await database.$queryRaw`SELECT 1 FROM refresh_family WHERE id = ${id} FOR NO KEY UPDATE`;
   const found = await database.refreshFamily.findUnique({ where: { id } });
-  if (found?.endedAt !== null || found.generation !== generation + 1) throw new LostRace(OVERTAKEN);
-  if (isSecret(successor, found.currentHash)) return;
-  // While SYMBOLON_SECRET is being changed process by process, another process may derive another successor. The client
-  // must ask again, and then gets that one.
-  if (otherSuccessors.some((secret) => isSecret(secret, found.currentHash))) {
-    throw new StorageUnavailable(new Error('another process derived another successor'));
-  }
-  throw new LostRace(OVERTAKEN);
+  if (found?.endedAt !== null) throw new LostRace(OVERTAKEN);
+  return found;
+}
+
+/**
+ * Where the row is, seen from the presented token: `current` at it, `behind` it, having forgotten it, `spent` at its
+ * successor or another, `overtaken` further on.
+ */
+function stateOf(
+  { generation: at, currentHash }: RefreshFamily,
+  { token, generation }: Presented,
+): 'current' | 'behind' | 'spent' | 'overtaken' {
+  if (isSecret(token.secret, currentHash)) return 'current';
+  if (at < generation) return 'behind';
+  return at === generation + 1 ? 'spent' : 'overtaken';
+}
+
+async function tellCaughtUp(
+  database: Database,
+  { id, accountId, clientId, generation: from }: RefreshFamily,
+  to: number,
+  occasion: Occasion,
+): Promise<void> {
+  const event = { type: 'family.caught_up', accountId, clientId, familyId: id } as const;
+  await writeEvent(database, { ...event, detail: { from, to } }, occasion);
 }
 
 const OVERTAKEN = 'the refresh token was used up, or its family ended, meanwhile';
@@ -156,7 +214,7 @@ export function grantExpiry(familyExpiresAt: Date): Date {
 const AGAIN = 3_600_000; // milliseconds for which the same refusal from the same address is not written again
 const REFUSED: EventType = 'refresh.refused';
 
-/** Writes a refusal to the audit. A client that keeps asking does not fill it. */
+/** Writes the refusal of a family's own token to the audit. A client that keeps asking does not fill it. */
 export async function recordRefusal(
   database: Database,
   { family, reason }: Pick<Refusal, 'family' | 'reason'>,

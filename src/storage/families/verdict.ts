@@ -4,8 +4,10 @@
 import type { AdapterPayload } from 'oidc-provider';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { FamilyRead } from '../fast/reads.ts';
+import type { Occasion } from '../origin.ts';
 import type { EndReason } from '../revocation.ts';
-import { type RefreshToken, isSecret, successors } from './token.ts';
+import { type RetryLimits, isInStep, withRetry } from './retries.ts';
+import { type NewToken, type RefreshToken, isSealed, isSecret, successors } from './token.ts';
 
 /** What the verdict depends on. */
 export interface FamilyState {
@@ -13,6 +15,7 @@ export interface FamilyState {
   readonly generation: number;
   readonly currentHash: Uint8Array;
   readonly previousHash: Uint8Array | null;
+  readonly salt: Uint8Array;
   readonly rotatedAt: Date | null;
   readonly idleExpiresAt: Date;
   readonly absoluteExpiresAt: Date;
@@ -21,12 +24,14 @@ export interface FamilyState {
 }
 
 /**
- * - `rotate`: the current secret; it is replaced by its successor
- * - `retry`: the secret just replaced, within the retry window; the same successor is given again
- * - `reuse`: any other secret of this family; the family ends
+ * - `unknown`: it was never issued; nothing ends, whatever else is known of the family
+ * - `rotate`: the current token; it is replaced by its successor
+ * - `catch_up`: it was issued after what the database remembers; the family goes on from there
+ * - `retry`: the token just replaced, within the retry window; the same successor is given again
+ * - `reuse`: any other token of this family; the family ends
  * - `ended`, `expired`: the family is no longer alive
  */
-export type Verdict = 'rotate' | 'retry' | 'reuse' | 'ended' | 'expired';
+export type Verdict = 'unknown' | 'rotate' | 'catch_up' | 'retry' | 'reuse' | 'ended' | 'expired';
 
 /** Why a refresh is refused. */
 export type RefusalReason =
@@ -41,8 +46,9 @@ export type RefusalReason =
 
 /** The rules for the client that presents a token. */
 export interface FamilyRules {
-  /** Seconds after a rotation during which the former secret is accepted again; 0: never. */
+  /** Seconds after a rotation during which the former token is accepted again; 0: never. */
   readonly retryWindow: number;
+  readonly retryLimits: RetryLimits;
   readonly onReuse: 'revoke_family' | 'revoke_grant' | 'refuse';
   /** Seconds that the family lives after this use. */
   readonly idleTtl: number;
@@ -52,14 +58,18 @@ export interface FamilyRules {
 
 /** A token that may be used: its family, and its successor. */
 export interface Presented {
-  readonly verdict: 'rotate' | 'retry';
+  readonly verdict: 'rotate' | 'catch_up' | 'retry';
   readonly family: FamilyRead;
   readonly token: RefreshToken;
+  /** The presented token's number in its family. */
+  readonly generation: number;
+  /** The successor's secret. */
   readonly successor: string;
   /** The successors that processes with another order of SYMBOLON_SECRET derive. */
   readonly otherSuccessors: readonly string[];
   /** The family's new idle expiry. */
   readonly idleExpiresAt: Date;
+  readonly rules: FamilyRules;
 }
 
 /** A token that is refused. */
@@ -72,7 +82,7 @@ export interface Refusal {
 
 /** A new family. `payload` is the engine's payload without the token's value. */
 export interface Start {
-  readonly token: RefreshToken;
+  readonly token: NewToken;
   readonly payload: AdapterPayload;
   readonly idleExpiresAt: Date;
   readonly absoluteExpiresAt: Date;
@@ -91,30 +101,38 @@ export type Decision =
  * - `presented`: its token may be used; unless it is spent, only the use is noted
  * - `spent`: its token is replaced by the successor; `next` is the successor's payload once the engine has made it
  * - `refused`: its token may not be used
- * - `started`: the family is new
+ * - `drawn`: the first token of a new family has its value; `started`: and the engine has saved it
  */
 export type FamilyUse =
   | Decision
   | ({ readonly kind: 'spent'; readonly next: AdapterPayload | undefined } & Presented)
+  | { readonly kind: 'drawn'; readonly token: NewToken }
   | ({ readonly kind: 'started' } & Start);
 
 /**
- * Judges a secret presented to the token endpoint.
+ * Judges a token presented to the token endpoint.
  *
- * @param retryWindow seconds after a rotation during which the former secret is accepted again; 0: never
+ * @param retryWindow seconds after a rotation during which the former token is accepted again; 0: never
  */
 export function judge(
   family: FamilyState,
-  secret: string,
+  token: RefreshToken,
   now: Date,
   retryWindow: number,
 ): Verdict {
-  if (family.endedAt !== null) return 'ended';
-  if (expiresAt(family) <= now) return 'expired';
-  if (isSecret(secret, family.currentHash)) return 'rotate';
-  const open =
-    family.rotatedAt !== null && now.getTime() - family.rotatedAt.getTime() < retryWindow * 1000;
-  return open && isPrevious(secret, family) ? 'retry' : 'reuse';
+  const { generation, rotatedAt, endedAt } = family;
+  const isCurrent = isSecret(token.secret, family.currentHash);
+  const isPrevious = !isCurrent && hasPrevious(family, token);
+  const proof = token.proof && isSealed(token.proof, family.salt) ? token.proof : undefined;
+  if (!isCurrent && !isPrevious && !proof) return 'unknown';
+  if (endedAt !== null) return 'ended';
+  const isAhead = !isCurrent && proof !== undefined && proof.generation > generation;
+  // Of a use that the database has forgotten it does not know when it was, so idle time cannot be told.
+  if ((isAhead ? latestEnd(family) : expiresAt(family)) <= now) return 'expired';
+  if (isCurrent) return 'rotate';
+  if (isAhead) return 'catch_up';
+  const isOpen = rotatedAt !== null && now.getTime() - rotatedAt.getTime() < retryWindow * 1000;
+  return isPrevious && isOpen ? 'retry' : 'reuse';
 }
 
 /**
@@ -127,34 +145,39 @@ export function decide(
   family: FamilyRead,
   token: RefreshToken,
   rules: FamilyRules,
-  now: Date,
+  occasion: Occasion,
   keyring: Keyring,
 ): Decision {
-  const verdict = judge(family, token.secret, now, rules.retryWindow);
-  if (verdict === 'ended' || verdict === 'expired' || verdict === 'reuse') {
-    const ends = verdict === 'reuse' ? endsOnReuse[rules.onReuse] : 'nothing';
-    return refused(family, refusalReason(family, token.secret, now), ends);
-  }
+  const { now } = occasion;
+  const verdict = judge(family, token, now, rules.retryWindow);
+  if (verdict === 'unknown') return refused(family, 'unknown');
+  if (verdict === 'ended' || verdict === 'expired')
+    return refused(family, lifeEnd(family, now) ?? 'unknown');
+  if (verdict === 'reuse') return refused(family, reuseReason(family, token), reuseEnds(rules));
   if (!rules.goesFarEnough) return refused(family, 'level_too_low');
   const idleExpiresAt = new Date(now.getTime() + rules.idleTtl * 1000);
-  const common = { kind: 'presented', family, token, idleExpiresAt } as const;
-  if (verdict === 'rotate') {
-    const [successor, ...otherSuccessors] = successors(keyring, token, family.generation + 1);
-    return { ...common, verdict, successor, otherSuccessors };
+  const common = { kind: 'presented', family, token, idleExpiresAt, rules } as const;
+  if (verdict !== 'retry') {
+    const generation = verdict === 'rotate' ? family.generation : generationOf(token);
+    const [successor, ...otherSuccessors] = successors(keyring, token, generation + 1);
+    return { ...common, verdict, generation, successor, otherSuccessors };
   }
+  const { retryLimits } = rules;
+  if (isInStep(withRetry(family, occasion, retryLimits), retryLimits))
+    return refused(family, 'in_step', reuseEnds(rules));
   const successor = successors(keyring, token, family.generation).find((secret) =>
     isSecret(secret, family.currentHash),
   );
   // None: the stored one was derived under a secret that this process no longer has.
   if (successor === undefined) return refused(family, 'rotated_beyond_window');
-  return { ...common, verdict, successor, otherSuccessors: [] };
+  const generation = family.generation - 1;
+  return { ...common, verdict, generation, successor, otherSuccessors: [] };
 }
 
-const endsOnReuse = {
-  revoke_family: 'family',
-  revoke_grant: 'grant',
-  refuse: 'nothing',
-} as const;
+/** What a used-up token ends. */
+export function reuseEnds({ onReuse }: Pick<FamilyRules, 'onReuse'>): Refusal['ends'] {
+  return ({ revoke_family: 'family', revoke_grant: 'grant', refuse: 'nothing' } as const)[onReuse];
+}
 
 /** A decision to refuse. */
 export function refused(
@@ -165,27 +188,31 @@ export function refused(
   return { kind: 'refused', family, reason, ends };
 }
 
-/** Whether a family ends alone, so that its grant stays for its other families. */
-export function leavesGrant(use: FamilyUse | undefined): boolean {
-  return use?.kind === 'refused' && use.ends === 'family';
-}
-
 /** When a family expires: by idle time, absolutely or with the consent, whichever is first. */
 export function expiresAt({
   idleExpiresAt,
   absoluteExpiresAt,
   consentExpiresAt,
 }: Pick<FamilyState, 'idleExpiresAt' | 'absoluteExpiresAt' | 'consentExpiresAt'>): Date {
-  const ends = [idleExpiresAt, absoluteExpiresAt, consentExpiresAt ?? absoluteExpiresAt];
-  return new Date(Math.min(...ends.map((end) => end.getTime())));
+  const latest = latestEnd({ absoluteExpiresAt, consentExpiresAt });
+  return idleExpiresAt < latest ? idleExpiresAt : latest;
+}
+
+/** When a family expires however much it is used: absolutely or with the consent. */
+function latestEnd({
+  absoluteExpiresAt,
+  consentExpiresAt,
+}: Pick<FamilyState, 'absoluteExpiresAt' | 'consentExpiresAt'>): Date {
+  return consentExpiresAt !== null && consentExpiresAt < absoluteExpiresAt
+    ? consentExpiresAt
+    : absoluteExpiresAt;
 }
 
 type EndedState = FamilyState & { readonly endReason: string | null };
 
-/** Why a secret that is refused is refused. */
-export function refusalReason(family: EndedState, secret: string, now: Date): RefusalReason {
-  const reason = isPrevious(secret, family) ? 'rotated_beyond_window' : 'reuse';
-  return lifeEnd(family, now) ?? reason;
+/** Why a token that is used up is refused. */
+export function reuseReason(family: FamilyState, token: RefreshToken): RefusalReason {
+  return hasPrevious(family, token) ? 'rotated_beyond_window' : 'reuse';
 }
 
 /** Why a family is not alive any more. @returns undefined while it is */
@@ -196,6 +223,11 @@ export function lifeEnd(family: EndedState, now: Date): RefusalReason | undefine
   return family.idleExpiresAt <= now ? 'idle_expired' : undefined;
 }
 
-function isPrevious(secret: string, { previousHash }: FamilyState): boolean {
+function hasPrevious({ previousHash }: FamilyState, { secret }: RefreshToken): boolean {
   return previousHash !== null && isSecret(secret, previousHash);
+}
+
+function generationOf({ proof }: RefreshToken): number {
+  if (!proof) throw new TypeError('a token without a proof has no generation');
+  return proof.generation;
 }

@@ -13,6 +13,7 @@ import {
   type RefreshRead,
   type ResourceRead,
   type ArtifactRow,
+  type SampleClock,
   lookUpArtifacts,
   readArtifacts,
   readClients,
@@ -44,7 +45,7 @@ export interface Fast {
    * @param lookups the keyed hashes of the value, one for each secret
    */
   lookUp(model: string, lookups: readonly Uint8Array[]): Promise<ArtifactRow | undefined>;
-  readForRefresh(familyId: string, clientId: string): Promise<RefreshRead>;
+  readForRefresh(query: RefreshQuery): Promise<RefreshRead>;
   /** @returns whether it was done; if not, nothing was written, and commit.ts finds out why */
   rotate(write: RefreshWrite): Promise<boolean>;
   /** @returns whether it was done, as of {@link rotate} */
@@ -53,18 +54,18 @@ export interface Fast {
   authorize(write: AuthorizeWrite): Promise<boolean>;
 }
 
-/** The frequent statements on these connections. */
-export function createFast(pool: Pool): Fast {
+/** The frequent statements on these connections. @param sample takes the database's time, which the reads bring */
+export function createFast(pool: Pool, sample: SampleClock = () => undefined): Fast {
   const known = new KnownClients();
   const clients = new Batch((ids: readonly string[]) => readClients(pool, known, ids));
   const resources = new Batch((ids: readonly string[]) => readResources(pool, ids));
   const grants = new Batch((ids: readonly string[]) => readGrants(pool, ids));
   const artifacts = new Batch((asked: readonly ArtifactQuery[]) =>
-    readArtifacts(pool, known, asked),
+    readArtifacts(pool, known, asked, sample),
   );
   const lookups = new Batch((asked: readonly LookupQuery[]) => lookUpArtifacts(pool, asked));
   const refreshes = new Batch((asked: readonly RefreshQuery[]) =>
-    readForRefresh(pool, known, asked),
+    readForRefresh(pool, known, asked, sample),
   );
   const rotations = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));
   const exchanges = new Batch((asked: readonly ExchangeWrite[]) => exchangeAll(pool, asked));
@@ -75,7 +76,7 @@ export function createFast(pool: Pool): Fast {
     grant: (id) => grants.ask(id),
     artifact: (id, clientId) => artifacts.ask({ id, clientId }),
     lookUp: (model, values) => lookups.ask({ model, lookups: values }),
-    readForRefresh: (familyId, clientId) => refreshes.ask({ familyId, clientId }),
+    readForRefresh: (query) => refreshes.ask(query),
     rotate: (write) => rotations.ask(write),
     exchange: (write) => exchanges.ask(write),
     authorize: (write) => authorizations.ask(write),

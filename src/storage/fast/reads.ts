@@ -3,13 +3,13 @@
 import type { Pool } from 'pg';
 import type { Account, Artifact, Grant, RefreshFamily, Resource } from '../../generated/client.ts';
 import { type ClientRead, type KnownClients, isSame } from './known-clients.ts';
-import { byItem, columns, lookUp, statement } from './statements.ts';
+import { type Row, byItem, columns, lookUp, statement } from './statements.ts';
 
 /** Only the columns that are needed: reading the others, above all times, costs more than finding the row. */
 export type GrantRead = Pick<Grant, 'id' | 'payload' | 'expiresAt'>;
 export type AccountRead = Omit<Account, 'passwordHash' | 'admin' | 'createdAt' | 'emailAscii'>;
 export type ResourceRead = Omit<Resource, 'createdAt' | 'updatedAt'>;
-type FamilyRow = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp' | 'lastUsedUserAgent'>;
+type FamilyRow = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp'>;
 export type FamilyRead = FamilyRow & { readonly grant: GrantRead | null };
 
 /** The columns that are needed to open an artifact. */
@@ -30,7 +30,7 @@ export interface ArtifactRead {
 }
 
 export interface ArtifactFound {
-  readonly artifact: ArtifactRow & { readonly clientId: string | null };
+  readonly artifact: ArtifactRow & Pick<Artifact, 'clientId' | 'familyId'>;
   readonly grant: GrantRead | undefined;
   readonly client: ClientRead | undefined;
   readonly account: AccountRead | undefined;
@@ -45,8 +45,15 @@ export interface LookupQuery {
   readonly lookups: readonly Uint8Array[];
 }
 
+/** Takes a reading of the database's clock, in milliseconds since the epoch, and when it was asked for and came. */
+export type SampleClock = (asked: number, database: number, came: number) => void;
+
+const CLOCK = 'extract(epoch FROM clock_timestamp())::float8 * 1000 AS "clock"';
+
 export interface RefreshQuery {
   readonly familyId: string;
+  /** Of a token without a proof: SHA-256 of its secret, without which the family is not found. */
+  readonly secretHash: Uint8Array | undefined;
   readonly clientId: string;
 }
 
@@ -95,19 +102,23 @@ const families = columns<FamilyRow>('family', {
   generation: 'generation',
   currentHash: 'current_hash',
   previousHash: 'previous_hash',
+  salt: 'salt',
   rotatedAt: 'rotated_at',
   payload: 'payload',
   createdAt: 'created_at',
   idleExpiresAt: 'idle_expires_at',
   absoluteExpiresAt: 'absolute_expires_at',
   consentExpiresAt: 'consent_expires_at',
+  lastUsedUserAgent: 'last_used_user_agent',
+  retries: 'retries',
   endedAt: 'ended_at',
   endReason: 'end_reason',
 });
 
-const artifacts = columns<ArtifactRow & { readonly clientId: string | null }>('artifact', {
+const artifacts = columns<ArtifactFound['artifact']>('artifact', {
   id: 'id',
   clientId: 'client_id',
+  familyId: 'family_id',
   sealed: 'sealed',
   consumedAt: 'consumed_at',
 });
@@ -183,7 +194,7 @@ const artifactsRead = statement(
     client_id: ['text', ({ clientId }) => clientId],
   },
   (asked, { id, client_id: clientId }) => `
-  SELECT asked.n, ${artifacts.of('t')}, ${client('p', 'presenter')}, ${client('c', 'client')},
+  SELECT asked.n, ${CLOCK}, ${artifacts.of('t')}, ${client('p', 'presenter')}, ${client('c', 'client')},
          ${grants.of('g')}, ${accounts.of('a')}, ${sessions.of('s')}
   FROM ${asked}
   LEFT JOIN client p ON p.id = asked.client_id AND p.id = ANY (${clientId})
@@ -200,8 +211,9 @@ export async function readArtifacts(
   pool: Pool,
   known: KnownClients,
   asked: readonly ArtifactQuery[],
+  sample: SampleClock,
 ): Promise<ArtifactRead[]> {
-  const rows = byItem(await artifactsRead.run(pool, asked), asked);
+  const rows = byItem(await timed(() => artifactsRead.run(pool, asked), sample), asked);
   return asked.map(({ clientId: presentedBy }, index) => {
     const row = rows[index] ?? {};
     const presenter =
@@ -251,14 +263,16 @@ const refreshesRead = statement(
   'read_for_refresh',
   {
     family_id: ['text', ({ familyId }: RefreshQuery) => familyId],
+    secret_hash: ['bytea', ({ secretHash }) => secretHash],
     client_id: ['text', ({ clientId }) => clientId],
   },
   (asked, { family_id: familyId, client_id: clientId }) => `
-  SELECT asked.n, ${families.of('f')}, ${client('c', 'client')}, ${grants.of('g')}, ${accounts.of('a')},
-         ${resources.of('r')}
+  SELECT asked.n, ${CLOCK}, ${families.of('f')}, ${client('c', 'client')}, ${grants.of('g')},
+         ${accounts.of('a')}, ${resources.of('r')}
   FROM ${asked}
   LEFT JOIN client c ON c.id = asked.client_id AND c.id = ANY (${clientId})
   LEFT JOIN refresh_family f ON f.id = asked.family_id AND f.id = ANY (${familyId})
+    AND (asked.secret_hash IS NULL OR asked.secret_hash IN (f.current_hash, f.previous_hash))
   ${lookUp('"grant"', 'g', 'f.grant_id')}
   ${lookUp('account', 'a', 'f.account_id')}
   ${lookUp('resource', 'r', "f.payload->>'resource'")}`,
@@ -268,8 +282,9 @@ export async function readForRefresh(
   pool: Pool,
   known: KnownClients,
   asked: readonly RefreshQuery[],
+  sample: SampleClock,
 ): Promise<RefreshRead[]> {
-  const rows = byItem(await refreshesRead.run(pool, asked), asked);
+  const rows = byItem(await timed(() => refreshesRead.run(pool, asked), sample), asked);
   return asked.map(({ clientId }, index) => {
     const row = rows[index] ?? {};
     const family = families.pick(row);
@@ -280,4 +295,13 @@ export async function readForRefresh(
       resource: resources.pick(row),
     };
   });
+}
+
+/** Runs a read, and takes the time that it brings. */
+async function timed(run: () => Promise<Row[]>, sample: SampleClock): Promise<Row[]> {
+  const asked = Date.now();
+  const rows = await run();
+  const reading = rows[0]?.['clock'];
+  if (typeof reading === 'number') sample(asked, reading, Date.now());
+  return rows;
 }

@@ -22,6 +22,8 @@ export interface RefreshWrite extends Occasion {
 export interface ExchangeWrite extends Occasion {
   /** The code's primary key. */
   readonly code: Uint8Array;
+  /** The line that it starts. */
+  readonly line: string;
   readonly grantId: string;
   readonly issued: IssuedArtifact | undefined;
   readonly start: Start | undefined;
@@ -113,8 +115,9 @@ const exchange = statement(
     account_id: ['text', ({ start, issued }) => start?.payload.accountId ?? issued?.accountId],
     sealed: ['bytea', ({ issued }) => issued?.sealed],
     expires_at: ['timestamptz', ({ issued }) => issued?.expiresAt],
-    family_id: ['text', ({ start }) => start?.token.familyId],
+    family_id: ['text', ({ line }) => line],
     current_hash: ['bytea', ({ start }) => start && sha256(start.token.secret)],
+    salt: ['bytea', ({ start }) => start?.token.salt],
     payload: ['jsonb', ({ start }) => start && JSON.stringify(start.payload)],
     idle_expires_at: ['timestamptz', ({ start }) => start?.idleExpiresAt],
     absolute_expires_at: ['timestamptz', ({ start }) => start?.absoluteExpiresAt],
@@ -134,21 +137,22 @@ const exchange = statement(
     UPDATE artifact t SET consumed_at = asked.now
     FROM asked JOIN free ON free.id = asked.code_id JOIN granted g ON g.id = asked.grant_id
     WHERE t.id = ANY (${all.code_id}) AND t.id = asked.code_id AND t.consumed_at IS NULL
-      AND (asked.family_id IS NULL OR g.expires_at >= asked.grant_until)
+      AND (asked.grant_until IS NULL OR g.expires_at >= asked.grant_until)
     RETURNING asked.n),
   ${issuedWith('spent')},
   started AS (
-    INSERT INTO refresh_family (id, grant_id, account_id, client_id, current_hash, payload, created_at,
+    INSERT INTO refresh_family (id, grant_id, account_id, client_id, current_hash, salt, payload, created_at,
                                 idle_expires_at, absolute_expires_at, consent_expires_at, last_used_at, last_used_ip,
                                 last_used_user_agent)
-    SELECT asked.family_id, asked.grant_id, asked.account_id, asked.client_id, asked.current_hash, asked.payload,
+    SELECT asked.family_id, asked.grant_id, asked.account_id, asked.client_id, asked.current_hash, asked.salt,
+           asked.payload,
            asked.now, asked.idle_expires_at, asked.absolute_expires_at, asked.consent_expires_at, asked.now, asked.ip,
            asked.user_agent
-    FROM asked JOIN spent USING (n) WHERE asked.family_id IS NOT NULL),
+    FROM asked JOIN spent USING (n) WHERE asked.salt IS NOT NULL),
   audited AS (
     INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent)
     SELECT asked.now, '${STARTED}', asked.account_id, asked.client_id, asked.family_id, asked.ip, asked.user_agent
-    FROM asked JOIN spent USING (n) WHERE asked.family_id IS NOT NULL)
+    FROM asked JOIN spent USING (n) WHERE asked.salt IS NOT NULL)
   SELECT n AS spent_n FROM spent`,
 );
 
