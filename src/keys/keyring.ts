@@ -77,9 +77,11 @@ export class Keyring {
     this.#own = this.#newOwn();
   }
 
-  /** HMAC-SHA256 of a text under the current secret's key for this purpose. */
-  mac(purpose: KeyPurpose, text: string): Buffer {
-    return macWith(this.#keys[0] as Record<KeyPurpose, KeyObject>, purpose, text);
+  /** HMAC-SHA256 of a text under one secret's key for this purpose. @param number the secret's; 0 is the current one */
+  mac(purpose: KeyPurpose, text: string, number: number): Buffer {
+    const keys = this.#keys[number];
+    if (!keys) throw new RangeError(`the keyring has no secret ${number}`);
+    return macWith(keys, purpose, text);
   }
 
   /** HMAC-SHA256 of a text under every secret's key for this purpose, the current one first. */

@@ -84,6 +84,8 @@ export async function write(
     await awaitTurn(database, family.payload.accountId ?? '');
   for (const { id, reason } of [...grantEnds].sort(byId))
     await revokeGrant(database, id, { reason, ...revocation });
+  for (const { reason, ...line } of lineEnds)
+    await endLine(database, line, { reason, ...revocation });
   if (client) await writeClient(database, keyring, client, occasion);
   for (const save of [...saves].sort((a, b) => lockOrder(a) - lockOrder(b))) {
     if (save.wasFound) await assertStillThere(database, keyring, save);
@@ -91,6 +93,7 @@ export async function write(
     if (save.model === 'Grant') await saveGrant(database, save, occasion.origin);
     else await saveArtifact(database, keyring, save, lineIn(writes));
   }
+  for (const spending of spendings) await spend(database, spending, now);
   if (family?.kind === 'started') await startFamily(database, family, occasion);
   for (const { model, id, wasFound } of removals) {
     const { count } = await database.artifact.deleteMany({ where: { id: artifactId(model, id) } });
@@ -98,9 +101,6 @@ export async function write(
     const isReplaced = model === 'Session' && saves.some((save) => save.model === 'Session');
     if (count === 0 && isReplaced && wasFound) throw sessionEnded();
   }
-  for (const spending of spendings) await spend(database, spending, now);
-  for (const { reason, ...line } of lineEnds)
-    await endLine(database, line, { reason, ...revocation });
   if (family?.kind === 'spent') await rotateFamily(database, family, occasion);
   if (family?.kind === 'presented') await touchFamily(database, family, occasion);
   if (family?.kind === 'refused') await recordRefusal(database, family, occasion);
@@ -214,6 +214,8 @@ async function spend(
   { model, id, grantId }: Spending,
   now: Date,
 ): Promise<void> {
+  if (grantId !== undefined)
+    await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR KEY SHARE`;
   const { count } = await database.artifact.updateMany({
     where: { id: artifactId(model, id), consumedAt: null },
     data: { consumedAt: now },

@@ -71,6 +71,7 @@ const spent = {
   generation: 0,
   rules,
   successor: 'successor',
+  derivedBy: 0,
   otherSuccessors: [],
   idleExpiresAt: now,
   next: {},

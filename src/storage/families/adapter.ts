@@ -10,6 +10,7 @@ import { readForRefresh } from '../presented.ts';
 import { epoch } from '../storage.ts';
 import { type UnitOfWork, currentUnit } from '../unit-of-work.ts';
 import {
+  type NewToken,
   type RefreshToken,
   formatFirstForm,
   formatRefreshToken,
@@ -47,19 +48,21 @@ export interface FamilyPolicy {
 export function nextRefreshToken(): string {
   const unit = currentUnit();
   const { family } = unit;
-  const { keyring } = unit.storage;
-  const format = unit.storage.issuesFirstForm()
-    ? formatFirstForm
-    : formatRefreshToken.bind(undefined, keyring);
   if (family?.kind === 'spent') {
-    const { token, generation, successor: secret } = family;
+    const { token, generation, successor: secret, derivedBy } = family;
     const { salt } = family.family;
-    return format({ familyId: token.familyId, generation: generation + 1, secret, salt });
+    const { familyId } = token;
+    return valueOf({ familyId, generation: generation + 1, secret, salt }, derivedBy);
   }
   const line = unit.line ?? lineOf('RefreshToken', randomBytes(32).toString('base64url'));
   const token = newRefreshToken(line);
   unit.family = { kind: 'drawn', token };
-  return format(token);
+  return valueOf(token, 0);
+}
+
+function valueOf(token: NewToken, derivedBy: number): string {
+  const { issuesFirstForm, keyring } = currentUnit().storage;
+  return issuesFirstForm() ? formatFirstForm(token) : formatRefreshToken(keyring, token, derivedBy);
 }
 
 export class RefreshTokenAdapter extends ArtifactAdapter {

@@ -61,11 +61,10 @@ export async function startFamily(
       ...{ idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } },
     },
     orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
-    select: { id: true },
+    select: { id: true, grantId: true },
   });
   const older = tooMany.filter(({ id }) => id !== token.familyId).slice(maxFamilies - 1);
-  for (const { id } of older)
-    await endLine(database, { id, grantId }, { reason: 'limit', ...occasion });
+  for (const line of older) await endLine(database, line, { reason: 'limit', ...occasion });
 }
 
 /** Makes one person's families start one after the other, when their number is limited. */

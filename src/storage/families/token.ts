@@ -72,10 +72,14 @@ export function successors(
     .map((mac) => mac.toString('base64url')) as [string, ...string[]];
 }
 
-/** A token's value. The same token has the same value, whoever makes it. */
-export function formatRefreshToken(keyring: Keyring, token: NewToken): string {
+/**
+ * A token's value. The same token has the same value, whoever makes it.
+ *
+ * @param derivedBy the number in the keyring of the secret that it was derived by
+ */
+export function formatRefreshToken(keyring: Keyring, token: NewToken, derivedBy = 0): string {
   const { familyId, generation, secret, salt } = token;
-  const mac = keyring.mac('refresh-tag', tagged(token));
+  const mac = keyring.mac('refresh-tag', tagged(token), derivedBy);
   const value = Buffer.concat([
     Buffer.from(secret, 'base64url'),
     mac.subarray(0, CHECK),

@@ -65,6 +65,8 @@ export interface Presented {
   readonly generation: number;
   /** The successor's secret. */
   readonly successor: string;
+  /** The number in the keyring of the secret that it was derived by. */
+  readonly derivedBy: number;
   /** The successors that processes with another order of SYMBOLON_SECRET derive. */
   readonly otherSuccessors: readonly string[];
   /** The family's new idle expiry. */
@@ -160,18 +162,18 @@ export function decide(
   if (verdict !== 'retry') {
     const generation = verdict === 'rotate' ? family.generation : generationOf(token);
     const [successor, ...otherSuccessors] = successors(keyring, token, generation + 1);
-    return { ...common, verdict, generation, successor, otherSuccessors };
+    return { ...common, verdict, generation, successor, derivedBy: 0, otherSuccessors };
   }
   const { retryLimits } = rules;
   if (isInStep(withRetry(family, occasion, retryLimits), retryLimits))
     return refused(family, 'in_step', reuseEnds(rules));
-  const successor = successors(keyring, token, family.generation).find((secret) =>
-    isSecret(secret, family.currentHash),
-  );
+  const all = successors(keyring, token, family.generation);
+  const derivedBy = all.findIndex((secret) => isSecret(secret, family.currentHash));
+  const successor = all[derivedBy];
   // None: the stored one was derived under a secret that this process no longer has.
   if (successor === undefined) return refused(family, 'rotated_beyond_window');
   const generation = family.generation - 1;
-  return { ...common, verdict, generation, successor, otherSuccessors: [] };
+  return { ...common, verdict, generation, successor, derivedBy, otherSuccessors: [] };
 }
 
 /** What a used-up token ends. */
