@@ -11,6 +11,12 @@ const seconds = z.number().int().min(1).max(3_155_760_000);
 
 /** Symbolon's own members of client metadata, each with a schema and its description in words. */
 export const clientMetadata = {
+  client_assertion_audience: {
+    schema: z.enum(['issuer', 'token_endpoint']),
+    wants: '"issuer" or "token_endpoint"',
+    help: 'What an assertion by which the client authenticates names as its audience (`aud`), and nothing else: the issuer, or, for libraries that cannot do otherwise (Spring Security), the URL of the token endpoint.',
+    fallback: '`issuer`',
+  },
   refresh_token_rotation: {
     schema: z.enum(['always', 'unless_sender_constrained', 'never']),
     wants: '"always", "unless_sender_constrained" or "never"',

@@ -2,9 +2,11 @@
 import type { Configuration } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { registeredOrigins } from './cross-origin.ts';
+import { clientAssertions } from './client-assertions.ts';
 import { authOf, clientMetadata, validateClientMetadata } from './client-metadata.ts';
-import { fapi2Assertions, isFapi2 } from './fapi2.ts';
+import { isFapi2 } from './fapi2.ts';
 import { tidyScope } from './parameters.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { RefreshPolicy } from './refresh-policy.ts';
 import { registrantOf } from './registration.ts';
 import { validateRequestUris } from './request-uri.ts';
@@ -20,7 +22,10 @@ type Clients = Pick<
   | 'clientBasedCORS'
 >;
 
-export function clients(config: Config, policy: RefreshPolicy): Clients {
+export function clients(
+  { config, storage }: { readonly config: Config; readonly storage: Storage },
+  policy: RefreshPolicy,
+): Clients {
   const rules = {
     registrantOf: registrantOf(config),
     defaults: (metadata: object) => policy.inEffect(authOf(metadata)),
@@ -36,7 +41,7 @@ export function clients(config: Config, policy: RefreshPolicy): Clients {
       'private_key_jwt',
       'none',
     ],
-    assertJwtClientAuthClaimsAndHeader: fapi2Assertions(config.issuer),
+    assertJwtClientAuthClaimsAndHeader: clientAssertions(storage),
     clientDefaults: {
       application_type: null as unknown as 'web', // client-metadata.ts decides
       grant_types: ['authorization_code'],

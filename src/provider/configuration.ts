@@ -94,7 +94,7 @@ export function configuration(parts: ProviderParts): Configuration {
     ttl: lifetimes(config, storage, policy),
     enabledJWA: algorithms(signingKeys.algorithms),
     features: features(parts),
-    ...clients(config, policy),
+    ...clients(parts, policy),
     ...subjects(parts),
     ...grants(parts),
     ...refreshTokens(policy),
@@ -116,7 +116,11 @@ function subjects({ config, storage, pairwiseSecret }: ProviderParts): Configura
     extraTokenClaims(ctx, token) {
       const act = ctx.state['act'] as object | undefined;
       if (token.kind !== 'AccessToken') return act ? { act } : undefined;
-      const told = { ...accessTokenClaims(ctx, claims), ...signInClaims(ctx) };
+      const told = {
+        ...accessTokenClaims(ctx, claims),
+        ...signInClaims(ctx),
+        ...(config.tokenExchange && { authorization_id: currentUnit().lineOfTokens }),
+      };
       return act || Object.keys(told).length > 0 ? { ...told, ...(act ? { act } : {}) } : undefined;
     },
   };

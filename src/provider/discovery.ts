@@ -5,6 +5,7 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { loadLanguages } from '../languages.ts';
 import { aliased, atMtlsPort } from './mutual-tls.ts';
+import { expirationTypes } from './refresh-answers.ts';
 
 const KEPT = 300; // seconds
 
@@ -30,6 +31,7 @@ export function completeDiscovery(config: Config) {
     document['prompt_values_supported'] = promptValues(config);
     document['request_uri_parameter_supported'] = true;
     document['require_request_uri_registration'] = true;
+    document['refresh_token_expiration_types_supported'] = expirationTypes;
     if (config.ciba) document['backchannel_user_code_parameter_supported'] = false;
     if (config.tls?.mtlsPort !== undefined) {
       document['mtls_endpoint_aliases'] = Object.fromEntries(

@@ -14,10 +14,9 @@ import type { Account } from '../generated/client.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
+import { ASSERTION_LIFE, isOnlyAudience } from './client-assertions.ts';
 import { type OwnMetadata, authenticates } from './client-metadata.ts';
 import { jwtBearer, password } from './grant-types.ts';
-
-const ASSERTION_LIFE = 300; // seconds for which an assertion may be valid at most
 
 interface Parts {
   readonly config: Config;
@@ -154,7 +153,6 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     try {
       ({ payload } = await jwtVerify(assertion, createLocalJWKSet({ keys }), {
         issuer: client.clientId,
-        audience: [config.issuer, `${config.baseUrl}/token`],
         algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519'],
         requiredClaims: ['sub', 'exp', 'jti'],
         clockTolerance: 15,
@@ -162,7 +160,9 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     } catch (cause) {
       throw new errors.InvalidGrant({ detail: 'the assertion was not accepted', cause });
     }
-    const { sub = '', exp = 0, jti = '' } = payload;
+    const { sub = '', exp = 0, jti = '', aud } = payload;
+    if (!isOnlyAudience(aud, config.issuer))
+      throw new errors.InvalidGrant(`the assertion’s audience must be ${config.issuer} alone`);
     if (exp - storage.now().getTime() / 1000 > ASSERTION_LIFE) {
       throw new errors.InvalidGrant(
         `the assertion is valid for more than ${ASSERTION_LIFE} seconds`,

@@ -17,12 +17,7 @@ import { registerExtraGrants } from './extra-grants.ts';
 import { isGrantOf } from './grant-types.ts';
 import { listenersUrl } from './mutual-tls.ts';
 import { parameterReaders } from './parameters.ts';
-import {
-  answerRevocation,
-  introspected,
-  refuseWithReason,
-  tellRefreshTokenExpiry,
-} from './refresh-answers.ts';
+import { answerRevocation, introspected, refuseWithReason, tellExpiry } from './refresh-answers.ts';
 import { needsConsentPrompt } from './refresh-policy.ts';
 import { fetchRequestObjects, referredIn } from './request-uri.ts';
 import { keepFromStrangers, stayAfterSignOut } from './strangers.ts';
@@ -68,7 +63,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   provider.use(stayAfterSignOut);
   provider.use(crossOrigin(config));
   provider.use(fetchRequestObjects(provider, outgoing));
-  provider.use(tellRefreshTokenExpiry);
+  provider.use(tellExpiry);
   provider.use(answerRevocation);
   provider.use(completeDiscovery(config));
   return provider;

@@ -1,27 +1,44 @@
-// Additions to the engine's answers about refresh tokens: their lifetime, what introspection and revocation return, and
-// why one was refused.
+// Additions to the engine's answers about refresh tokens: until when they last, what introspection and revocation return,
+// and why one was refused.
 import type { Context, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { refusePresented } from '../storage/families/adapter.ts';
-import { type RefusalReason, expiresAt } from '../storage/families/verdict.ts';
+import { describeRefusal } from '../storage/families/reasons.ts';
+import { type RefusalReason, expiresAt, latestEnd } from '../storage/families/verdict.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import type { SignInTold } from './assurance.ts';
 import { refreshRefusals } from './engine-seams/words.ts';
 import { tellsExpiry } from './refresh-policy.ts';
 
-/** Adds `refresh_token_expires_in`, in seconds, for clients that ask for it in their metadata. */
-export async function tellRefreshTokenExpiry(ctx: Context, next: Next): Promise<void> {
+/** What is implemented of draft-ietf-oauth-refresh-token-expiration-03 (July 2026), for the discovery document. */
+export const expirationTypes = ['token_timeout', 'authorization'];
+
+interface TokenAnswer {
+  readonly refresh_token?: unknown;
+  refresh_token_timeout?: number;
+  authorization_expires_in?: number;
+  refresh_token_expires_in?: number;
+}
+
+/**
+ * Tells in a token answer, in seconds, for how long the refresh token may lie unused, and until when it is renewed at
+ * most (draft-ietf-oauth-refresh-token-expiration-03); to clients that ask for it in their metadata, also
+ * `refresh_token_expires_in`, whichever is first.
+ */
+export async function tellExpiry(ctx: Context, next: Next): Promise<void> {
   await next();
   const { oidc } = ctx as unknown as Partial<KoaContextWithOIDC>;
-  const answer = ctx.body as { refresh_token?: unknown; refresh_token_expires_in?: number } | null;
+  const answer = ctx.body as TokenAnswer | null;
   if (oidc?.route !== 'token' || !oidc.client || typeof answer?.refresh_token !== 'string') return;
-  if (!tellsExpiry(oidc.client)) return;
   const { family: use, storage } = currentUnit();
   if (!use || use.kind === 'refused' || use.kind === 'drawn') return;
   const { idleExpiresAt } = use;
   const ends = use.kind === 'started' ? use : { ...use.family, idleExpiresAt };
-  const left = expiresAt(ends).getTime() - storage.now().getTime();
-  answer.refresh_token_expires_in = Math.floor(left / 1000);
+  const now = storage.now().getTime();
+  const left = (end: Date) => Math.max(0, Math.floor((end.getTime() - now) / 1000));
+  answer.refresh_token_timeout = left(idleExpiresAt);
+  answer.authorization_expires_in = left(latestEnd(ends));
+  if (tellsExpiry(oidc.client)) answer.refresh_token_expires_in = left(expiresAt(ends));
 }
 
 /**
@@ -51,12 +68,18 @@ const reasons: Record<string, RefusalReason> = {
   [refreshRefusals.noAccount]: 'account_locked',
 };
 
-/** Notes why a refresh is refused: in the unit of work for the audit, on the request for the log. */
+/** Notes why a refresh is refused: in the unit of work for the audit, on the request for the log, for its client. */
 export function refuseWithReason(provider: Provider): void {
   provider.on('grant.error', (ctx, error) => {
     const unit = currentUnit();
     const reason = reasons[error.error_detail ?? ''];
     if (reason) refusePresented(unit, reason);
-    if (unit.family?.kind === 'refused') ctx.state['reason'] = unit.family.reason;
+    const { family: use } = unit;
+    if (use?.kind !== 'refused') return;
+    ctx.state['reason'] = use.reason;
+    const isOwn = use.family.clientId === ctx.oidc.client?.clientId;
+    const answer = ctx.body as { error?: string; error_description?: string } | null;
+    if (isOwn && use.reason !== 'unknown' && answer?.error === 'invalid_grant')
+      answer.error_description = describeRefusal(use.reason);
   });
 }

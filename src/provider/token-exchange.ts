@@ -7,6 +7,8 @@ import type { Config } from '../config/config.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
+import { findFamily } from '../storage/families/row.ts';
+import { lifeEnd } from '../storage/families/verdict.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { isLevel, suffices } from '../accounts/factors.ts';
 import type { SignInTold } from './assurance.ts';
@@ -140,6 +142,13 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     };
   }
 
+  /** Whether the authorization that a JWT comes from has ended with its refresh tokens. */
+  async function hasEnded(line: unknown): Promise<boolean> {
+    if (typeof line !== 'string') return false;
+    const family = await findFamily(storage.prisma, line);
+    return family !== undefined && lifeEnd(family, storage.now()) !== undefined;
+  }
+
   /**
    * The subject of a valid access token of ours, opaque or JWT (RFC 9068 §4). A token bound to a key is not exchanged.
    */
@@ -153,6 +162,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
           currentDate: storage.now(),
         });
         const { sub = '', aud = [], exp = 0, scope, cnf, act, client_id: clientId } = payload;
+        if (await hasEnded(payload['authorization_id'])) return undefined;
         const client = await provider.Client.find(String(clientId));
         if (!client || client.subjectType === 'pairwise') return undefined;
         if (cnf !== undefined || sub === clientId) return undefined;

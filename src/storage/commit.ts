@@ -8,6 +8,7 @@ import { writeEvents } from './audit.ts';
 import { saveRegisteredClient } from './clients.ts';
 import { saveDeliveries, saveMail } from './deliveries.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
+import { describeRefusal } from './families/reasons.ts';
 import {
   awaitTurn,
   findFamily,
@@ -119,10 +120,11 @@ function assertNone(forgotten: Record<string, never>): void {
 /** Writes the consequences of a lost race: what was used twice ends its line, a refused refresh is recorded. */
 async function recordLoss(
   { prisma, keyring }: Storage,
-  { reuse }: LostRace,
+  lost: LostRace,
   family: FamilyUse | undefined,
   occasion: Occasion,
 ): Promise<void> {
+  const { reuse } = lost;
   if (reuse && reuse.ends !== 'nothing') {
     const { line, ends } = reuse;
     const revocation = { reason: 'reuse', ...occasion, keyring } as const;
@@ -140,6 +142,7 @@ async function recordLoss(
     if (!found) return;
     // The family is alive: somebody else used the token, and then its successor, while this request ran.
     const reason = lifeEnd(found, occasion.now) ?? 'rotated_beyond_window';
+    lost.error_description = describeRefusal(reason);
     await recordRefusal(prisma, { family: found, reason }, occasion);
   });
 }

@@ -27,5 +27,9 @@ export async function openStorage(config: Config, migrations: Migrations): Promi
   const { prisma, pool, ...rest } = await openDatabase(config, { migrations });
   const keyring = new Keyring(config.secrets ?? [keptSecret(config.dataDir)]);
   const watch = await watchDatabase(pool);
-  return { storage: createStorage({ prisma, pool, keyring }, watch.now, watch), watch, ...rest };
+  const storage = createStorage(
+    { prisma, pool, keyring },
+    { watch, isRelaxed: config.refreshToken.commit === 'relaxed' },
+  );
+  return { storage, watch, ...rest };
 }

@@ -23,16 +23,22 @@ export interface Storage {
   readonly issuesFirstForm: () => boolean;
 }
 
+export interface StorageOptions {
+  readonly watch?: Watch;
+  readonly now?: () => Date;
+  /** Whether rotations do not wait for the disk. */
+  readonly isRelaxed?: boolean;
+}
+
 /** Storage on an open database. */
 export function createStorage(
   parts: Pick<Storage, 'prisma' | 'pool' | 'keyring'>,
-  now: () => Date = () => new Date(),
-  watch?: Watch,
+  { watch, now = watch?.now ?? (() => new Date()), isRelaxed = false }: StorageOptions = {},
 ): Storage {
   const { prisma, pool, keyring } = parts;
   return {
     ...{ prisma, pool, keyring, now },
-    fast: createFast(pool, watch?.sample),
+    fast: createFast(pool, { sample: watch?.sample, isRelaxed }),
     engineClient: createEngineClient(keyring),
     shift() {
       const ahead = watch?.ahead() ?? 0;

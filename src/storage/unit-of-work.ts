@@ -137,6 +137,12 @@ export class UnitOfWork {
     this.#open().lineEnds.set(end.id, end);
   }
 
+  /** The line of the tokens that the request issues. */
+  get lineOfTokens(): string | undefined {
+    const { family } = this;
+    return family && 'family' in family ? family.family.id : this.line;
+  }
+
   /** What this request does with a refresh-token family. */
   get family(): FamilyUse | undefined {
     return this.#collected.family;

@@ -319,5 +319,5 @@ function withFaults(storage: Storage): Storage {
       };
     },
   });
-  return createStorage({ ...storage, prisma, pool }, storage.now);
+  return createStorage({ ...storage, prisma, pool }, { now: storage.now });
 }

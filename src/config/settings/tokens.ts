@@ -88,6 +88,11 @@ export const tokens = {
       wants: 'two numbers from 0 (off) to 1000, separated by a comma',
       help: 'In how many generations in a row the former token is answered late until that is taken for a copy in use: from another device than the first answer, and from what looks like the same. A client may have its own: `refresh_token_max_late_retries`.',
     },
+    commit: {
+      variable: 'SYMBOLON_ROTATION_COMMIT',
+      ...oneOf(['durable', 'relaxed'], 'durable'),
+      help: 'Whether a rotation is answered when it is on disk (`durable`), or before (`relaxed`): what a crash of PostgreSQL forgets is caught up with when the client comes again. Everything else waits for the disk.',
+    },
     maxFamilies: {
       variable: 'SYMBOLON_REFRESH_TOKEN_MAX_FAMILIES',
       schema: integer(1, 10_000).optional(),

@@ -201,7 +201,7 @@ export function expiresAt({
 }
 
 /** When a family expires however much it is used: absolutely or with the consent. */
-function latestEnd({
+export function latestEnd({
   absoluteExpiresAt,
   consentExpiresAt,
 }: Pick<FamilyState, 'absoluteExpiresAt' | 'consentExpiresAt'>): Date {

@@ -28,6 +28,7 @@ import {
   authorizeAll,
   exchangeAll,
   rotateAll,
+  rotateAllRelaxed,
 } from './writes.ts';
 
 export interface Fast {
@@ -54,9 +55,20 @@ export interface Fast {
   authorize(write: AuthorizeWrite): Promise<boolean>;
 }
 
-/** The frequent statements on these connections. @param sample takes the database's time, which the reads bring */
-export function createFast(pool: Pool, sample: SampleClock = () => undefined): Fast {
+export interface FastOptions {
+  /** Takes the database's time, which the reads bring. */
+  readonly sample?: SampleClock | undefined;
+  /** Whether rotations do not wait for the disk. */
+  readonly isRelaxed?: boolean;
+}
+
+/** The frequent statements on these connections. */
+export function createFast(
+  pool: Pool,
+  { sample = () => undefined, isRelaxed = false }: FastOptions = {},
+): Fast {
   const known = new KnownClients();
+  const rotate = isRelaxed ? rotateAllRelaxed : rotateAll;
   const clients = new Batch((ids: readonly string[]) => readClients(pool, known, ids));
   const resources = new Batch((ids: readonly string[]) => readResources(pool, ids));
   const grants = new Batch((ids: readonly string[]) => readGrants(pool, ids));
@@ -67,7 +79,7 @@ export function createFast(pool: Pool, sample: SampleClock = () => undefined): F
   const refreshes = new Batch((asked: readonly RefreshQuery[]) =>
     readForRefresh(pool, known, asked, sample),
   );
-  const rotations = new Batch((asked: readonly RefreshWrite[]) => rotateAll(pool, asked));
+  const rotations = new Batch((asked: readonly RefreshWrite[]) => rotate(pool, asked));
   const exchanges = new Batch((asked: readonly ExchangeWrite[]) => exchangeAll(pool, asked));
   const authorizations = new Batch((asked: readonly AuthorizeWrite[]) => authorizeAll(pool, asked));
   return {

@@ -62,27 +62,28 @@ const issuedWith = (done: 'rotated' | 'spent') => `issued AS (
 
 // When a rotation loses its race, nothing is issued. IS NOT DISTINCT FROM is an = that uses no index: rows are to be
 // found by their primary key, not among all rows of a grant.
-const rotation = statement(
-  'rotate_and_issue',
-  {
-    grant_id: ['text', ({ presented }: RefreshWrite) => presented.family.grantId],
-    family_id: ['text', ({ presented }) => presented.family.id],
-    generation: ['int4', ({ presented }) => presented.family.generation],
-    presented: ['bytea', ({ presented }) => presented.family.currentHash],
-    successor: ['bytea', ({ presented }) => sha256(presented.successor)],
-    now: ['timestamptz', ({ now }) => now],
-    next: ['jsonb', ({ next }) => JSON.stringify(next)],
-    idle_expires_at: ['timestamptz', ({ presented }) => presented.idleExpiresAt],
-    ip: ['text', ({ origin }) => origin.ip],
-    user_agent: ['text', ({ origin }) => origin.userAgent],
-    artifact_id: ['bytea', ({ issued }) => issued?.id],
-    client_id: ['text', ({ issued }) => issued?.clientId],
-    account_id: ['text', ({ issued }) => issued?.accountId],
-    sealed: ['bytea', ({ issued }) => issued?.sealed],
-    expires_at: ['timestamptz', ({ issued }) => issued?.expiresAt],
-    session: ['bytea', ({ issued }) => issued?.session],
-  },
-  (asked, all) => `
+const rotation = (name: string, selected: string) =>
+  statement(
+    name,
+    {
+      grant_id: ['text', ({ presented }: RefreshWrite) => presented.family.grantId],
+      family_id: ['text', ({ presented }) => presented.family.id],
+      generation: ['int4', ({ presented }) => presented.family.generation],
+      presented: ['bytea', ({ presented }) => presented.family.currentHash],
+      successor: ['bytea', ({ presented }) => sha256(presented.successor)],
+      now: ['timestamptz', ({ now }) => now],
+      next: ['jsonb', ({ next }) => JSON.stringify(next)],
+      idle_expires_at: ['timestamptz', ({ presented }) => presented.idleExpiresAt],
+      ip: ['text', ({ origin }) => origin.ip],
+      user_agent: ['text', ({ origin }) => origin.userAgent],
+      artifact_id: ['bytea', ({ issued }) => issued?.id],
+      client_id: ['text', ({ issued }) => issued?.clientId],
+      account_id: ['text', ({ issued }) => issued?.accountId],
+      sealed: ['bytea', ({ issued }) => issued?.sealed],
+      expires_at: ['timestamptz', ({ issued }) => issued?.expiresAt],
+      session: ['bytea', ({ issued }) => issued?.session],
+    },
+    (asked, all) => `
   WITH asked AS (SELECT * FROM ${asked}),
   granted AS MATERIALIZED (
     SELECT id FROM "grant" WHERE id = ANY (${all.grant_id}) FOR KEY SHARE SKIP LOCKED),
@@ -99,8 +100,8 @@ const rotation = statement(
       AND f.current_hash = asked.presented AND f.ended_at IS NULL
     RETURNING asked.n),
   ${issuedWith('rotated')}
-  SELECT n AS rotated_n FROM rotated`,
-);
+  SELECT n AS rotated_n${selected} FROM rotated`,
+  );
 
 // Nothing is issued for a code that this statement did not spend. A grant that a new family might outlive must be
 // extended, which is not ordinary.
@@ -196,7 +197,12 @@ const authorization = statement(
 );
 
 /** Each of these returns for every item whether it was done. */
-export const rotateAll = telling(rotation, 'rotated_n');
+export const rotateAll = telling(rotation('rotate_and_issue', ''), 'rotated_n');
+/** The same, without waiting for the disk: the setting holds for this statement's transaction. */
+export const rotateAllRelaxed = telling(
+  rotation('rotate_and_issue_relaxed', ", set_config('synchronous_commit', 'off', true)"),
+  'rotated_n',
+);
 export const exchangeAll = telling(exchange, 'spent_n');
 export const authorizeAll = telling(authorization, 'authorized_n');
 
