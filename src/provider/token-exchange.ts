@@ -34,6 +34,8 @@ interface Subject {
   /** The previous actors. */
   readonly act: object | undefined;
   readonly signIn: SignInTold;
+  /** The line that a JWT belongs to; an opaque token has gone with it. */
+  readonly line?: unknown;
 }
 
 export function registerTokenExchange(provider: Provider, parts: Parts): void {
@@ -77,6 +79,10 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     const policy = client as OwnMetadata;
     if (!policy.token_exchange_to?.includes(resource)) throw new errors.InvalidTarget();
     const subject = await subjectOf(token);
+    if (subject && (await hasEnded(subject.line)))
+      throw new errors.InvalidRequest(
+        'the authorization that the subject_token comes from has ended',
+      );
     if (!subject?.audiences.some((one) => policy.token_exchange_from?.includes(one)))
       throw new errors.InvalidRequest('the subject_token is not one that this client may exchange');
     const { minimum_acr: minimum } = policy;
@@ -162,7 +168,6 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
           currentDate: storage.now(),
         });
         const { sub = '', aud = [], exp = 0, scope, cnf, act, client_id: clientId } = payload;
-        if (await hasEnded(payload['authorization_id'])) return undefined;
         const client = await provider.Client.find(String(clientId));
         if (!client || client.subjectType === 'pairwise') return undefined;
         if (cnf !== undefined || sub === clientId) return undefined;
@@ -173,6 +178,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
           exp,
           act: act as object | undefined,
           signIn: signInOf(payload),
+          line: payload['authorization_id'],
         };
       } catch {
         return undefined;
