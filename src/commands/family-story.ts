@@ -1,8 +1,13 @@
 // The story of a refresh-token family, in sentences: when and from where it was issued, how often renewed, last used,
 // when and why it ended.
 import type { AuditEvent, RefreshFamily } from '../generated/client.ts';
-import { type RefusalReason, lifeEnd } from '../storage/families/verdict.ts';
-import { expiresAt } from '../storage/families/verdict.ts';
+import type { Retries } from '../storage/families/retries.ts';
+import {
+  type FamilyRules,
+  type RefusalReason,
+  expiresAt,
+  lifeEnd,
+} from '../storage/families/verdict.ts';
 
 /** Every reason why a refresh is refused or a family ended, in words. */
 export const reasonsInWords: Record<RefusalReason, string> = {
@@ -34,8 +39,6 @@ export const verdictsInWords = {
   rotate: 'The token is the current one: it works, and is replaced when it is used.',
   catch_up:
     'The token was issued after what the database remembers: it works, and the family goes on from there.',
-  in_step:
-    'The token was just used, and its former ones were answered twice again and again: presenting it ends the family.',
   retry: 'The token was just used: within the retry window it is answered with the same successor.',
   reuse: 'The token is used up: presenting it ends the family.',
   refused:
@@ -50,6 +53,7 @@ export const verdictsInWords = {
 /** A family's facts, for a program. */
 export function familyFacts(row: RefreshFamily, email: string | undefined, now: Date) {
   const end = lifeEnd(row, now);
+  const retries = row.retries as Retries;
   return {
     id: row.id,
     client_id: row.clientId,
@@ -57,9 +61,16 @@ export function familyFacts(row: RefreshFamily, email: string | undefined, now: 
     sub: row.accountId,
     state: end === undefined ? 'active' : `${row.endedAt ? 'ended' : 'expired'}: ${end}`,
     scope: (row.payload as { scope?: string }).scope ?? null,
+    generation: row.generation,
     rotations: row.generation,
     started_at: row.createdAt,
     rotated_at: row.rotatedAt,
+    retries: retries.count ?? 0,
+    retried_at: retries.at ?? null,
+    retried_ip: retries.ip ?? null,
+    retried_user_agent: retries.user_agent ?? null,
+    late_in_a_row: retries.late?.length ?? 0,
+    late_elsewhere_in_a_row: retries.elsewhere?.length ?? 0,
     last_used_at: row.lastUsedAt,
     last_used_ip: row.lastUsedIp,
     last_used_user_agent: row.lastUsedUserAgent,
@@ -71,12 +82,18 @@ export function familyFacts(row: RefreshFamily, email: string | undefined, now: 
   };
 }
 
+/** Until when the former token is answered. @returns undefined when it is not */
+export function formerUntil(row: RefreshFamily, { retryWindow }: FamilyRules): Date | undefined {
+  if (row.rotatedAt === null || row.previousHash === null || row.endedAt !== null) return undefined;
+  return new Date(row.rotatedAt.getTime() + retryWindow * 1000);
+}
+
 /** A family's story, for a person. @param events of this family, the oldest first */
 export function familyStory(
   row: RefreshFamily,
   email: string | undefined,
   events: readonly AuditEvent[],
-  now: Date,
+  { now, rules, inEffect }: StoryTime,
 ): string {
   const started = events.find(({ type }) => type === 'family.started');
   const lines = [
@@ -86,12 +103,29 @@ export function familyStory(
       ? 'Never renewed.'
       : `Renewed ${row.generation === 1 ? 'once' : `${row.generation} times`}, last on ${day(row.rotatedAt)}.`,
   ];
+  const retries = row.retries as Retries;
+  if (retries.count !== undefined) {
+    const times = retries.count === 1 ? 'once' : `${retries.count} times`;
+    const where = from({ ip: retries.ip ?? null, userAgent: retries.user_agent ?? null });
+    lines.push(
+      `A former token was answered again ${times}, last on ${day(new Date(retries.at ?? 0))}${where}.`,
+    );
+  }
+  const until = formerUntil(row, rules);
+  if (until !== undefined && until > now)
+    lines.push(`The token before the current one is answered until ${day(until)}.`);
   if (row.lastUsedAt) {
     lines.push(
       `Last used on ${day(row.lastUsedAt)}${from({ ip: row.lastUsedIp, userAgent: row.lastUsedUserAgent })}.`,
     );
   }
   for (const { at, type, ip, userAgent, detail } of events) {
+    if (type === 'family.caught_up') {
+      const { from: before, to } = detail as { from: number; to: number };
+      lines.push(
+        `Caught up on ${day(at)}${from({ ip, userAgent })}: the database had forgotten generations ${before + 1} to ${to}.`,
+      );
+    }
     if (type !== 'refresh.refused') continue;
     lines.push(`Refused on ${day(at)}${from({ ip, userAgent })}: ${words(detail)}.`);
   }
@@ -109,7 +143,24 @@ export function familyStory(
       `Alive; it ends on ${day(ends)} unless it is used before, and on ${day(row.absoluteExpiresAt)} at the latest.`,
     );
   }
+  const { scope } = row.payload as { scope?: string };
+  lines.push(`Scope: ${scope ?? 'none'}.`);
+  lines.push(
+    'Rules: ' +
+      Object.entries(inEffect)
+        .map(([name, value]) => `${name} ${value}`)
+        .join('; ') +
+      '.',
+  );
   return lines.join('\n');
+}
+
+/** When a story is told, and the rules that are in effect then. */
+export interface StoryTime {
+  readonly now: Date;
+  readonly rules: FamilyRules;
+  /** By the names of the client's metadata. */
+  readonly inEffect: Readonly<Record<string, string | number>>;
 }
 
 function words(detail: unknown): string {

@@ -1,16 +1,24 @@
 // symbolon family: lists, explains and revokes refresh-token families.
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { AdapterPayload } from 'oidc-provider';
+import type { Config } from '../config/config.ts';
 import type { AuditEvent, PrismaClient, RefreshFamily } from '../generated/client.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { findClient } from '../storage/clients.ts';
-import { listFamilies } from '../storage/families/row.ts';
+import { type FamilyFilter, listFamilies } from '../storage/families/list.ts';
 import { rulesFor } from '../storage/families/adapter.ts';
-import { judge } from '../storage/families/verdict.ts';
-import { parseRefreshToken } from '../storage/families/token.ts';
+import { type FamilyRules, judge } from '../storage/families/verdict.ts';
+import { type RefreshToken, parseRefreshToken } from '../storage/families/token.ts';
 import { commandLine } from '../storage/origin.ts';
-import { endLine, revokeAccount, revokeClient, revokeGrant } from '../storage/revocation.ts';
-import { familyFacts, familyStory, verdictsInWords } from './family-story.ts';
+import {
+  type Revocation,
+  endLine,
+  revokeAccount,
+  revokeClient,
+  revokeGrant,
+} from '../storage/revocation.ts';
+import type { Storage } from '../storage/storage.ts';
+import { familyFacts, familyStory, formerUntil, verdictsInWords } from './family-story.ts';
 import {
   CommandError,
   asJson,
@@ -33,43 +41,54 @@ export function addFamilyCommands(symbolon: Command): void {
     .description('list families, the newest first')
     .option('--user <email>', 'only those of this person')
     .option('--client <client_id>', 'only those of this application')
+    .option('--reason <reason>', 'only those that ended for this reason, such as reuse')
+    .option('--since <time>', 'only those started, used or ended since', timeOption)
+    .option('--alive', 'only those that are alive')
+    .option('--limit <number>', 'at most so many', countOption, 50)
+    .option('--after <id>', 'go on after this family, the last of the page before')
     .option(...asJson)
-    .action((options: { user?: string; client?: string; json?: boolean }) =>
+    .action((options: ListOptions) =>
       withStorage(async ({ storage: { prisma, now } }) => {
-        const accountId =
-          options.user === undefined ? undefined : (await existingAccount(prisma, options.user)).id;
-        const families = await listFamilies(prisma, {
-          ...(accountId === undefined ? {} : { accountId }),
-          ...(options.client === undefined ? {} : { clientId: options.client }),
-        });
-        const emails = await emailsOf(prisma, families);
-        const facts = families.map((row) => familyFacts(row, emails.get(row.accountId), now()));
+        const { user, client: clientId, reason, since, alive, limit, after, json } = options;
+        const accountId = user === undefined ? undefined : (await existingAccount(prisma, user)).id;
+        const aliveAt = alive ? now() : undefined;
+        if (after !== undefined) await existingFamily(prisma, after);
+        const families = await listFamilies(
+          prisma,
+          { accountId, clientId, reason, since, aliveAt },
+          { limit: limit + 1, after },
+        );
+        const shown = families.slice(0, limit);
+        const emails = await emailsOf(prisma, shown);
+        const facts = shown.map((row) => familyFacts(row, emails.get(row.accountId), now()));
         const rows = facts.map((row) => [
           row.id,
           row.client_id,
           row.user ?? '-',
           row.state,
           String(row.rotations),
+          String(row.retries),
           date(row.started_at),
           date(row.last_used_at),
         ]);
-        const heading = ['ID', 'CLIENT', 'USER', 'STATE', 'ROTATIONS', 'STARTED', 'LAST USED'];
-        print(options.json, facts, table(heading, rows));
+        const heading = [
+          ...['ID', 'CLIENT', 'USER', 'STATE', 'ROTATIONS', 'RETRIES', 'STARTED', 'LAST USED'],
+        ];
+        const more =
+          families.length > limit ? `\n\nThere are more: --after ${shown.at(-1)?.id ?? ''}` : '';
+        print(json, facts, table(heading, rows) + more);
       }),
     );
 
   family
     .command('show')
     .description('tell the story of one family')
-    .argument('<id>', 'the part of a refresh token before its dot')
+    .argument('<id>', 'its id: of a refresh token the part between symr_ and the first dot')
     .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
-      withStorage(async ({ storage: { prisma, now } }) => {
-        const { facts, story } = await factsAndStory(
-          prisma,
-          await existingFamily(prisma, id),
-          now(),
-        );
+      withStorage(async ({ config, storage }) => {
+        const row = await existingFamily(storage.prisma, id);
+        const { facts, story } = await factsAndStory(config, storage, row);
         print(json, facts, story);
       }),
     );
@@ -82,41 +101,45 @@ export function addFamilyCommands(symbolon: Command): void {
     .option(...asJson)
     .action(async ({ json }: { json?: boolean }) => {
       const text = (await secretFromStdin('refresh token')).trim();
-      await withStorage(async ({ config, storage: { prisma, keyring, now } }) => {
-        const token = parseRefreshToken(keyring, text);
+      await withStorage(async ({ config, storage }) => {
+        const token = parseRefreshToken(storage.keyring, text);
         if (!token) throw new CommandError('This is not a refresh token of Symbolon.');
-        const row = await existingFamily(prisma, token.familyId);
-        const metadata = (await findClient(prisma, keyring, row.clientId)) ?? {};
-        const rules = rulesFor(refreshPolicy(config), metadata, row.payload as AdapterPayload);
-        const judged = judge(row, token, now(), rules.retryWindow);
-        const account = await prisma.account.findUnique({ where: { id: row.accountId } });
-        const works = judged === 'rotate' || judged === 'retry';
-        const isLow = works && !rules.goesFarEnough;
-        const verdict = works && account?.lockedAt ? 'locked' : isLow ? 'low' : judged;
-        const { facts, story } = await factsAndStory(prisma, row, now());
+        const row = await existingFamily(storage.prisma, token.familyId);
+        const { rules } = await rulesOf(config, storage, row);
+        const verdict = await verdictOf(storage, row, token, rules);
+        const { facts, story } = await factsAndStory(config, storage, row);
         const isOnlyRefused = verdict === 'reuse' && rules.onReuse === 'refuse';
         const words = verdictsInWords[isOnlyRefused ? 'refused' : verdict];
-        print(json, { verdict, ...facts }, `${words}\n\n${story}`);
+        const generation = token.proof?.generation;
+        print(
+          json,
+          { verdict, token_generation: generation ?? null, ...facts },
+          `${words}\n\n${story}`,
+        );
       });
     });
 
   family
     .command('revoke')
     .description(
-      'end one family with its grant and access tokens, or all of a person, a client or a grant',
+      'end one family with its access tokens, or all of a person, a client or a grant, or those of a time',
     )
-    .argument('[id]', 'the part of a refresh token before its dot')
+    .argument('[id]', 'its id: of a refresh token the part between symr_ and the first dot')
     .option('--user <email>', 'everything issued for this person')
     .option('--client <client_id>', 'everything issued to this application')
     .option('--grant <grant_id>', 'everything issued from this grant')
+    .option('--used-before <time>', 'families last used before this time', timeOption)
+    .option('--issued-after <time>', 'families started after this time', timeOption)
     .option(...asJson)
     .action((id: string | undefined, options: RevokeOptions) =>
       withStorage(async ({ storage }) => {
         const { prisma, now } = storage;
-        const { user, client, grant, json } = options;
-        if ([id, user, client, grant].filter((given) => given !== undefined).length !== 1) {
-          throw new CommandError('Name one: a family’s id, --user, --client or --grant.');
-        }
+        const { user, client, grant, usedBefore, issuedAfter, json } = options;
+        const ofTime = usedBefore ?? issuedAfter;
+        if ([id, user, client, grant, ofTime].filter((given) => given !== undefined).length !== 1)
+          throw new CommandError(
+            'Name one: a family’s id, --user, --client, --grant, or a time with --used-before or --issued-after.',
+          );
         const revocation = { reason: 'revoked_by_admin', now: now(), origin: commandLine } as const;
         const accountId = user === undefined ? '' : (await existingAccount(prisma, user)).id;
         const row = id === undefined ? undefined : await existingFamily(prisma, id);
@@ -124,6 +147,11 @@ export function addFamilyCommands(symbolon: Command): void {
           throw new CommandError(
             `Family ${row.id} ended already, on ${row.endedAt.toISOString()}: ${row.endReason ?? ''}.`,
           );
+        }
+        if (ofTime) {
+          const ended = await endAll(storage, { usedBefore, issuedAfter }, revocation);
+          print(json, { revoked: true, ended }, `Revoked; ${ended} refresh-token families ended.`);
+          return;
         }
         const ended = await change(storage, (database) => {
           if (row) return endLine(database, row, revocation);
@@ -137,23 +165,85 @@ export function addFamilyCommands(symbolon: Command): void {
     );
 }
 
+interface ListOptions {
+  user?: string;
+  client?: string;
+  reason?: string;
+  since?: Date;
+  alive?: boolean;
+  limit: number;
+  after?: string;
+  json?: boolean;
+}
+
 interface RevokeOptions {
   user?: string;
   client?: string;
   grant?: string;
+  usedBefore?: Date;
+  issuedAfter?: Date;
   json?: boolean;
 }
 
-async function factsAndStory(prisma: PrismaClient, row: RefreshFamily, now: Date) {
+const AT_ONCE = 500; // families that one transaction ends
+
+/** Ends all living families of a time, some at once. @returns how many */
+async function endAll(
+  storage: Storage,
+  filter: FamilyFilter,
+  revocation: Revocation,
+): Promise<number> {
+  for (let all = 0; ;) {
+    const ended = await change(storage, async (database) => {
+      const alive = { ...filter, aliveAt: revocation.now };
+      const families = await listFamilies(database, alive, { limit: AT_ONCE });
+      for (const line of families) await endLine(database, line, revocation);
+      return families.length;
+    });
+    all += ended;
+    if (ended < AT_ONCE) return all;
+  }
+}
+
+/** What would happen to a token that its client presented now. */
+async function verdictOf(
+  { prisma, now }: Storage,
+  row: RefreshFamily,
+  token: RefreshToken,
+  rules: FamilyRules,
+): Promise<Exclude<keyof typeof verdictsInWords, 'refused'>> {
+  const verdict = judge(row, token, now(), rules.retryWindow);
+  if (!['rotate', 'catch_up', 'retry'].includes(verdict)) return verdict;
+  const account = await prisma.account.findUnique({ where: { id: row.accountId } });
+  if (account?.lockedAt) return 'locked';
+  return rules.goesFarEnough ? verdict : 'low';
+}
+
+/** The rules for a family's client, as they are now. */
+async function rulesOf(config: Config, { prisma, keyring }: Storage, row: RefreshFamily) {
+  const metadata = (await findClient(prisma, keyring, row.clientId)) ?? {};
+  const policy = refreshPolicy(config);
+  const rules = rulesFor(policy, metadata, row.payload as AdapterPayload);
+  const inEffect = { ...policy.inEffect(metadata), refresh_token_retry_window: rules.retryWindow };
+  return { rules, inEffect };
+}
+
+async function factsAndStory(config: Config, storage: Storage, row: RefreshFamily) {
+  const { prisma } = storage;
   const events = await prisma.auditEvent.findMany({
     where: { familyId: row.id },
     orderBy: { id: 'asc' },
   });
   const email = (await emailsOf(prisma, [row])).get(row.accountId);
-  return {
-    facts: { ...familyFacts(row, email, now), events: events.map(eventFacts) },
-    story: familyStory(row, email, events, now),
+  const { rules, inEffect } = await rulesOf(config, storage, row);
+  const now = storage.now();
+  const facts = {
+    ...familyFacts(row, email, now),
+    former_token_until: formerUntil(row, rules) ?? null,
+    rules: inEffect,
+    events: events.map(eventFacts),
   };
+  return { facts, story: familyStory(row, email, events, { now, rules, inEffect }) };
 }
 
 function eventFacts({ at, type, ip, userAgent, detail }: AuditEvent) {
@@ -161,7 +251,8 @@ function eventFacts({ at, type, ip, userAgent, detail }: AuditEvent) {
 }
 
 async function existingFamily(prisma: PrismaClient, given: string): Promise<RefreshFamily> {
-  const [id = ''] = given.split('.'); // a whole token may have been pasted; its secret is not used
+  // A whole token may have been pasted; its secret is not used.
+  const [id = ''] = given.replace(/^symr_/, '').split('.');
   const row = await prisma.refreshFamily.findUnique({ where: { id } });
   if (!row) throw new CommandError(`There is no family ${id}.`);
   return row;
@@ -177,4 +268,18 @@ async function emailsOf(
     select: { id: true, email: true },
   });
   return new Map(accounts.map(({ id, email }) => [id, email]));
+}
+
+function timeOption(text: string): Date {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError('A time looks like 2026-11-28T14:30:00Z.');
+  return time;
+}
+
+function countOption(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > 10_000)
+    throw new InvalidArgumentError('A number from 1 to 10000.');
+  return count;
 }

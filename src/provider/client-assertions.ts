@@ -30,6 +30,6 @@ export function clientAssertions({
 
 /** Whether an audience is this one alone: as a string, or a list of it. */
 export function isOnlyAudience(audience: unknown, expected: string): boolean {
-  const [only, ...more] = [audience].flat() as unknown[];
-  return only === expected && more.length === 0;
+  const all: unknown[] = Array.isArray(audience) ? audience : [audience];
+  return all.length === 1 && all[0] === expected;
 }

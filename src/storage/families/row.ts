@@ -1,4 +1,4 @@
-// The refresh-token family's row: started with a code, rotated by one compare-and-set, listed for people. Each write is
+// The refresh-token family's row: started with a code, rotated by one compare-and-set. Each write is
 // a few statements inside the caller's transaction.
 import type { Prisma, PrismaClient, RefreshFamily } from '../../generated/client.ts';
 import { sha256 } from '../../keys/keyring.ts';
@@ -229,17 +229,4 @@ export async function recordRefusal(
       SELECT 1 FROM audit_event
       WHERE family_id = ${family.id} AND type = ${REFUSED} AND at > ${since}
         AND ip IS NOT DISTINCT FROM ${ip} AND detail->>'reason' = ${reason})`;
-}
-
-export interface FamilyFilter {
-  readonly accountId?: string;
-  readonly clientId?: string;
-}
-
-/** Lists families, the newest first. */
-export async function listFamilies(
-  prisma: PrismaClient,
-  filter: FamilyFilter,
-): Promise<RefreshFamily[]> {
-  return prisma.refreshFamily.findMany({ where: filter, orderBy: { createdAt: 'desc' } });
 }
