@@ -42,7 +42,8 @@ const userinfo = ({ access_token: token }: Tokens) =>
 
 async function isAlive({ tokens }: SignIn): Promise<void> {
   await userinfo(tokens);
-  if (tokens.refresh_token !== undefined) await userinfo(await refresh(party, tokens.refresh_token));
+  if (tokens.refresh_token !== undefined)
+    await userinfo(await refresh(party, tokens.refresh_token));
 }
 
 async function isOver({ tokens }: SignIn): Promise<void> {
