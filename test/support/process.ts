@@ -19,12 +19,19 @@ export interface ProviderProcess {
   end(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>;
 }
 
-/** Starts `node src/main.ts` with these settings, and waits until it answers. */
-export async function startProcess(environment: Record<string, string>): Promise<ProviderProcess> {
+/**
+ * Starts `node src/main.ts` with these settings, and waits until it answers.
+ *
+ * @param directory of another build
+ */
+export async function startProcess(
+  environment: Record<string, string>,
+  directory = root,
+): Promise<ProviderProcess> {
   const port = environment['PORT'] ?? String(await freePort());
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, ['src/main.ts'], {
-    cwd: root,
+    cwd: directory,
     env: { PATH, HOME, PORT: port, LOG_LEVEL: 'info', SYMBOLON_STOP_DELAY: '0', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
