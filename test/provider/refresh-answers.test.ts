@@ -1,0 +1,127 @@
+// What token answers say of refresh tokens: until when they last, and why one was refused. Only the client that a token
+// belongs to is told.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { commandLine } from '../../src/storage/origin.ts';
+import { endLine, revokeClient } from '../../src/storage/revocation.ts';
+import { type TestProvider, publicClient, startProvider, webClient } from '../support/provider.ts';
+import { familyIdOf, newFamily, post, refreshAt } from '../support/token-endpoint.ts';
+import { lockAccount, unlockAccount } from '../support/changes.ts';
+
+const lives = { refresh_token_idle_ttl: 1000, refresh_token_absolute_ttl: 1500 };
+const grants = (metadata: object) => ({
+  ...webClient,
+  ...metadata,
+  grant_types: [...webClient.grant_types, 'password'],
+});
+const web = grants({ ...lives, refresh_token_retry_window: 60 });
+const other = grants({ client_id: 'other' });
+const app = { ...publicClient, grant_types: [...publicClient.grant_types, 'password'] };
+
+let provider: TestProvider;
+beforeAll(async () => {
+  provider = await startProvider({
+    environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true' },
+    clients: [web, other, app, grants({ client_id: 'told', refresh_token_expires_in: true })],
+  });
+});
+beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }));
+afterEach(() => void vi.useRealTimers());
+afterAll(() => provider.close());
+
+const pass = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000);
+const as = ({ client_id: id }: { client_id: string }) =>
+  id === app.client_id
+    ? { client_id: id }
+    : { client_id: id, client_secret: webClient.client_secret };
+const refresh = async (token: string, client: { client_id: string } = web) =>
+  (await refreshAt(provider.issuer, token, as(client))).body as Record<string, unknown>;
+const why = async (token: string, client: { client_id: string } = web) => {
+  const { error, error_description: description } = await refresh(token, client);
+  expect(error).toBe('invalid_grant');
+  return String(description);
+};
+const fresh = (client: { client_id: string } = web) => newFamily(provider.issuer, as(client));
+const GENERIC = 'grant request is invalid';
+
+test('how long the token may lie unused, and until when it is renewed at most', async () => {
+  const token = await fresh();
+  const first = await refresh(token);
+  expect(first).toMatchObject({ refresh_token_timeout: 1000, authorization_expires_in: 1500 });
+  expect(first['refresh_token_expires_in']).toBeUndefined();
+  pass(800);
+  const next = await refresh(String(first['refresh_token']));
+  expect(next).toMatchObject({ refresh_token_timeout: 1000, authorization_expires_in: 700 });
+  const asked = await refresh(await fresh({ client_id: 'told' }), { client_id: 'told' });
+  expect(asked['refresh_token_expires_in']).toBe(asked['refresh_token_timeout']);
+});
+
+test('the first answer says so, and the discovery document that answers do', async () => {
+  const form = {
+    grant_type: 'password',
+    username: 'ada@example.com',
+    scope: 'openid offline_access',
+  };
+  const { body } = await post(
+    `${provider.issuer}/token`,
+    { ...form, password: 'the password of ada' },
+    as(web),
+  );
+  if (body.refresh_token !== undefined)
+    expect(body).toMatchObject({ refresh_token_timeout: 1000, authorization_expires_in: 1500 });
+  const discovery = await fetch(`${provider.issuer}/.well-known/openid-configuration`);
+  expect(await discovery.json()).toMatchObject({
+    refresh_token_expiration_types_supported: ['token_timeout', 'authorization'],
+  });
+});
+
+test('the client is told why', async () => {
+  const idle = await fresh();
+  pass(1000);
+  expect(await why(idle)).toMatch(/^idle_expired: /);
+  const old = await fresh();
+  const renewed = String((await refresh(old))['refresh_token']);
+  pass(61);
+  expect(await why(old)).toMatch(/^rotated_beyond_window: /);
+  expect(await why(renewed)).toMatch(/^reuse: /);
+  const ended = await fresh();
+  await provider.storage.prisma.$transaction((database) =>
+    endLine(
+      database,
+      { id: familyIdOf(ended), grantId: null },
+      { reason: 'revoked_by_admin', now: new Date(), origin: commandLine },
+    ),
+  );
+  expect(await why(ended)).toMatch(/^revoked_by_admin: /);
+  const locked = await fresh();
+  const { storage, config, accountId } = provider;
+  await lockAccount({ storage, config, origin: commandLine }, accountId);
+  expect(await why(locked)).toMatch(/^account_locked: /);
+  await unlockAccount({ storage }, accountId);
+});
+
+test('a stranger is not: another client, or who has made a token up', async () => {
+  const token = await fresh();
+  expect(await why(token, other)).toBe(GENERIC);
+  expect(await why(token, app)).toBe(GENERIC);
+  await post(`${provider.issuer}/revoke`, { token }, as(web));
+  expect(await why(token, other)).toBe(GENERIC);
+  expect(await why(token)).toMatch(/^revoked_by_client: /);
+  const id = familyIdOf(token);
+  for (const madeUp of [`${id}.${'A'.repeat(43)}`, `symr_${id}.0.${'A'.repeat(64)}`])
+    for (const client of [web, app]) expect(await why(madeUp, client)).toBe(GENERIC);
+  const mine = await fresh(app);
+  await post(`${provider.issuer}/revoke`, { token: mine }, as(app));
+  expect(await why(mine, app)).toMatch(/^revoked_by_client: /);
+});
+
+test('a removed application’s families tell why they ended', async () => {
+  const token = await fresh(other);
+  await provider.storage.prisma.$transaction((database) =>
+    revokeClient(database, 'other', {
+      reason: 'client_removed',
+      now: new Date(),
+      origin: commandLine,
+    }),
+  );
+  expect(await why(token, other)).toMatch(/^client_removed: /);
+});
