@@ -35,10 +35,11 @@ export async function tellExpiry(ctx: Context, next: Next): Promise<void> {
   const { idleExpiresAt } = use;
   const ends = use.kind === 'started' ? use : { ...use.family, idleExpiresAt };
   const now = storage.now().getTime();
-  const left = (end: Date) => Math.max(0, Math.floor((end.getTime() - now) / 1000));
-  answer.refresh_token_timeout = left(idleExpiresAt);
-  answer.authorization_expires_in = left(latestEnd(ends));
-  if (tellsExpiry(oidc.client)) answer.refresh_token_expires_in = left(expiresAt(ends));
+  const left = (end: Date) => Math.max(0, (end.getTime() - now) / 1000);
+  // A few milliseconds have passed since the end was reckoned.
+  answer.refresh_token_timeout = Math.round(left(idleExpiresAt));
+  answer.authorization_expires_in = Math.round(left(latestEnd(ends)));
+  if (tellsExpiry(oidc.client)) answer.refresh_token_expires_in = Math.floor(left(expiresAt(ends)));
 }
 
 /**
