@@ -16,7 +16,7 @@ import {
 } from '../accounts/factors.ts';
 import type { PrismaClient } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
-import type { OwnMetadata } from './client-metadata.ts';
+import type { OwnMetadata } from './own-metadata.ts';
 
 type Params = Readonly<Record<string, unknown>>;
 

@@ -1,7 +1,7 @@
 // The assertions by which clients authenticate (RFC 7523): what is required besides what the engine checks.
 import { type Configuration, errors } from 'oidc-provider';
 import { epoch, type Storage } from '../storage/storage.ts';
-import type { OwnMetadata } from './client-metadata.ts';
+import type { OwnMetadata } from './own-metadata.ts';
 import { assertFapi2Algorithm } from './fapi2.ts';
 
 /** Seconds for which an assertion is valid at most. */

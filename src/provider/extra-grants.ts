@@ -15,7 +15,8 @@ import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { ASSERTION_LIFE, isOnlyAudience } from './client-assertions.ts';
-import { type OwnMetadata, authenticates } from './client-metadata.ts';
+import { authenticates } from './client-metadata.ts';
+import type { OwnMetadata } from './own-metadata.ts';
 import { jwtBearer, password } from './grant-types.ts';
 
 interface Parts {

@@ -1,7 +1,8 @@
 // Rules for the rotation, lifetimes and end of refresh tokens: the server's defaults, or a client's metadata.
 import { levelOf, suffices } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
-import { type OwnMetadata, authenticates, authenticatesWithKey } from './client-metadata.ts';
+import { authenticates, authenticatesWithKey } from './client-metadata.ts';
+import type { OwnMetadata } from './own-metadata.ts';
 import type { FamilyPolicy } from '../storage/families/adapter.ts';
 
 export interface RefreshPolicy extends FamilyPolicy {

@@ -12,7 +12,7 @@ import { lifeEnd } from '../storage/families/verdict.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { isLevel, suffices } from '../accounts/factors.ts';
 import type { SignInTold } from './assurance.ts';
-import type { OwnMetadata } from './client-metadata.ts';
+import type { OwnMetadata } from './own-metadata.ts';
 import { tokenExchange } from './grant-types.ts';
 import { resourceServers } from './resources.ts';
 

@@ -77,6 +77,7 @@ beforeAll(async () => {
     client_secret: secret,
     tls_client_certificate_bound_access_tokens: false,
     token_endpoint_auth_method: 'client_secret_jwt',
+    client_assertion_audience: 'token_endpoint',
   });
   await insertClient(prisma, keyring, {
     ...service,
@@ -198,7 +199,7 @@ describe('at the port that asks for certificates, endpoints are named by it', ()
     expect(await at(theIssuers('/token'))).toMatchObject({ error: 'invalid_dpop_proof' });
   });
 
-  test('in the audience of an assertion, as the issuer’s names are', async () => {
+  test('in the audience of an assertion that names the token endpoint', async () => {
     const asked = async (port: number, path: string, aud: string) => {
       const assertion = await new SignJWT({ jti: randomUUID() })
         .setProtectedHeader({ alg: 'HS256' })
@@ -215,10 +216,12 @@ describe('at the port that asks for certificates, endpoints are named by it', ()
       };
       return (await call(port, path, form)).status;
     };
-    for (const aud of [issuer, own('/token'), theIssuers('/token')])
-      for (const path of ['/token', '/introspect'])
-        expect([aud, path, await asked(mtlsPort, path, aud)]).toEqual([aud, path, 200]);
-    expect(await asked(mtlsPort, '/introspect', own('/introspect'))).toBe(200);
+    // Of a client whose library names the token endpoint: this listener's, and nothing else.
+    for (const path of ['/token', '/introspect']) {
+      expect(await asked(mtlsPort, path, own('/token'))).toBe(200);
+      for (const aud of [issuer, theIssuers('/token'), own('/introspect')])
+        expect([aud, path, await asked(mtlsPort, path, aud)]).toEqual([aud, path, 401]);
+    }
     expect(await asked(issuerPort(), '/token', own('/token'))).toBe(401);
     expect(await asked(issuerPort(), '/token', theIssuers('/token'))).toBe(200);
   });
