@@ -1,6 +1,7 @@
 // The story of a refresh-token family, in sentences: when and from where it was issued, how often renewed, last used,
 // when and why it ended.
 import type { AuditEvent, RefreshFamily } from '../generated/client.ts';
+import type { RulesInEffect } from '../provider/refresh-policy.ts';
 import type { Retries } from '../storage/families/retries.ts';
 import {
   type FamilyRules,
@@ -148,7 +149,7 @@ export function familyStory(
   lines.push(
     'Rules: ' +
       Object.entries(inEffect)
-        .map(([name, value]) => `${name} ${value}`)
+        .map(([name, value]) => `${name} ${String(value)}`)
         .join('; ') +
       '.',
   );
@@ -160,7 +161,7 @@ export interface StoryTime {
   readonly now: Date;
   readonly rules: FamilyRules;
   /** By the names of the client's metadata. */
-  readonly inEffect: Readonly<Record<string, string | number>>;
+  readonly inEffect: RulesInEffect;
 }
 
 function words(detail: unknown): string {

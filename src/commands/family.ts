@@ -1,5 +1,5 @@
 // symbolon family: lists, explains and revokes refresh-token families.
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { AdapterPayload } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import type { AuditEvent, PrismaClient, RefreshFamily } from '../generated/client.ts';
@@ -11,8 +11,10 @@ import { type FamilyRules, judge } from '../storage/families/verdict.ts';
 import { type RefreshToken, parseRefreshToken } from '../storage/families/token.ts';
 import { commandLine } from '../storage/origin.ts';
 import {
+  type EndReason,
   type Revocation,
   endLine,
+  endReasons,
   revokeAccount,
   revokeClient,
   revokeGrant,
@@ -41,7 +43,9 @@ export function addFamilyCommands(symbolon: Command): void {
     .description('list families, the newest first')
     .option('--user <email>', 'only those of this person')
     .option('--client <client_id>', 'only those of this application')
-    .option('--reason <reason>', 'only those that ended for this reason, such as reuse')
+    .addOption(
+      new Option('--reason <reason>', 'only those that ended for this reason').choices(endReasons),
+    )
     .option('--since <time>', 'only those started, used or ended since', timeOption)
     .option('--alive', 'only those that are alive')
     .option('--limit <number>', 'at most so many', countOption, 50)
@@ -52,11 +56,11 @@ export function addFamilyCommands(symbolon: Command): void {
         const { user, client: clientId, reason, since, alive, limit, after, json } = options;
         const accountId = user === undefined ? undefined : (await existingAccount(prisma, user)).id;
         const aliveAt = alive ? now() : undefined;
-        if (after !== undefined) await existingFamily(prisma, after);
+        const last = after === undefined ? undefined : await existingFamily(prisma, after);
         const families = await listFamilies(
           prisma,
           { accountId, clientId, reason, since, aliveAt },
-          { limit: limit + 1, after },
+          { limit: limit + 1, after: last?.id },
         );
         const shown = families.slice(0, limit);
         const emails = await emailsOf(prisma, shown);
@@ -168,7 +172,7 @@ export function addFamilyCommands(symbolon: Command): void {
 interface ListOptions {
   user?: string;
   client?: string;
-  reason?: string;
+  reason?: EndReason;
   since?: Date;
   alive?: boolean;
   limit: number;

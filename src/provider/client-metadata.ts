@@ -92,6 +92,13 @@ function refuseGenerosity(
   const refused = ofOperators(name);
   const limit = defaults[name];
   if (typeof value === 'number' && typeof limit === 'number' && value > limit) throw refused;
+  if (name === 'refresh_token_max_late_retries') {
+    const most = (limit ?? []) as readonly number[];
+    // 0 is any number.
+    const isMore = (number: number, at: number) =>
+      most[at] !== 0 && (number === 0 || number > (most[at] ?? 0));
+    if ((value as readonly number[]).some(isMore)) throw refused;
+  }
   if (name === 'refresh_token_on_reuse' && value !== 'revoke_grant' && value !== limit)
     throw refused;
   if (name === 'refresh_token_rotation' && value !== 'always' && value !== limit) {

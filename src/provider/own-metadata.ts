@@ -27,7 +27,7 @@ export const clientMetadata = {
   refresh_token_max_late_retries: {
     schema: z.tuple([z.number().int().min(0).max(1000), z.number().int().min(0).max(1000)]),
     wants: 'two numbers from 0 (off) to 1000',
-    help: 'In how many generations in a row the former token may be answered again late: from another device than the first answer, and from the same. The next one is taken for a copy in use.',
+    help: 'At how many generations in a row whose former token comes again late a copy is taken to be in use: from another device than the first answer, and from what looks like the same.',
     fallback: '`SYMBOLON_REFRESH_TOKEN_MAX_LATE_RETRIES`',
   },
   refresh_token_on_reuse: {

@@ -5,6 +5,9 @@ import { authenticates, authenticatesWithKey } from './client-metadata.ts';
 import type { OwnMetadata } from './own-metadata.ts';
 import type { FamilyPolicy } from '../storage/families/adapter.ts';
 
+/** Rules by the names of client metadata; times in seconds. */
+export type RulesInEffect = Readonly<Record<string, string | number | readonly number[]>>;
+
 export interface RefreshPolicy extends FamilyPolicy {
   readonly idleTtl: (metadata: object) => number;
   /** Whether using this token replaces it. */
@@ -12,7 +15,7 @@ export interface RefreshPolicy extends FamilyPolicy {
   /** Lifetime of the token about to be saved, in seconds: the idle time, but not beyond the absolute end. */
   readonly remaining: (metadata: object, firstIssuedAt: number, now: number) => number;
   /** All rules for a client, its own or the defaults, by the names of its metadata; times in seconds. */
-  readonly inEffect: (metadata: object) => Record<string, string | number>;
+  readonly inEffect: (metadata: object) => RulesInEffect;
 }
 
 export function refreshPolicy({
@@ -62,7 +65,7 @@ export function refreshPolicy({
     inEffect: (metadata) => ({
       refresh_token_rotation: rotation(metadata),
       refresh_token_retry_window: policy.retryWindow(metadata, false),
-      refresh_token_max_late_retries: maxLateRetries(metadata).join(', '),
+      refresh_token_max_late_retries: maxLateRetries(metadata),
       refresh_token_on_reuse: policy.onReuse(metadata),
       refresh_token_idle_ttl: idleTtl(metadata),
       refresh_token_absolute_ttl: absoluteTtl(metadata),

@@ -9,16 +9,18 @@ import { clientName, strangerOf, whereabouts } from './strangers.ts';
 import type { Occasion } from './origin.ts';
 
 /** Why a family ended; recorded with the family and in the audit. */
-export type EndReason =
-  | 'reuse' // a used-up refresh token or authorization code was presented
-  | 'in_step' // two used it in turns, and both were answered
-  | 'revoked_by_client' // the revocation endpoint
-  | 'revoked_by_user' // the person signed out, or ended it at /account
-  | 'revoked_by_admin' // the command line
-  | 'password_changed'
-  | 'account_locked'
-  | 'client_removed'
-  | 'limit'; // a newer family took its place
+export const endReasons = [
+  'reuse', // a used-up refresh token or authorization code was presented
+  'in_step', // two used it in turns, and both were answered
+  'revoked_by_client', // the revocation endpoint
+  'revoked_by_user', // the person signed out, or ended it at /account
+  'revoked_by_admin', // the command line
+  'password_changed',
+  'account_locked',
+  'client_removed',
+  'limit', // a newer family took its place
+] as const;
+export type EndReason = (typeof endReasons)[number];
 
 /** What tells that somebody has a copy. */
 type Theft = 'reuse' | 'in_step';
@@ -93,10 +95,7 @@ export async function endLineOf(
   await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR UPDATE`;
   const { now } = revocation;
   const families = await database.refreshFamily.count({
-    where: {
-      ...{ grantId, id: { not: id }, endedAt: null },
-      ...{ idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } },
-    },
+    where: { grantId, id: { not: id }, ...aliveAtTime(now) },
   });
   const others = await database.artifact.count({
     where: {
@@ -107,6 +106,14 @@ export async function endLineOf(
   return families + others > 0
     ? endLine(database, { id, grantId }, revocation)
     : revokeGrant(database, grantId, revocation);
+}
+
+/** The families that are alive at a time. */
+export function aliveAtTime(time: Date): Prisma.RefreshFamilyWhereInput {
+  return {
+    ...{ endedAt: null, idleExpiresAt: { gt: time }, absoluteExpiresAt: { gt: time } },
+    OR: [{ consentExpiresAt: null }, { consentExpiresAt: { gt: time } }],
+  };
 }
 
 /** Ends everything that was issued for a person, except browser sessions: see {@link endSessions}. */

@@ -86,7 +86,7 @@ export const tokens = {
         .transform((value) => value.split(',').map((number) => number.trim()))
         .pipe(z.tuple([lateRetries, lateRetries])),
       wants: 'two numbers from 0 (off) to 1000, separated by a comma',
-      help: 'In how many generations in a row the former token is answered late until that is taken for a copy in use: from another device than the first answer, and from what looks like the same. A client may have its own: `refresh_token_max_late_retries`.',
+      help: 'At how many generations in a row whose former token comes again late a copy is taken to be in use: from another device than the first answer, and from what looks like the same. A client may have its own: `refresh_token_max_late_retries`.',
     },
     commit: {
       variable: 'SYMBOLON_ROTATION_COMMIT',

@@ -1,12 +1,13 @@
 // Lists of families, for whoever has to explain or end them.
 import type { Prisma, RefreshFamily } from '../../generated/client.ts';
+import { type EndReason, aliveAtTime } from '../revocation.ts';
 
 /** Which families are meant; all, without any member. */
 export interface FamilyFilter {
   readonly accountId?: string | undefined;
   readonly clientId?: string | undefined;
-  /** Those that ended, or have expired, for this reason. */
-  readonly reason?: string | undefined;
+  /** Those that ended for this reason. */
+  readonly reason?: EndReason | undefined;
   /** Those that were used, started or ended at this time or later. */
   readonly since?: Date | undefined;
   /** Those that were last used before this time. */
@@ -51,10 +52,6 @@ function whereOf(filter: FamilyFilter): Prisma.RefreshFamilyWhereInput {
     });
   if (usedBefore) all.push({ lastUsedAt: { lt: usedBefore } });
   if (issuedAfter) all.push({ createdAt: { gt: issuedAfter } });
-  if (aliveAt)
-    all.push({
-      ...{ endedAt: null, idleExpiresAt: { gt: aliveAt }, absoluteExpiresAt: { gt: aliveAt } },
-      OR: [{ consentExpiresAt: null }, { consentExpiresAt: { gt: aliveAt } }],
-    });
+  if (aliveAt) all.push(aliveAtTime(aliveAt));
   return { AND: all };
 }

@@ -5,7 +5,7 @@ import { sha256 } from '../../keys/keyring.ts';
 import { type EventType, writeEvent } from '../audit.ts';
 import { LostRace, StorageUnavailable } from '../errors.ts';
 import { type Occasion, originColumns } from '../origin.ts';
-import { endLine } from '../revocation.ts';
+import { aliveAtTime, endLine } from '../revocation.ts';
 import { type Retries, type RetryLimits, withRetry } from './retries.ts';
 import { isSecret } from './token.ts';
 import { type Presented, type Refusal, type Start, reuseEnds } from './verdict.ts';
@@ -56,10 +56,7 @@ export async function startFamily(
   await writeEvent(database, event, occasion);
   if (maxFamilies === undefined) return;
   const tooMany = await database.refreshFamily.findMany({
-    where: {
-      ...{ accountId, clientId, endedAt: null },
-      ...{ idleExpiresAt: { gt: now }, absoluteExpiresAt: { gt: now } },
-    },
+    where: { accountId, clientId, ...aliveAtTime(now) },
     orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
     select: { id: true, grantId: true },
   });

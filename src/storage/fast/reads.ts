@@ -3,7 +3,7 @@
 import type { Pool } from 'pg';
 import type { Account, Artifact, Grant, RefreshFamily, Resource } from '../../generated/client.ts';
 import { type ClientRead, type KnownClients, isSame } from './known-clients.ts';
-import { type Row, byItem, columns, lookUp, statement } from './statements.ts';
+import { type Columns, type Row, byItem, columns, lookUp, statement } from './statements.ts';
 
 /** Only the columns that are needed: reading the others, above all times, costs more than finding the row. */
 export type GrantRead = Pick<Grant, 'id' | 'payload' | 'expiresAt'>;
@@ -153,37 +153,23 @@ export async function readClients(
   });
 }
 
-const resourcesRead = statement(
-  'read_resources',
-  { id: ['text', (id: string) => id] },
-  (asked, { id }) => `
-  SELECT asked.n, ${resources.of('r')}
-  FROM ${asked} JOIN resource r ON r.id = asked.id AND r.id = ANY (${id})`,
-);
-
-export async function readResources(
-  pool: Pool,
-  ids: readonly string[],
-): Promise<(ResourceRead | undefined)[]> {
-  const rows = byItem(await resourcesRead.run(pool, ids), ids);
-  return rows.map((row) => row && resources.pick(row));
+/** Reads rows of a table by their id. */
+function readById<T>(name: string, table: string, of: Columns<T>) {
+  const read = statement(
+    name,
+    { id: ['text', (id: string) => id] },
+    (asked, { id }) => `
+  SELECT asked.n, ${of.of('r')}
+  FROM ${asked} JOIN ${table} r ON r.id = asked.id AND r.id = ANY (${id})`,
+  );
+  return async (pool: Pool, ids: readonly string[]): Promise<(T | undefined)[]> => {
+    const rows = byItem(await read.run(pool, ids), ids);
+    return rows.map((row) => row && of.pick(row));
+  };
 }
 
-const grantsRead = statement(
-  'read_grants',
-  { id: ['text', (id: string) => id] },
-  (asked, { id }) => `
-  SELECT asked.n, ${grants.of('g')}
-  FROM ${asked} JOIN "grant" g ON g.id = asked.id AND g.id = ANY (${id})`,
-);
-
-export async function readGrants(
-  pool: Pool,
-  ids: readonly string[],
-): Promise<(GrantRead | undefined)[]> {
-  const rows = byItem(await grantsRead.run(pool, ids), ids);
-  return rows.map((row) => row && grants.pick(row));
-}
+export const readResources = readById('read_resources', 'resource', resources);
+export const readGrants = readById('read_grants', '"grant"', grants);
 
 // An artifact is mostly presented by its own client; then that is read once. Of two rows for one session, which exist
 // for a moment, the newest is read.
