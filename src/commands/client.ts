@@ -150,7 +150,7 @@ export function addClientCommands(symbolon: Command): void {
         ]);
         const defaults = policy
           .filter(([name]) => !(name in metadata))
-          .map(([name, value]) => [name, `${value} (server default)`]);
+          .map(([name, value]) => [name, `${String(value)} (server default)`]);
         print(
           json,
           { ...clientFacts(row), refresh_policy: Object.fromEntries(policy) },

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type TestProvider, publicClient, startProvider, webClient } from '../support/provider.ts';
+import { type TestProvider, publicClient, startProvider } from '../support/provider.ts';
 import { newFamily, post } from '../support/token-endpoint.ts';
 
 const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
@@ -14,9 +14,8 @@ let keys: Awaited<ReturnType<typeof generateKeyPair>>;
 beforeAll(async () => {
   keys = await generateKeyPair('ES256', { extractable: true });
   const jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), use: 'sig', alg: 'ES256' }] };
-  const { client_secret: _secret, ...rest } = webClient;
   const keyed = {
-    ...{ ...rest, jwks, token_endpoint_auth_method: 'private_key_jwt' },
+    ...{ client_name: 'Keyed', jwks, token_endpoint_auth_method: 'private_key_jwt' },
     ...{ grant_types: ['client_credentials'], redirect_uris: [], response_types: [] },
   };
   const app = { ...publicClient, grant_types: [...publicClient.grant_types, 'password'] };

@@ -12,7 +12,9 @@ export const refreshRefusals = {
 
 /** Parts of the reasons of refusals that a stolen code, token, assertion or proof makes. */
 export const thefts = [
-  'reuse', // of a refresh token: our own word
+  'reuse', // of a refresh token: our own words
+  'in_step',
+  'rotated_beyond_window',
   'already consumed',
   'was already used', // of a code or a request: our own words
   'only be used once',
