@@ -568,7 +568,7 @@ describe('limits', () => {
     expect((await typesOf()).filter((type) => type === 'sign_in.limited')).toHaveLength(2);
     // No address is kept, of mail or of the network.
     for (const { key } of await provider.storage.prisma.attempt.findMany())
-      expect(key).toMatch(/^[nw]:\w+:[\w-]{43}$/);
+      expect(key).toMatch(/^([nw]:\w+|row):[\w-]{43}$/);
   });
 
   test('many at once are judged no more than one after the other', async () => {
