@@ -31,7 +31,7 @@ test('a script of another origin, HEAD and another method are answered by the en
     expect(answer.headers.get('access-control-allow-origin')).toBe(origin);
     const head = await ask(path, { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
-    expect((await ask(path, { method: 'POST' })).status).toBe(404);
+    expect((await ask(path, { method: 'POST' })).status).toBe(405);
   }
 });
 
