@@ -161,9 +161,9 @@ describe('words of the engine', () => {
     },
 
     thefts: () => {
-      const reuse: RefusalReason = 'reuse';
+      const own: RefusalReason[] = ['reuse', 'in_step', 'rotated_beyond_window'];
       const told = [
-        reuse,
+        ...own,
         source('helpers/grant_source.js'),
         readFileSync(join(src, 'storage/commit.ts'), 'utf8'),
         source('shared/jwt_client_auth.js'),

@@ -157,6 +157,7 @@ export const endpoints: Record<string, Case> = {
   'a client that registers itself': {
     arrange: (fixture) => Promise.resolve(() => register(fixture)),
     status: 201,
+    events: ['client.registered'],
   },
 
   'a client that changes what it has registered': {
@@ -165,6 +166,7 @@ export const endpoints: Record<string, Case> = {
       const { client_id: id } = body;
       return () => send('PUT', body, { client_id: id, ...metadata, client_name: 'Changed' });
     },
+    events: ['client.changed'],
   },
 
   'a client that removes itself': {
@@ -173,6 +175,7 @@ export const endpoints: Record<string, Case> = {
       return () => send('DELETE', body);
     },
     status: 204,
+    events: ['client.removed'],
   },
 };
 
