@@ -61,10 +61,18 @@ for (const kind of ['symbolon', 'plain'] as const) {
       await database.drop();
     });
 
+    /** The client's retry window: without one, the others of five would be refused. @param seconds */
+    const setWindow = (seconds: number) =>
+      admin.query(
+        "UPDATE client SET metadata = jsonb_set(metadata, '{refresh_token_retry_window}', to_jsonb($1::int))",
+        [seconds],
+      );
+
     prove(
       'five simultaneous refreshes of one token leave one live token',
       async () => {
         const { token } = await signIn();
+        await setWindow(60);
         const together = () => Array.from({ length: 5 }, () => refresh(token));
         // All five have read the token before the first of them is through.
         const answers =
@@ -79,6 +87,7 @@ for (const kind of ['symbolon', 'plain'] as const) {
         const live = [];
         for (const successor of new Set(answers.map(({ body }) => body.refresh_token)))
           if ((await refresh(successor ?? '')).status === 200) live.push(successor);
+        await setWindow(0);
         return { statuses, live: live.length };
       },
       { statuses: [200, 200, 200, 200, 200], live: 1 },
