@@ -135,14 +135,19 @@ const cases: Readonly<Record<string, Case>> = {
 const events = () =>
   fixture().provider.storage.prisma.auditEvent.findMany({ orderBy: { id: 'asc' } });
 
-/** Runs requests. @returns the events that they have written; what is mailed with a refusal is a mistake */
+/**
+ * Runs requests. What is mailed with a refusal is a mistake, but for the word that somebody knows the password.
+ *
+ * @returns the events that they have written
+ */
 async function written(
   requests: () => Promise<unknown>,
+  mayBeTold = false,
 ): Promise<Awaited<ReturnType<typeof events>>> {
   const { delivery } = fixture().provider.storage.prisma;
   const [before, mails] = [await events(), await delivery.count()];
   await requests();
-  expect(await delivery.count()).toBe(mails);
+  expect([0, mayBeTold ? 1 : 0]).toContain((await delivery.count()) - mails);
   return (await events()).slice(before.length);
 }
 
@@ -153,7 +158,7 @@ describe('is written once each time:', () => {
     for (let time = 0; time < 2; time++) {
       const [one, ...more] = await written(async () => {
         expect((await act()).status).toBe(status);
-      });
+      }, event.type === 'second_factor.failed');
       expect(more).toEqual([]);
       expect(one).toMatchObject({ accountId, clientId: null, userAgent: 'Test browser', ...event });
       expect(one?.ip).toMatch(/^(::1|127\.0\.0\.1)$/);
