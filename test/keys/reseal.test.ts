@@ -22,6 +22,7 @@ const unsealed = [
   'picture.content',
   'recovery_code.id',
   'refresh_family.current_hash',
+  'refresh_family.salt',
   'refresh_family.previous_hash',
 ];
 
