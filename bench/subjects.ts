@@ -43,6 +43,7 @@ export async function startBare(): Promise<Subject> {
     env: { ...process.env, PORT: String(port) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
+  process.once('exit', () => child.kill()); // when seeding the other fails, neither is left
   const [seed] = (await once(child, 'message')) as [Pick<Subject, 'cookie' | 'opaque' | 'jwt'>];
   return {
     name: 'bare',
@@ -75,6 +76,7 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
       ...like,
       id: `${id}-${number}`,
       email: emailOf(number),
+      emailAscii: emailOf(number),
       claims: {},
     })),
   });
@@ -141,6 +143,7 @@ export async function startProcess(settings: Record<string, string>): Promise<Ch
     env: { PATH, HOME, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  process.once('exit', () => child.kill());
   let output = '';
   child.stdout.on('data', (chunk) => (output += String(chunk)));
   while (!output.includes('is running')) await once(child.stdout, 'data');

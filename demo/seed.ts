@@ -19,6 +19,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 export async function seedPerson(environment: Environment): Promise<void> {
   const { email, name, password } = DEMO_ONLY_PERSON;
+  await run(environment, ['migrate']); // only this and the provider's start make tables
   if (await succeeds(environment, ['user', 'show', email, '--json'])) return;
   await run(environment, ['user', 'add', email, '--name', name, '--password-stdin'], password);
 }
@@ -54,7 +55,7 @@ async function succeeds(environment: Environment, args: string[]): Promise<boole
   return (await symbolon(environment, args)).code === 0;
 }
 
-async function run(environment: Environment, args: string[], input: string): Promise<void> {
+async function run(environment: Environment, args: string[], input = ''): Promise<void> {
   const { code, output } = await symbolon(environment, args, input);
   if (code !== 0) throw new Error(`symbolon ${args.join(' ')} failed:\n${output}`);
 }

@@ -31,10 +31,11 @@ beforeAll(async () => {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   demo.stdout?.on('data', (chunk) => (output += String(chunk)));
-  while (!output.includes('Ctrl+C')) {
-    if (demo.exitCode !== null) throw new Error(`the demo ended: ${output}`);
-    await once(demo.stdout ?? demo, 'data');
-  }
+  const ended = once(demo, 'exit').then(() => {
+    throw new Error(`the demo ended: ${output}`);
+  });
+  while (!output.includes('Ctrl+C')) await Promise.race([once(demo.stdout ?? demo, 'data'), ended]);
+  ended.catch(() => undefined); // at the end it ends
 });
 afterAll(async () => {
   await browser.close();
