@@ -436,6 +436,27 @@ describe('family', () => {
     await json('user unlock ada@example.com');
   });
 
+  test('user unlock forgets what strangers have guessed', async () => {
+    const signIn = async (password: string) => {
+      const form = {
+        grant_type: 'password',
+        username: 'ada@example.com',
+        password,
+        scope: 'openid',
+      };
+      return (await post(`${server.url}/token`, form, client)).status;
+    };
+    expect(await signIn('wrong')).toBe(400);
+    // As if they had guessed until no more is judged.
+    await prisma.attempt.updateMany({
+      where: { key: { startsWith: 'n:' } },
+      data: { points: 100 },
+    });
+    expect(await signIn('correct horse battery')).toBe(429);
+    await json('user unlock ada@example.com');
+    expect(await signIn('correct horse battery')).toBe(200);
+  });
+
   test('removing a client ends its families', async () => {
     const token = await newFamily(server.url, client);
     await json('client remove notes');

@@ -87,7 +87,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
 
   router.get('/sign-up', async (ctx) => {
     back.remember(ctx);
-    signUpPage(ctx, { signIn: await back.here(ctx) });
+    await signUpPage(ctx, {});
   });
 
   router.post('/sign-up', async (ctx) => {
@@ -104,7 +104,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       account = await checkAccount({ email, name, password: form.text('password') }, config);
     } catch (error) {
       const errors = unprocessableFields(renderer, ctx, error);
-      signUpPage(ctx, { email, displayName: name, errors });
+      await signUpPage(ctx, { email, displayName: name, errors });
       return;
     }
     const browser = cookies.signUp.ensure(ctx);
@@ -212,8 +212,12 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
     renderer.page(ctx, 'sign-up-done', { email, next, account: `${base}/account` });
   }
 
-  function signUpPage(ctx: Context, data: Omit<Views['sign-up'], 'action' | 'csrf'>): void {
-    renderer.page(ctx, 'sign-up', { action, csrf: signUpForm.token(ctx), ...data });
+  async function signUpPage(
+    ctx: Context,
+    data: Omit<Views['sign-up'], 'action' | 'csrf' | 'signIn'>,
+  ): Promise<void> {
+    const signIn = await back.here(ctx);
+    renderer.page(ctx, 'sign-up', { action, csrf: signUpForm.token(ctx), signIn, ...data });
   }
 
   function confirmPage(

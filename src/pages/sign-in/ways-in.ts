@@ -11,7 +11,7 @@ export interface WaysBack {
   readonly remember: (ctx: Context) => void;
   /** The URL of the interaction to go on with. It is not remembered any longer. */
   readonly find: (ctx: Context) => Promise<string | undefined>;
-  /** The URL of the interaction that the link to this page names, to sign in there instead. */
+  /** The URL of the interaction that the link to this page named, to sign in there instead. */
   readonly here: (ctx: Context) => Promise<string | undefined>;
 }
 
@@ -36,7 +36,7 @@ export function createWaysBack(
       if (uid !== undefined) cookie.set(ctx, uid);
     },
     async here(ctx) {
-      const uid = namedIn(ctx);
+      const uid = namedIn(ctx) ?? cookie.get(ctx); // a form that was sent names none
       const interaction =
         uid === undefined ? undefined : await engine.provider.Interaction.find(uid);
       return interaction && urlOf(interaction);
