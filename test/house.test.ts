@@ -14,7 +14,7 @@ const views = fileURLToPath(new URL('../views', import.meta.url));
 
 // Who may import whom: what stands lower, and what stands beside in the same folder.
 const storeys = [
-  ['main.ts', 'cli.ts', 'app.ts', 'commands'],
+  ['main.ts', 'cli.ts', 'commands', 'serve.ts', 'app.ts'],
   ['pages'],
   ['provider'],
   ['mail'],
@@ -23,7 +23,7 @@ const storeys = [
   ['keys'],
   ['database'],
   ['config', 'generated', 'devices.ts'],
-  ['languages.ts', 'names.ts'],
+  ['languages.ts', 'names.ts', 'compile-once.ts'],
 ];
 const storey = (place: string): number => storeys.findIndex((places) => places.includes(place));
 

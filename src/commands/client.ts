@@ -47,11 +47,7 @@ interface AddOptions {
   json?: boolean;
 }
 
-export function addClientCommands(symbolon: Command): void {
-  const client = symbolon
-    .command('client')
-    .description('relying parties: the applications that people sign in to');
-
+export function addClientCommands(client: Command): void {
   client
     .command('add')
     .description('register an application; a secret that is not given is made and shown once')

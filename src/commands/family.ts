@@ -33,11 +33,7 @@ import {
   withStorage,
 } from './run.ts';
 
-export function addFamilyCommands(symbolon: Command): void {
-  const family = symbolon
-    .command('family')
-    .description('refresh-token families: everything that descends from one authorization');
-
+export function addFamilyCommands(family: Command): void {
   family
     .command('list')
     .description('list families, the newest first')

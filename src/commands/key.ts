@@ -8,9 +8,7 @@ import { commandLine } from '../storage/origin.ts';
 import { CommandError, asJson, change, date, print, table, withStorage } from './run.ts';
 import { sealedTables } from './sealed-tables.ts';
 
-export function addKeyCommands(symbolon: Command): void {
-  const key = symbolon.command('key').description('the keys that sign tokens');
-
+export function addKeyCommands(key: Command): void {
   key
     .command('list')
     .description('list every key: next, current or retired')
@@ -80,10 +78,10 @@ export function addKeyCommands(symbolon: Command): void {
         print(json, { kid, removed: true }, `Removed ${kid}.`);
       }),
     );
+}
 
-  symbolon
-    .command('secret')
-    .description('what is sealed under SYMBOLON_SECRET')
+export function addSecretCommands(secret: Command): void {
+  secret
     .command('reseal')
     .description('seal everything anew under the first secret, so that the others can be removed')
     .option(...asJson)

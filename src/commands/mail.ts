@@ -8,9 +8,7 @@ import { createLetters } from '../mail/letter.ts';
 import { SendError, createMailTransport } from '../mail/transport.ts';
 import { CommandError, asJson, print } from './run.ts';
 
-export function addMailCommands(symbolon: Command): void {
-  const mail = symbolon.command('mail').description('mails to people');
-
+export function addMailCommands(mail: Command): void {
   mail
     .command('test')
     .description('send one mail now, and tell what the mail server said')

@@ -14,11 +14,7 @@ interface AddOptions {
   json?: boolean;
 }
 
-export function addResourceCommands(symbolon: Command): void {
-  const resource = symbolon
-    .command('resource')
-    .description('resource servers: what access tokens may be for');
-
+export function addResourceCommands(resource: Command): void {
   resource
     .command('add')
     .description('add a resource server')

@@ -6,8 +6,7 @@ import { listCommand, showCommand } from './show.ts';
 import { lockCommand, passwordCommand, signOutCommand, unlockCommand } from './sign-in.ts';
 import { claimsCommand, updateCommand } from './update.ts';
 
-export function addUserCommands(symbolon: Command): void {
-  const user = symbolon.command('user').description('people who can sign in');
+export function addUserCommands(user: Command): void {
   for (const add of [
     addCommand,
     inviteCommand,

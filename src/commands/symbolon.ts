@@ -1,0 +1,58 @@
+// The commands by name. Only the one that is named is loaded, with what it needs: help is there at once.
+import { Command } from 'commander';
+import { explainExit } from './exit.ts';
+
+/** Adds to a command its options or its own commands. */
+type Add = (command: Command) => void;
+
+const commands: Readonly<Record<string, readonly [description: string, load: () => Promise<Add>]>> =
+  {
+    serve: [
+      'run the provider until it is told to stop',
+      async () => {
+        const { main } = await import('../serve.ts');
+        return (command) => command.action(main);
+      },
+    ],
+    migrate: [
+      'bring the tables of the database up to date (the server does so by itself when it starts)',
+      async () => (await import('./tables.ts')).migrateCommand,
+    ],
+    sweep: [
+      'delete what has expired (the server does so by itself, every minute)',
+      async () => (await import('./tables.ts')).sweepCommand,
+    ],
+    user: ['people who can sign in', async () => (await import('./user/user.ts')).addUserCommands],
+    client: [
+      'relying parties: the applications that people sign in to',
+      async () => (await import('./client.ts')).addClientCommands,
+    ],
+    family: [
+      'refresh-token families: everything that descends from one authorization',
+      async () => (await import('./family.ts')).addFamilyCommands,
+    ],
+    resource: [
+      'resource servers: what access tokens may be for',
+      async () => (await import('./resource.ts')).addResourceCommands,
+    ],
+    key: ['the keys that sign tokens', async () => (await import('./key.ts')).addKeyCommands],
+    secret: [
+      'what is sealed under SYMBOLON_SECRET',
+      async () => (await import('./key.ts')).addSecretCommands,
+    ],
+    mail: ['mails to people', async () => (await import('./mail.ts')).addMailCommands],
+  };
+
+const symbolon = new Command('symbolon')
+  .description(
+    'A self-hosted OpenID Connect provider. Settings come from the environment and .env; see docs/configuration.md.',
+  )
+  .showHelpAfterError('(symbolon --help tells more)');
+
+const named = process.argv.slice(2);
+for (const [name, [description, load]] of Object.entries(commands)) {
+  const command = symbolon.command(name).description(description);
+  if (named.includes(name)) (await load())(command);
+}
+
+await symbolon.parseAsync().catch(explainExit);

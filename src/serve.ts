@@ -1,0 +1,137 @@
+// `symbolon serve`: starts the provider: settings, database, application, listeners; and stops it gracefully.
+import { once } from 'node:events';
+import { hasAccounts } from './accounts/accounts.ts';
+import { createApp } from './app.ts';
+import { type Config, loadConfig } from './config/config.ts';
+import { explainExit } from './commands/exit.ts';
+import { type SweepParts, startSweeping } from './database/sweep.ts';
+import { createListeners } from './operations/listeners.ts';
+import { createLog } from './operations/log.ts';
+import { reportOutages } from './operations/outages.ts';
+import { type Stoppable, stopOnSignals } from './operations/signals.ts';
+import { setupLink } from './pages/setup.ts';
+import { openStorage } from './storage/open.ts';
+
+// The engine makes an error for every check of a request before it knows whether the check fails, and capturing its
+// stack takes longer than the check. A limit other than Node's default of ten was set by the operator, for debugging.
+const NODE_FRAMES = 10;
+const FRAMES = 4;
+
+export interface Running extends Stoppable {
+  readonly issuer: string;
+}
+
+/** Starts the provider in this process. */
+export async function serve(config: Config): Promise<Running> {
+  const log = createLog(config.logLevel);
+  const listeners = createListeners(config);
+  const { storage, watch, applied, remark, close, release } = await openStorage(config, 'apply');
+  if (applied.length > 0) log.info({ migrations: applied }, 'brought the database up to date');
+  if (remark !== undefined) log.warn(remark);
+  const stopping = new AbortController();
+  const hurrying = new AbortController();
+  let background: { stop(): Promise<void> }[];
+  try {
+    const { koa, outgoing, mailer, keyRotation } = await createApp({
+      config,
+      storage,
+      log,
+      stopping: stopping.signal,
+    });
+    koa.silent = true; // the application itself logs errors
+    await listeners.listen(koa.callback());
+    background = [outgoing.start(), mailer.start(), keyRotation.start(), watch.start(log)];
+  } catch (error) {
+    listeners.cut();
+    await close();
+    throw error;
+  }
+  const report = reportOutages(log, 'the sweep');
+  const sweeping = startSweeping(sweepParts(config, storage), report.onError, report.onDone);
+
+  announce(
+    config,
+    (await hasAccounts(storage.prisma)) ? undefined : setupLink(config, storage.keyring),
+  );
+  if (config.issuer.startsWith('https:') && config.trustProxy === false && !config.tls) {
+    log.warn(
+      'The issuer is https but SYMBOLON_TRUST_PROXY is off: behind a TLS proxy, everybody has the address of the proxy. Set it to that address.',
+    );
+  }
+  if (config.trustProxy === true && config.tlsClient) {
+    log.warn(
+      'SYMBOLON_TRUST_PROXY is true: whoever reaches the port may send SYMBOLON_TLS_CLIENT_CERT_HEADER and be any mTLS client. Set it to the addresses of the proxy.',
+    );
+  }
+
+  if (config.mail.mode === 'off') {
+    log.warn(
+      'Mail is off: nobody can reset a password, and nobody is told of new devices. Set SYMBOLON_SMTP_URL; to develop without a mail server, SYMBOLON_PRINT_MAILS=true prints mails here.',
+    );
+  }
+  if (config.mail.mode === 'print') {
+    log.warn(
+      'Mails are printed here, with links that let in whoever reads them. That is for development: set SYMBOLON_SMTP_URL, or SYMBOLON_PRINT_MAILS=false.',
+    );
+  }
+
+  let stopped: Promise<void> | undefined;
+  return {
+    issuer: config.issuer,
+    stop: () => (stopped ??= stop()),
+    hurry() {
+      hurrying.abort();
+    },
+  };
+
+  async function stop(): Promise<void> {
+    log.info('stopping');
+    stopping.abort();
+    await Promise.race([inOrder(), atOnce()]);
+    log.info('stopped');
+  }
+
+  async function inOrder(): Promise<void> {
+    await listeners.leave();
+    await Promise.all([sweeping, ...background].map((work) => work.stop()));
+    await close();
+  }
+
+  /** What must not be left running is stopped; nobody is waited for. */
+  async function atOnce(): Promise<void> {
+    await once(hurrying.signal, 'abort');
+    listeners.cut();
+    await release();
+  }
+}
+
+/** The sweep's dependencies in this installation. */
+export function sweepParts(
+  { refreshToken, unusedClientDays }: Config,
+  { prisma, now }: Pick<SweepParts, 'prisma' | 'now'>,
+): SweepParts {
+  return {
+    prisma,
+    now,
+    retention: refreshToken.retention,
+    unusedClients: unusedClientDays * 86_400,
+  };
+}
+
+function announce(config: Config, setup: string | undefined): void {
+  const next =
+    setup === undefined
+      ? '  Register a client:   npm run -s symbolon -- client add --help'
+      : `  No account exists yet. Make the first administrator's here, once:\n\n    ${setup}\n\n  Then register a client:   npm run -s symbolon -- client add --help`;
+  process.stdout.write(
+    `\n  Symbolon is running.\n\n  Issuer      ${config.issuer}\n  Discovery   ${config.baseUrl}/.well-known/openid-configuration\n\n${next}\n\n`,
+  );
+}
+
+/** `symbolon serve`: runs until a signal comes, even one that comes during the start. */
+export async function main(): Promise<void> {
+  if (Error.stackTraceLimit === NODE_FRAMES) Error.stackTraceLimit = FRAMES;
+  const starting = serve(loadConfig());
+  stopOnSignals(starting, (error) => void explainExit(error));
+  await starting;
+}
