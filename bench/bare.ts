@@ -4,7 +4,15 @@ import { createServer } from 'node:http';
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { type JWK, exportJWK, generateKeyPair } from 'jose';
 import Koa from 'koa';
-import { accountId, client, resource, staticPath, staticText } from './settings.ts';
+import {
+  type ClientId,
+  accountId,
+  client,
+  clients,
+  resource,
+  staticPath,
+  staticText,
+} from './settings.ts';
 
 const kept = new Map<string, AdapterPayload>();
 const byUid = new Map<string, string>();
@@ -42,15 +50,20 @@ class Memory implements Adapter {
   }
 }
 
-const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-const key: JWK = { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig', kid: 'bench' };
+const keys = await Promise.all(
+  Object.values(clients).map(async (alg): Promise<JWK> => {
+    const { privateKey } = await generateKeyPair(alg, { extractable: true });
+    return { ...(await exportJWK(privateKey)), alg, use: 'sig', kid: alg };
+  }),
+);
 const port = Number(process.env['PORT']);
 const provider = new Provider(`http://localhost:${port}`, {
   adapter: Memory,
-  jwks: { keys: [key] },
-  clients: [{ ...client, client_id: 'bench' } as never],
-  clientDefaults: { id_token_signed_response_alg: 'ES256' },
-  enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
+  jwks: { keys },
+  clients: Object.entries(clients).map(
+    ([id, alg]) => ({ ...client, client_id: id, id_token_signed_response_alg: alg }) as never,
+  ),
+  enabledJWA: { idTokenSigningAlgValues: Object.values(clients) },
   scopes: ['openid', 'offline_access', 'read'],
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
   pkce: { required: () => false },
@@ -59,7 +72,7 @@ const provider = new Provider(`http://localhost:${port}`, {
     accountId: id,
     claims: () => ({ sub: id, name: 'Ada Lovelace', email: 'ada@example.com' }),
   }),
-  loadExistingGrant: ({ oidc }) => oidc.provider.Grant.find('grant'),
+  loadExistingGrant: ({ oidc }) => oidc.provider.Grant.find(`grant-${oidc.client?.clientId ?? ''}`),
   features: {
     devInteractions: { enabled: false },
     introspection: { enabled: true, allowedPolicy: () => true },
@@ -103,17 +116,18 @@ const server = createServer((request, response) => {
 }).listen(port, '127.0.0.1');
 await once(server, 'listening');
 
-const clientId = 'bench';
-const grant = new provider.Grant({ accountId, clientId, jti: 'grant' } as never);
-grant.addOIDCScope('openid profile email offline_access');
-grant.addResourceScope(resource, 'read');
-await grant.save();
-const found = await provider.Client.find(clientId);
-const family = async (isJwt: boolean) => {
+const grantFor = async (clientId: ClientId) => {
+  const grant = new provider.Grant({ accountId, clientId, jti: `grant-${clientId}` } as never);
+  grant.addOIDCScope('openid profile email offline_access');
+  grant.addResourceScope(resource, 'read');
+  return grant.save();
+};
+for (const id of Object.keys(clients)) await grantFor(id as ClientId);
+const family = async (clientId: ClientId, isJwt = false) => {
   const token = new provider.RefreshToken({
     accountId,
-    client: found,
-    grantId: 'grant',
+    client: await provider.Client.find(clientId),
+    grantId: `grant-${clientId}`,
     gty: 'authorization_code',
     scope: `openid profile offline_access${isJwt ? ' read' : ''}`,
     rotations: 0,
@@ -122,15 +136,18 @@ const family = async (isJwt: boolean) => {
   } as never);
   return token.save();
 };
+const families = (clientId: ClientId, isJwt = false) =>
+  Promise.all(Array.from({ length: 128 }, () => family(clientId, isJwt)));
 const session = new provider.Session();
 session.loginAccount({ accountId, loginTs: Math.floor(Date.now() / 1000) });
-session.ensureClientContainer(clientId);
-session.grantIdFor(clientId, 'grant');
+session.ensureClientContainer('bench');
+session.grantIdFor('bench', 'grant-bench');
 await session.save(86_400);
 const cookie = `${provider.cookieName('session')}=${session.jti}`;
 
 process.send?.({
   cookie,
-  opaque: await Promise.all(Array.from({ length: 128 }, () => family(false))),
-  jwt: await Promise.all(Array.from({ length: 128 }, () => family(true))),
+  opaque: await families('bench'),
+  rs256: await families('bench-rs256'),
+  jwt: await families('bench', true),
 });

@@ -77,6 +77,9 @@ function print(row: Row | undefined): void {
   const { workload, connections: count, perSecond, p50, p95, p99, baseline, ratio } = row;
   if (rows.length === 1) {
     console.log(
+      'ES256 signs ID tokens and JWT access tokens; refresh-rs256: RS256, which a client gets that names no algorithm.\n',
+    );
+    console.log(
       '                        |  Symbolon                                             |  bare engine              |',
     );
     console.log(

@@ -1,6 +1,6 @@
 // The requests that the workloads are made of.
 import { type Answer, locationOf } from './http.ts';
-import { redirectUri, resource } from './settings.ts';
+import { type ClientId, redirectUri, resource } from './settings.ts';
 
 export { Connection, form } from './http.ts';
 
@@ -8,13 +8,15 @@ export function authorizationPath({
   isJwt = false,
   offline = false,
   silent = false,
+  clientId = 'bench',
 }: {
   isJwt?: boolean;
   offline?: boolean;
   silent?: boolean;
+  clientId?: ClientId;
 }): string {
   const parameters = new URLSearchParams({
-    client_id: 'bench',
+    client_id: clientId,
     response_type: 'code',
     redirect_uri: redirectUri,
     scope: `openid profile${offline ? ' offline_access' : ''}${isJwt ? ' read' : ''}`,

@@ -9,9 +9,13 @@ export const client = {
   redirect_uris: [redirectUri],
   grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
   response_types: ['code'],
-  id_token_signed_response_alg: 'ES256',
 };
-export const authorization = `authorization: Basic ${Buffer.from(`bench:${encodeURIComponent(clientSecret)}`).toString('base64')}\r\n`;
+/** The clients: what signs their ID tokens. RS256 is what a client gets that asks for nothing. */
+export const clients = { bench: 'ES256', 'bench-rs256': 'RS256' } as const;
+export type ClientId = keyof typeof clients;
+export const authorizationOf = (id: ClientId) =>
+  `authorization: Basic ${Buffer.from(`${id}:${encodeURIComponent(clientSecret)}`).toString('base64')}\r\n`;
+export const authorization = authorizationOf('bench');
 
 /** What discovery and JWKS are measured against: a static string of about their size. */
 export const staticPath = '/static';

@@ -11,7 +11,16 @@ import { openStorage } from '../src/storage/open.ts';
 import { Agent } from '../test/support/agent.ts';
 import { freePort } from '../test/support/process.ts';
 import { Connection, authorizationPath, exchange, form } from './requests.ts';
-import { PEOPLE, authorization, client, emailOf, person, resource } from './settings.ts';
+import {
+  type ClientId,
+  PEOPLE,
+  authorizationOf,
+  client,
+  clients,
+  emailOf,
+  person,
+  resource,
+} from './settings.ts';
 
 const FAMILIES = 128;
 
@@ -30,6 +39,8 @@ export interface Subject {
   readonly cookie: string;
   /** Refresh tokens, one for each connection. */
   readonly opaque: string[];
+  /** The same, of a client whose ID tokens RS256 signs. */
+  readonly rs256: string[];
   readonly jwt: string[];
   usage(): Usage;
   /** Resident memory, in bytes. */
@@ -44,7 +55,9 @@ export async function startBare(): Promise<Subject> {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   process.once('exit', () => child.kill()); // when seeding the other fails, neither is left
-  const [seed] = (await once(child, 'message')) as [Pick<Subject, 'cookie' | 'opaque' | 'jwt'>];
+  const [seed] = (await once(child, 'message')) as [
+    Pick<Subject, 'cookie' | 'opaque' | 'rs256' | 'jwt'>,
+  ];
   return {
     name: 'bare',
     dataDir: '',
@@ -80,11 +93,13 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
       claims: {},
     })),
   });
-  await insertClient(storage.prisma, storage.keyring, {
-    ...client,
-    client_id: 'bench',
-    first_party: true, // nobody is asked for consent, but for offline access
-  });
+  for (const [client_id, id_token_signed_response_alg] of Object.entries(clients))
+    await insertClient(storage.prisma, storage.keyring, {
+      ...client,
+      client_id,
+      id_token_signed_response_alg,
+      first_party: true, // nobody is asked for consent, but for offline access
+    });
   await storage.prisma.resource.create({
     data: { id: resource, scopes: { read: '' }, alg: 'ES256' },
   });
@@ -92,29 +107,38 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
 
   const issuer = `http://localhost:${port}`;
   const agent = new Agent(issuer);
-  for (const isJwt of [false, true])
-    await agent.authorize(`${issuer}${authorizationPath({ isJwt, offline: true })}`, person);
+  const kinds = [
+    { clientId: 'bench', isJwt: false },
+    { clientId: 'bench-rs256', isJwt: false },
+    { clientId: 'bench', isJwt: true },
+  ] as const;
+  for (const kind of kinds)
+    await agent.authorize(`${issuer}${authorizationPath({ ...kind, offline: true })}`, person);
   const cookie = agent.cookies
     .filter(({ path }) => path === '/')
     .map(({ name, value }) => `${name}=${value}`)
     .join('; ');
   const connection = new Connection(port);
-  const families = async (isJwt: boolean) => {
+  const families = async (clientId: ClientId, isJwt = false) => {
     const tokens: string[] = [];
     for (let count = 0; count < FAMILIES; count++) {
-      const path = authorizationPath({ isJwt, offline: true, silent: true });
+      const path = authorizationPath({ clientId, isJwt, offline: true, silent: true });
       const code = await connection.request('GET', path, `cookie: ${cookie}\r\n`);
       const answer = await connection.request(
         'POST',
         '/token',
-        authorization + form,
+        authorizationOf(clientId) + form,
         exchange(code),
       );
       tokens.push((JSON.parse(answer.body) as { refresh_token: string }).refresh_token);
     }
     return tokens;
   };
-  const seed = { opaque: await families(false), jwt: await families(true) };
+  const seed = {
+    opaque: await families('bench'),
+    rs256: await families('bench-rs256'),
+    jwt: await families('bench', true),
+  };
   connection.close();
 
   const postmaster = Number(

@@ -2,7 +2,7 @@
 // should be ends the run with an error.
 import type { Answer } from './http.ts';
 import { type Connection, authorizationPath, exchange, form, refreshing } from './requests.ts';
-import { authorization, resource, staticPath } from './settings.ts';
+import { type ClientId, authorization, authorizationOf, resource, staticPath } from './settings.ts';
 import { signIn } from './sign-in.ts';
 import type { Subject } from './subjects.ts';
 
@@ -19,6 +19,7 @@ const CODES = 5_000; // to be exchanged by one connection
 
 export const workloads: Record<string, Prepare> = {
   'refresh-opaque': refresh('opaque'),
+  'refresh-rs256': refresh('rs256', 'bench-rs256'),
   'refresh-jwt': refresh('jwt'),
   code: async (subject, connection, _index, duration) => {
     // Authorized before, not measured.
@@ -72,12 +73,12 @@ export const workloads: Record<string, Prepare> = {
     subject.name === 'bare' ? undefined : () => signIn(connection, index),
 };
 
-function refresh(kind: 'opaque' | 'jwt'): Prepare {
+function refresh(kind: 'opaque' | 'rs256' | 'jwt', client: ClientId = 'bench'): Prepare {
   return (subject, connection, index) => async () => {
     const answer = await connection.request(
       'POST',
       '/token',
-      authorization + form,
+      authorizationOf(client) + form,
       refreshing(subject[kind][index] ?? ''),
     );
     subject[kind][index] = (
