@@ -118,13 +118,7 @@ export const replaced: readonly Replaced[] = [
     name: 'OIDCContext.prototype.urlFor',
     kind: 'method',
     by: nameByListener,
-    why: 'at the mTLS port, a DPoP proof names that port',
-  },
-  {
-    name: 'OIDCContext.prototype.clientJwtAuthExpectedAudience',
-    kind: 'method',
-    by: nameByListener,
-    why: 'at the mTLS port, an assertion may name that port or the issuer’s',
+    why: 'at the mTLS port, a DPoP proof names that port, and so does an assertion for the token endpoint',
   },
   {
     name: 'OIDCContext.prototype.params',
@@ -255,16 +249,10 @@ function nameByListener({ OIDCContext }: Provider, { listenersUrl }: Decisions):
   const prototype = OIDCContext.prototype as unknown as Record<
     'urlFor',
     (this: Oidc, name: string, options?: object) => string
-  > &
-    Record<'clientJwtAuthExpectedAudience', (this: Oidc) => Set<string>>;
-  const { urlFor, clientJwtAuthExpectedAudience } = prototype;
+  >;
+  const { urlFor } = prototype;
   prototype.urlFor = function name(endpoint, options) {
     return listenersUrl(this.ctx, endpoint, urlFor.call(this, endpoint, options));
-  };
-  prototype.clientJwtAuthExpectedAudience = function audience() {
-    const expected = clientJwtAuthExpectedAudience.call(this);
-    for (const endpoint of ['token', this.route]) expected.add(urlFor.call(this, endpoint));
-    return expected;
   };
 }
 
