@@ -15,7 +15,8 @@ export type Prepare = (
   duration: number,
 ) => Promise<Operation | undefined> | Operation | undefined;
 
-const CODES = 5_000; // to be exchanged by one connection
+// To be exchanged by one connection: a slow machine makes some too, so that all are not spent before it counts.
+const CODES = { least: 100, most: 5_000 };
 
 export const workloads: Record<string, Prepare> = {
   'refresh-opaque': refresh('opaque'),
@@ -26,7 +27,7 @@ export const workloads: Record<string, Prepare> = {
     const forms: string[] = [];
     const end = performance.now() + 2 * duration;
     const path = authorizationPath({ offline: true, silent: true });
-    while (performance.now() < end && forms.length < CODES) {
+    while (forms.length < CODES.least || (performance.now() < end && forms.length < CODES.most)) {
       const answer = await connection.request('GET', path, `cookie: ${subject.cookie}\r\n`);
       forms.push(exchange(expected(answer, 303)));
     }
