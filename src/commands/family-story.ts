@@ -7,6 +7,7 @@ import {
   type FamilyRules,
   type RefusalReason,
   expiresAt,
+  latestEnd,
   lifeEnd,
 } from '../storage/families/verdict.ts';
 
@@ -127,6 +128,12 @@ export function familyStory(
         `Caught up on ${day(at)}${from({ ip, userAgent })}: the database had forgotten generations ${before + 1} to ${to}.`,
       );
     }
+    if (type === 'family.end_chosen') {
+      const { from: before, to } = detail as { from: string; to: string };
+      lines.push(
+        `The person chose on ${day(at)}${from({ ip, userAgent })} that it ends on ${day(new Date(to))} at the latest; it was ${day(new Date(before))}.`,
+      );
+    }
     if (type !== 'refresh.refused') continue;
     lines.push(`Refused on ${day(at)}${from({ ip, userAgent })}: ${words(detail)}.`);
   }
@@ -139,9 +146,11 @@ export function familyStory(
     );
   } else if (reason !== undefined) {
     lines.push(`Expired on ${day(ends)}, because ${reasonsInWords[reason]}.`);
+  } else if (ends.getTime() === latestEnd(row).getTime()) {
+    lines.push(`Alive; it ends on ${day(ends)}, however much it is used.`);
   } else {
     lines.push(
-      `Alive; it ends on ${day(ends)} unless it is used before, and on ${day(row.absoluteExpiresAt)} at the latest.`,
+      `Alive; it ends on ${day(ends)} unless it is used before, and on ${day(latestEnd(row))} at the latest.`,
     );
   }
   const { scope } = row.payload as { scope?: string };

@@ -2,6 +2,7 @@
 import type { Configuration } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
+import { authorizationEnd } from './refresh-answers.ts';
 import type { RefreshPolicy } from './refresh-policy.ts';
 
 const INTERACTION = 3600;
@@ -31,7 +32,11 @@ export function lifetimes(
   policy: RefreshPolicy,
 ): NonNullable<Configuration['ttl']> {
   return {
-    AccessToken: (_ctx, { resourceServer }) => resourceServer?.accessTokenTTL ?? ttl.accessToken,
+    AccessToken(ctx, { resourceServer }) {
+      const usual = resourceServer?.accessTokenTTL ?? ttl.accessToken;
+      const end = authorizationEnd(ctx);
+      return end ? Math.max(1, Math.min(usual, epoch(end) - epoch(now()))) : usual;
+    },
     AuthorizationCode: CODE,
     ClientCredentials: (_ctx, { resourceServer }) =>
       resourceServer?.accessTokenTTL ?? ttl.accessToken,

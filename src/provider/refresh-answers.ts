@@ -15,8 +15,6 @@ export const expirationTypes = ['token_timeout', 'authorization'];
 
 interface TokenAnswer {
   readonly refresh_token?: unknown;
-  refresh_token_timeout?: number;
-  authorization_expires_in?: number;
   refresh_token_expires_in?: number;
 }
 
@@ -34,12 +32,10 @@ export async function tellExpiry(ctx: Context, next: Next): Promise<void> {
   if (!use || use.kind === 'refused' || use.kind === 'drawn') return;
   const { idleExpiresAt } = use;
   const ends = use.kind === 'started' ? use : { ...use.family, idleExpiresAt };
-  const now = storage.now().getTime();
-  const left = (end: Date) => Math.max(0, (end.getTime() - now) / 1000);
-  // A few milliseconds have passed since the end was reckoned.
-  answer.refresh_token_timeout = Math.round(left(idleExpiresAt));
-  answer.authorization_expires_in = Math.round(left(latestEnd(ends)));
-  if (tellsExpiry(oidc.client)) answer.refresh_token_expires_in = Math.floor(left(expiresAt(ends)));
+  const now = storage.now();
+  Object.assign(answer, expiry(ends, now));
+  if (tellsExpiry(oidc.client))
+    answer.refresh_token_expires_in = Math.floor(left(expiresAt(ends), now));
 }
 
 /**
@@ -53,11 +49,43 @@ export async function answerRevocation(ctx: Context, next: Next): Promise<void> 
 }
 
 /**
- * RFC 7662 §2.2: additional members of introspection: how often the token was renewed, and its sign-in (RFC 9470 §6.2).
+ * RFC 7662 §2.2: additional members of introspection: how often the token was renewed, its sign-in (RFC 9470 §6.2), and
+ * what token answers tell of its end (draft-ietf-oauth-refresh-token-expiration-03 §7).
  */
 export function introspected(token: object): object {
   const { rotations = 0, acr, authTime } = token as SignInTold & { rotations?: number };
-  return { rotations, acr, auth_time: authTime };
+  const { ahead, storage } = currentUnit();
+  const { family } = ahead;
+  return {
+    ...{ rotations, acr, auth_time: authTime },
+    ...(family && expiry(family, storage.now())),
+  };
+}
+
+/**
+ * When the person's authorization ends, by which an access token that is issued now ends too (the draft's §5).
+ *
+ * @returns undefined when it has no end, or there is no person
+ */
+export function authorizationEnd({ oidc }: KoaContextWithOIDC): Date | undefined {
+  const { family } = currentUnit().ahead;
+  if (family) return latestEnd(family);
+  const { consentExpiresAt } = (oidc.entities.Grant ?? {}) as { consentExpiresAt?: number };
+  return consentExpiresAt === undefined ? undefined : new Date(consentExpiresAt * 1000);
+}
+
+type Ends = Parameters<typeof expiresAt>[0];
+
+// A few milliseconds have passed since the end was reckoned.
+function expiry(ends: Ends, now: Date) {
+  return {
+    refresh_token_timeout: Math.round(left(expiresAt(ends), now)),
+    authorization_expires_in: Math.round(left(latestEnd(ends), now)),
+  };
+}
+
+function left(end: Date, now: Date): number {
+  return Math.max(0, (end.getTime() - now.getTime()) / 1000);
 }
 
 // The engine's own reasons for refusing a living token.

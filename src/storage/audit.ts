@@ -32,6 +32,7 @@ export type EventType =
   | 'family.started'
   | 'family.ended'
   | 'family.caught_up'
+  | 'family.end_chosen'
   | 'refresh.refused'
   | 'refresh.retried_elsewhere'
   | 'resource.added'

@@ -7,6 +7,7 @@ import type { ClientRead } from './fast/known-clients.ts';
 import type {
   AccountRead,
   ArtifactRead,
+  FamilyRead,
   RefreshRead,
   ResourceRead,
   ArtifactRow,
@@ -25,6 +26,8 @@ export interface ReadAhead {
   session: ArtifactRow | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
   refresh: { token: RefreshToken; clientId: string; read: Promise<RefreshRead> } | undefined;
+  /** The family of the refresh token that is presented. */
+  family: FamilyRead | undefined;
   /** The resource server that a refreshed token is for. */
   resource: ResourceRead | undefined;
 }
@@ -35,6 +38,7 @@ export function nothingAhead(): ReadAhead {
     accounts: new Map(),
     session: undefined,
     refresh: undefined,
+    family: undefined,
     resource: undefined,
   };
 }

@@ -368,6 +368,56 @@ describe('a refresh and what ends its family', () => {
   };
 });
 
+describe('a refresh at its commit, and the person who chooses until when it goes on', () => {
+  test.each(['the refresh', 'the choice'])('%s is first: both hold', async (first) => {
+    const token = await newFamily(provider.issuer);
+    const agent = new Agent(provider.issuer);
+    const page = await agent.walk(`${provider.issuer}/account/applications`, person);
+    const id = familyIdOf(token);
+    const lock = await holdFamily(provider.databaseUrl, token);
+    const refreshing = () => refresh(token);
+    const choosing = () => agent.submit(page, { until: '86400' }, new RegExp(`/until/${id}$`));
+    let answer: Promise<Answer> | undefined;
+    let choice: Promise<unknown> | undefined;
+    if (first === 'the refresh') answer = refreshing();
+    else choice = choosing();
+    await queued(lock.holder, 1);
+    answer ??= refreshing();
+    choice ??= choosing();
+    await queued(lock.holder, 2);
+    await lock.release();
+    const { status, body } = await answer;
+    await choice;
+    expect(status).toBe(200);
+    const { generation, consentExpiresAt } = await family(token);
+    expect(generation).toBe(1);
+    const left = ((consentExpiresAt?.getTime() ?? Infinity) - Date.now()) / 1000;
+    expect(left).toBeLessThanOrEqual(86_400);
+    const next = await refresh(body.refresh_token ?? '');
+    const { authorization_expires_in: told } = next.body as { authorization_expires_in?: number };
+    expect(told).toBeLessThanOrEqual(86_400);
+  });
+
+  test('disconnected at the same moment, it stays so', async () => {
+    const token = await newFamily(provider.issuer);
+    const agent = new Agent(provider.issuer);
+    const page = await agent.walk(`${provider.issuer}/account/applications`, person);
+    const id = familyIdOf(token);
+    const lock = await holdFamily(provider.databaseUrl, token);
+    const ending = agent.clone().submit(page, {}, new RegExp(`/family/${id}$`));
+    await queued(lock.holder, 1);
+    const choice = agent.submit(page, { until: '86400' }, new RegExp(`/until/${id}$`));
+    await queued(lock.holder, 2);
+    await lock.release();
+    await ending;
+    expect((await choice).html.text).toContain('is not connected there any more');
+    expect(await family(token)).toMatchObject({
+      ...{ endReason: 'revoked_by_user', consentExpiresAt: null },
+    });
+    expect(await refused(refresh(token))).toBe('invalid_grant');
+  });
+});
+
 describe('replay detection', () => {
   const unique = (jti: string) =>
     new Promise<boolean>((resolve, reject) => {

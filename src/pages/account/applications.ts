@@ -5,8 +5,9 @@ import type { Context } from 'koa';
 import type { Client } from 'oidc-provider';
 import { deviceInWords } from '../../devices.ts';
 import type { Grant, RefreshFamily } from '../../generated/client.ts';
-import { lifeEnd } from '../../storage/families/verdict.ts';
-import { expiresAt } from '../../storage/families/verdict.ts';
+import { refreshPolicy } from '../../provider/refresh-policy.ts';
+import { chooseEnd } from '../../storage/families/until.ts';
+import { expiresAt, latestEnd, lifeEnd } from '../../storage/families/verdict.ts';
 import { endLineOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
 import { clientName } from '../../storage/strangers.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
@@ -14,6 +15,7 @@ import { type ClientView, clientInWords, presentClient } from '../client-view.ts
 import { type AskedResource, resourcesIn } from '../permissions.ts';
 import { claimInWords, scopesInWords } from '../scopes-view.ts';
 import type { AccountArea } from './account-area.ts';
+import { chosenEnd, endChoices } from './connection-end.ts';
 
 type Family = RefreshFamily & { readonly grant: Grant | null };
 
@@ -27,6 +29,7 @@ const RECENT = 30 * 86_400_000; // milliseconds for which an ended one is shown
 export function createApplications(area: AccountArea): Router {
   const { config, storage, engine } = area;
   const { prisma } = storage;
+  const policy = refreshPolicy(config);
   const router = new Router({ prefix: '/account/applications' });
 
   router.get(
@@ -95,6 +98,41 @@ export function createApplications(area: AccountArea): Router {
   );
 
   router.post(
+    '/until/:id',
+    area.take(async (ctx, { account: { id: accountId } }, form) => {
+      const { id } = ctx['params'] as { id: string };
+      const family = await prisma.refreshFamily.findFirst({ where: { id, accountId } });
+      if (!family) {
+        ctx.status = 404;
+        return;
+      }
+      const client = await find(family.clientId);
+      const chosen = chosenEnd(form.text('until'));
+      const absoluteTtl = policy.absoluteTtl(client ?? {});
+      const end = chosen
+        ? await currentUnit().change((database) =>
+            chooseEnd(
+              database,
+              { id, accountId, ...chosen, absoluteTtl },
+              {
+                now: storage.now(),
+                origin: currentUnit().origin,
+              },
+            ),
+          )
+        : latestEnd(family);
+      if (end === undefined) {
+        area.done(ctx, '/applications', 'applications.until-over');
+        return;
+      }
+      area.done(ctx, '/applications', 'applications.until-chosen', {
+        application: clientInWords(area.language(ctx), viewOf(family.clientId, client)),
+        date: area.language(ctx).date(end),
+      });
+    }),
+  );
+
+  router.post(
     '/remove',
     area.take(async (ctx, { account: { id: accountId } }, form) => {
       const clientId = form.text('client');
@@ -110,7 +148,7 @@ export function createApplications(area: AccountArea): Router {
       unit.audit({ type: 'access.removed', accountId, clientId });
       await unit.change((database) => revokeAccess(database, where, area.revocation()));
       area.done(ctx, '/applications', 'applications.removed', {
-        application: clientInWords(area.language(ctx), await viewOf(clientId)),
+        application: clientInWords(area.language(ctx), viewOf(clientId, await find(clientId))),
       });
     }),
   );
@@ -123,7 +161,7 @@ export function createApplications(area: AccountArea): Router {
     families: readonly Family[],
     grants: readonly Grant[],
   ) {
-    const client = await viewOf(clientId);
+    const client = await find(clientId);
     // A permission without a device lets the application sign the person in again.
     const isUsed = new Set(families.map(({ grantId }) => grantId));
     const remembered = grants.filter(({ id }) => !isUsed.has(id));
@@ -131,8 +169,8 @@ export function createApplications(area: AccountArea): Router {
     const since = remembered.at(-1);
     return {
       clientId,
-      client,
-      connections: await Promise.all(families.map((family) => connection(ctx, family))),
+      client: viewOf(clientId, client),
+      connections: await Promise.all(families.map((family) => connection(ctx, family, client))),
       permission: newest &&
         since && {
           since: area.when(ctx, since.createdAt),
@@ -141,7 +179,7 @@ export function createApplications(area: AccountArea): Router {
     };
   }
 
-  async function connection(ctx: Context, family: Family) {
+  async function connection(ctx: Context, family: Family, client: Client | undefined) {
     const language = area.language(ctx);
     const { scope = '', resource } = family.payload as { scope?: string; resource?: unknown };
     const { grant } = family;
@@ -162,8 +200,12 @@ export function createApplications(area: AccountArea): Router {
       ends: language.date(end),
       endsAtLatest:
         end < family.absoluteExpiresAt && end.getTime() === family.idleExpiresAt.getTime()
-          ? language.date(latest(family))
+          ? language.date(latestEnd(family))
           : undefined,
+      until: endChoices(language, family, {
+        absoluteTtl: policy.absoluteTtl(client ?? {}),
+        now: storage.now(),
+      }),
       scopes: [
         ...scopesInWords(language, scope.split(' '), config.claims),
         ...claims.map((claim) => claimInWords(language, claim)),
@@ -175,7 +217,10 @@ export function createApplications(area: AccountArea): Router {
   async function end(ctx: Context, family: Family, now: Date) {
     const reason = lifeEnd(family, now) ?? 'unknown';
     return {
-      application: clientInWords(area.language(ctx), await viewOf(family.clientId)),
+      application: clientInWords(
+        area.language(ctx),
+        viewOf(family.clientId, await find(family.clientId)),
+      ),
       when: area.when(ctx, family.endedAt ?? expiresAt(family)),
       since: area.language(ctx).date(family.createdAt),
       reason: area.language(ctx).t(`reason.${reason}`),
@@ -203,18 +248,14 @@ export function createApplications(area: AccountArea): Router {
     return found.filter(({ scopes }) => scopes.length > 0);
   }
 
-  async function viewOf(clientId: string): Promise<ClientView> {
-    const client: Client | undefined = await engine.provider.Client.find(clientId).catch(
-      () => undefined, // the client's metadata document cannot be fetched now
-    );
-    return presentClient(client) ?? { name: clientName({ client_id: clientId }) };
+  /** @returns undefined when it is not there, or its metadata document cannot be fetched now */
+  function find(clientId: string): Promise<Client | undefined> {
+    return engine.provider.Client.find(clientId).catch(() => undefined);
   }
 }
 
-function latest({ absoluteExpiresAt, consentExpiresAt }: RefreshFamily): Date {
-  return consentExpiresAt && consentExpiresAt < absoluteExpiresAt
-    ? consentExpiresAt
-    : absoluteExpiresAt;
+function viewOf(clientId: string, client: Client | undefined): ClientView {
+  return presentClient(client) ?? { name: clientName({ client_id: clientId }) };
 }
 
 function isRecent(family: RefreshFamily, now: Date): boolean {

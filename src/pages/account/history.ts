@@ -42,6 +42,7 @@ export const isTold = {
   'family.started': true,
   'family.ended': true,
   'family.caught_up': false,
+  'family.end_chosen': true,
   'refresh.refused': true,
   'refresh.retried_elsewhere': true,
   'resource.added': false,
@@ -100,8 +101,17 @@ export function createHistory(area: AccountArea): Router {
     const language = area.language(ctx);
     const { t } = language;
     const application = await nameOf(language, row.clientId);
-    const { reason, name = '' } = row.detail as { reason?: RefusalReason; name?: string };
-    const values = { application: application ?? '', address: row.ip ?? '', name };
+    const {
+      reason,
+      name = '',
+      to,
+    } = row.detail as {
+      reason?: RefusalReason;
+      name?: string;
+      to?: string;
+    };
+    const date = to === undefined ? '' : language.date(new Date(to));
+    const values = { application: application ?? '', address: row.ip ?? '', name, date };
     return {
       text: t(messageFor(row), values),
       why: row.type === 'refresh.refused' ? t(`reason.${reason ?? 'unknown'}`) : undefined,

@@ -1,4 +1,5 @@
 // The data of the account's pages: views/account-<name>.eta.
+import type { EndChoice } from '../account/connection-end.ts';
 import type { ClientView } from '../client-view.ts';
 import type { PersonView } from './frame.ts';
 import type { AccessView, AccountNav, When } from './partials.ts';
@@ -23,6 +24,8 @@ interface Connection extends AccessView {
   readonly isRenewed: boolean;
   readonly ends: string;
   readonly endsAtLatest: string | undefined;
+  /** Until when it may stay connected; empty when there is nothing to choose. */
+  readonly until: readonly EndChoice[];
 }
 
 export interface AccountViews {

@@ -94,6 +94,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     const read = await readForRefresh(fast, unit.ahead, token, client?.clientId ?? '');
     const { family, account } = read;
     unit.ahead.resource = read.resource;
+    unit.ahead.family = family;
     if (account) unit.ahead.accounts.set(account.id, account);
     if (!family) {
       if (isRefreshing()) throw new errors.InvalidGrant('unknown');

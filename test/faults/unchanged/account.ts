@@ -138,6 +138,10 @@ export const account: Record<string, Case> = {
     arrange: form('/applications', /\/family\//, {}, connected),
     events: ['family.ended'],
   },
+  'until when an application stays connected': {
+    arrange: form('/applications', /\/until\//, { until: '604800' }, connected),
+    events: ['family.end_chosen'],
+  },
   'an application': {
     arrange: form('/applications', /\/remove$/, { client: 'web' }, connected),
     events: ['family.ended', 'access.removed'],
