@@ -116,7 +116,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   koa.use(settleOrigin(config));
   koa.use(endRequests(stopping));
   koa.use(leaveUnread);
-  koa.use(answerReadiness(base, stopping, () => prisma.$queryRaw`SELECT 1`));
+  koa.use(answerReadiness(base, stopping, () => prisma.$queryRaw`SELECT 1`, storage.clockOffset));
   koa.use(logRequests(log));
   koa.use(answerPublished(engine, base));
   koa.use(securityHeaders(config.issuer));

@@ -19,6 +19,8 @@ export interface Storage {
   readonly now: () => Date;
   /** Seconds by which it is ahead of this process's, which the engine goes by; 0 when they hardly differ. */
   readonly shift: () => number;
+  /** Seconds by which this process's clock is ahead of the database's; undefined when they hardly differ. */
+  readonly clockOffset: () => number | undefined;
   /** Whether refresh tokens are issued in their first form, for processes of a former build beside this one. */
   readonly issuesFirstForm: () => boolean;
 }
@@ -36,14 +38,17 @@ export function createStorage(
   { watch, now = watch?.now ?? (() => new Date()), isRelaxed = false }: StorageOptions = {},
 ): Storage {
   const { prisma, pool, keyring } = parts;
+  /** Milliseconds; 0 when they hardly differ. */
+  const ahead = () => {
+    const by = watch?.ahead() ?? 0;
+    return Math.abs(by) > TOLERATED ? by : 0;
+  };
   return {
     ...{ prisma, pool, keyring, now },
     fast: createFast(pool, { sample: watch?.sample, isRelaxed }),
     engineClient: createEngineClient(keyring),
-    shift() {
-      const ahead = watch?.ahead() ?? 0;
-      return Math.abs(ahead) > TOLERATED ? Math.round(ahead / 1000) : 0;
-    },
+    shift: () => Math.round(ahead() / 1000),
+    clockOffset: () => (ahead() === 0 ? undefined : -Math.round(ahead() / 100) / 10),
     issuesFirstForm: () => watch?.isFormerBuildThere() ?? false,
   };
 }

@@ -113,8 +113,18 @@ test.each(pairs)('a code of the %s one is exchanged at the %s one', async (one, 
   expect((await post(`${processes[one].url}/token`, form)).body.error).toBe('invalid_grant');
 });
 
-test('a process says that its clock is off', () => {
+test('a process says that its clock is off, in its log and its readiness', async () => {
   expect(processes.fast.output()).toMatch(/clock is (299|300)\.\d s ahead of the database's/);
   expect(processes.slow.output()).toMatch(/clock is (299|300)\.\d s behind the database's/);
   expect(processes.right.output()).not.toContain("the database's, which decides");
+  const readiness = async ({ url }: ProviderProcess) => {
+    const answer = await fetch(`${url}/health/ready`);
+    expect(answer.status).toBe(200);
+    return (await answer.json()) as { status: string; clock_offset?: number };
+  };
+  const fast = await readiness(processes.fast);
+  expect(fast).toEqual({ status: 'ready', clock_offset: expect.any(Number) as number });
+  expect(fast.clock_offset).toBeCloseTo(300, -1);
+  expect((await readiness(processes.slow)).clock_offset).toBeCloseTo(-300, -1);
+  expect(await readiness(processes.right)).toEqual({ status: 'ready' });
 });
