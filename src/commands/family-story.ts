@@ -2,7 +2,7 @@
 // when and why it ended.
 import type { AuditEvent, RefreshFamily } from '../generated/client.ts';
 import type { RulesInEffect } from '../provider/refresh-policy.ts';
-import type { Retries } from '../storage/families/retries.ts';
+import { type Retries, whoWouldBeInStep } from '../storage/families/retries.ts';
 import {
   type FamilyRules,
   type RefusalReason,
@@ -42,6 +42,8 @@ export const verdictsInWords = {
   catch_up:
     'The token was issued after what the database remembers: it works, and the family goes on from there.',
   retry: 'The token was just used: within the retry window it is answered with the same successor.',
+  in_step:
+    'The token was just used, as the ones before it were, again and again: presenting it now ends the family (in_step).',
   reuse: 'The token is used up: presenting it ends the family.',
   refused:
     'The token is used up: it is refused, and its family lives on (refresh_token_on_reuse of the application).',
@@ -90,6 +92,29 @@ export function formerUntil(row: RefreshFamily, { retryWindow }: FamilyRules): D
   return new Date(row.rotatedAt.getTime() + retryWindow * 1000);
 }
 
+/** Whose late retry ends the family. @returns undefined when nobody's does */
+export function endedByLateRetry(
+  row: RefreshFamily,
+  { retryLimits, onReuse }: FamilyRules,
+): { readonly from: Date; readonly of: 'anybody' | 'another_device' } | undefined {
+  if (row.rotatedAt === null || row.endedAt !== null || onReuse === 'refuse') return undefined;
+  const of = whoWouldBeInStep(row, retryLimits);
+  const from = new Date(row.rotatedAt.getTime() + retryLimits.lateAfter * 1000);
+  return of === 'nobody' ? undefined : { from, of };
+}
+
+function lateRetryInWords(row: RefreshFamily, rules: FamilyRules, until: Date): string[] {
+  const end = endedByLateRetry(row, rules);
+  if (!end || end.from >= until) return [];
+  const who =
+    end.of === 'anybody'
+      ? 'Whoever presents it'
+      : 'Who presents it from another device than before';
+  return [
+    `${who} after ${day(end.from)} ends the family: that is one late retry too many (in_step).`,
+  ];
+}
+
 /** A family's story, for a person. @param events of this family, the oldest first */
 export function familyStory(
   row: RefreshFamily,
@@ -111,11 +136,15 @@ export function familyStory(
     const where = from({ ip: retries.ip ?? null, userAgent: retries.user_agent ?? null });
     lines.push(
       `A former token was answered again ${times}, last on ${day(new Date(retries.at ?? 0))}${where}.`,
+      `Late retries in a row: ${retries.late?.length ?? 0}, from another device ${retries.elsewhere?.length ?? 0}.`,
     );
   }
   const until = formerUntil(row, rules);
   if (until !== undefined && until > now)
-    lines.push(`The token before the current one is answered until ${day(until)}.`);
+    lines.push(
+      `The token before the current one is answered until ${day(until)}.`,
+      ...lateRetryInWords(row, rules, until),
+    );
   if (row.lastUsedAt) {
     lines.push(
       `Last used on ${day(row.lastUsedAt)}${from({ ip: row.lastUsedIp, userAgent: row.lastUsedUserAgent })}.`,

@@ -20,7 +20,13 @@ import {
   revokeGrant,
 } from '../storage/revocation.ts';
 import type { Storage } from '../storage/storage.ts';
-import { familyFacts, familyStory, formerUntil, verdictsInWords } from './family-story.ts';
+import {
+  endedByLateRetry,
+  familyFacts,
+  familyStory,
+  formerUntil,
+  verdictsInWords,
+} from './family-story.ts';
 import {
   CommandError,
   asJson,
@@ -216,7 +222,9 @@ async function verdictOf(
   if (!['rotate', 'catch_up', 'retry'].includes(verdict)) return verdict;
   const account = await prisma.account.findUnique({ where: { id: row.accountId } });
   if (account?.lockedAt) return 'locked';
-  return rules.goesFarEnough ? verdict : 'low';
+  if (!rules.goesFarEnough) return 'low';
+  const late = endedByLateRetry(row, rules);
+  return verdict === 'retry' && late?.of === 'anybody' && late.from < now() ? 'in_step' : verdict;
 }
 
 /** The rules for a family's client, as they are now. */
@@ -240,6 +248,7 @@ async function factsAndStory(config: Config, storage: Storage, row: RefreshFamil
   const facts = {
     ...familyFacts(row, email, now),
     former_token_until: formerUntil(row, rules) ?? null,
+    late_retry_ends: endedByLateRetry(row, rules) ?? null,
     rules: inEffect,
     events: events.map(eventFacts),
   };

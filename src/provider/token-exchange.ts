@@ -34,8 +34,8 @@ interface Subject {
   /** The previous actors. */
   readonly act: object | undefined;
   readonly signIn: SignInTold;
-  /** The line that a JWT belongs to; an opaque token has gone with it. */
-  readonly line?: unknown;
+  /** The line that it belongs to. */
+  readonly line: string | undefined;
 }
 
 export function registerTokenExchange(provider: Provider, parts: Parts): void {
@@ -118,6 +118,8 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
       scope: asked.join(' '),
     } as never);
     ctx.state['act'] = act;
+    // What was got in exchange comes from the same authorization: it is not exchanged any more either when that ends.
+    currentUnit().line = subject.line;
     ctx.state['subjectSignIn'] = subject.signIn;
     issued.resourceServer = server;
     const left = subject.exp - epoch(storage.now());
@@ -148,9 +150,9 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     };
   }
 
-  /** Whether the authorization that a JWT comes from has ended with its refresh tokens. */
-  async function hasEnded(line: unknown): Promise<boolean> {
-    if (typeof line !== 'string') return false;
+  /** Whether the authorization that a token comes from has ended with its refresh tokens. */
+  async function hasEnded(line: string | undefined): Promise<boolean> {
+    if (line === undefined) return false;
     const family = await findFamily(storage.prisma, line);
     return family !== undefined && lifeEnd(family, storage.now()) !== undefined;
   }
@@ -178,7 +180,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
           exp,
           act: act as object | undefined,
           signIn: signInOf(payload),
-          line: payload['authorization_id'],
+          line: lineIn(payload),
         };
       } catch {
         return undefined;
@@ -189,15 +191,22 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     if (!(await provider.Grant.find(found.grantId))) return undefined;
     const owner = await provider.Client.find(found.clientId ?? '');
     if (!owner || owner.subjectType === 'pairwise') return undefined;
+    const extra = found.extra ?? {};
     return {
       accountId: found.accountId,
       audiences: [found.aud ?? []].flat(),
       scope: found.scope ?? '',
       exp: found.exp ?? 0,
-      act: (found.extra as { act?: object } | undefined)?.act,
-      signIn: signInOf(found.extra ?? {}),
+      act: (extra as { act?: object }).act,
+      signIn: signInOf(extra),
+      line: lineIn(extra),
     };
   }
+}
+
+// As it is told in access tokens, of which the opaque ones keep it.
+function lineIn({ authorization_id: line }: Readonly<Record<string, unknown>>) {
+  return typeof line === 'string' ? line : undefined;
 }
 
 function signInOf({ acr, auth_time: at }: Readonly<Record<string, unknown>>): SignInTold {

@@ -58,7 +58,7 @@ export class UnitOfWork {
   readonly origin: Origin;
   /** What was read ahead: the engine asks for it next. */
   readonly ahead: ReadAhead = nothingAhead();
-  /** The line of the code that is exchanged, or of the access token that is revoked. */
+  /** The line of the code or access token that is exchanged, or of the access token that is revoked. */
   line: string | undefined;
   readonly #reads = new Map<string, Promise<AdapterPayload | undefined>>();
   readonly #found = new Set<string>();

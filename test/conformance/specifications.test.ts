@@ -430,6 +430,65 @@ describe('RFC 8693, token exchange', () => {
     },
   );
 
+  type Row = Parameters<typeof provider.storage.prisma.refreshFamily.updateMany>[0]['data'];
+  const past = new Date(Date.now() - 1000);
+  const change = (data: Row) => provider.storage.prisma.refreshFamily.updateMany({ data });
+  const endings: Record<string, (party: Party, refreshToken: string) => Promise<unknown>> = {
+    'its client revokes it': (party, token) => party.post('/revoke', { token }),
+    'a used-up token comes': async (party, token) => {
+      const refresh = (refreshToken: unknown) =>
+        party.token({ grant_type: 'refresh_token', refresh_token: String(refreshToken) });
+      const { body } = await refresh(token);
+      await refresh(body['refresh_token']);
+      expect((await refresh(token)).body['error']).toBe('invalid_grant');
+    },
+    'it is idle': () => change({ idleExpiresAt: past }),
+    'it reaches its absolute end': () => change({ absoluteExpiresAt: past }),
+    'the consent ends': () => change({ consentExpiresAt: past }),
+  };
+  test.each(
+    Object.keys(endings).flatMap((ending) => [API, OPAQUE].map((of) => [ending, of] as const)),
+  )('of a family that has ended there is none: %s, %s', async (ending, resource) => {
+    const party = new Party(provider, webClient);
+    const scope = 'openid notes:read offline_access';
+    const tokens = await party.tokens({ scope, resource });
+    const next = await add(randomUUID(), {
+      ...{ grant_types: [EXCHANGE], response_types: [] },
+      ...{ token_exchange_from: [OTHER], token_exchange_to: [API, OPAQUE] },
+      resource_scopes: { [API]: ['notes:read'], [OPAQUE]: ['notes:read'] },
+    });
+    const opaque = (token: string) => exchange(next, token, { resource: OPAQUE });
+    const first = await exchange(server, tokens.access_token);
+    const exchanged = String(first.body['access_token']);
+    const second = await opaque(exchanged);
+    const third = String(second.body['access_token']);
+    expect([first.status, second.status, (await exchange(server, third)).status]).toEqual([
+      200, 200, 200,
+    ]);
+    await endings[ending]?.(party, String(tokens.refresh_token));
+    // Neither of the token itself, nor of what was got in exchange for it.
+    for (const answer of [
+      await exchange(server, tokens.access_token),
+      await opaque(exchanged),
+      await exchange(server, third),
+    ])
+      expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_request' } });
+  });
+
+  test('a refresh token is none that is exchanged', async () => {
+    const party = new Party(provider, webClient);
+    const tokens = await party.tokens({ scope: 'openid notes:read offline_access', resource: API });
+    const token = String(tokens.refresh_token);
+    const type = 'urn:ietf:params:oauth:token-type:refresh_token';
+    for (const asked of [ACCESS_TOKEN, type])
+      expect((await exchange(server, token, { subject_token_type: asked })).body['error']).toBe(
+        'invalid_request',
+      );
+    expect((await party.token({ grant_type: 'refresh_token', refresh_token: token })).status).toBe(
+      200,
+    );
+  });
+
   test('an expired, a revoked, and a locked person’s token are refused', async () => {
     const party = new Party(provider, webClient);
     const opaque = await party.tokens({ scope: 'openid notes:read', resource: OPAQUE });

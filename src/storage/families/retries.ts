@@ -68,6 +68,23 @@ export function isInStep(
   return reached(elsewhere, maxElsewhere) || reached(late, maxAlike);
 }
 
+/**
+ * Whom one more late retry of the present generation would give away.
+ *
+ * @returns with any device, with another than the first answer's only, or with none
+ */
+export function whoWouldBeInStep(
+  first: FirstAnswer,
+  limits: RetryLimits,
+): 'anybody' | 'another_device' | 'nobody' {
+  const { rotatedAt, lastUsedUserAgent } = first;
+  const now = new Date((rotatedAt?.getTime() ?? 0) + limits.lateAfter * 1000 + 1);
+  const isWith = (userAgent: string | undefined) =>
+    isInStep(withRetry(first, { now, origin: { ip: undefined, userAgent } }, limits), limits);
+  if (isWith(lastUsedUserAgent ?? undefined)) return 'anybody';
+  return isWith(`not ${lastUsedUserAgent ?? ''}`) ? 'another_device' : 'nobody';
+}
+
 function longer(run: Run | undefined, generation: number): Run {
   if (run?.generation === generation) return run;
   return { generation, length: run?.generation === generation - 1 ? run.length + 1 : 1 };
