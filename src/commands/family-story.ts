@@ -92,26 +92,28 @@ export function formerUntil(row: RefreshFamily, { retryWindow }: FamilyRules): D
   return new Date(row.rotatedAt.getTime() + retryWindow * 1000);
 }
 
-/** Whose late retry ends the family. @returns undefined when nobody's does */
-export function endedByLateRetry(
+/**
+ * From when on the former token is presented once too often, and by whom (the reason `in_step`).
+ *
+ * @returns undefined when one more late retry is answered
+ */
+export function oneTooMany(
   row: RefreshFamily,
-  { retryLimits, onReuse }: FamilyRules,
-): { readonly from: Date; readonly of: 'anybody' | 'another_device' } | undefined {
-  if (row.rotatedAt === null || row.endedAt !== null || onReuse === 'refuse') return undefined;
-  const of = whoWouldBeInStep(row, retryLimits);
+  { retryLimits }: FamilyRules,
+): { readonly from: Date; readonly by: 'anybody' | 'another_device' } | undefined {
+  if (row.rotatedAt === null || row.endedAt !== null) return undefined;
+  const by = whoWouldBeInStep(row, retryLimits);
   const from = new Date(row.rotatedAt.getTime() + retryLimits.lateAfter * 1000);
-  return of === 'nobody' ? undefined : { from, of };
+  return by === 'nobody' ? undefined : { from, by };
 }
 
-function lateRetryInWords(row: RefreshFamily, rules: FamilyRules, until: Date): string[] {
-  const end = endedByLateRetry(row, rules);
-  if (!end || end.from >= until) return [];
-  const who =
-    end.of === 'anybody'
-      ? 'Whoever presents it'
-      : 'Who presents it from another device than before';
+function oneTooManyInWords(row: RefreshFamily, rules: FamilyRules, until: Date): string[] {
+  const late = oneTooMany(row, rules);
+  if (!late || late.from >= until) return [];
+  const whence = late.by === 'anybody' ? '' : ' from another device than the first answer went to';
+  const what = rules.onReuse === 'refuse' ? 'is refused' : 'ends the family';
   return [
-    `${who} after ${day(end.from)} ends the family: that is one late retry too many (in_step).`,
+    `Presented after ${day(late.from)}${whence}, it ${what}: one late retry too many (in_step).`,
   ];
 }
 
@@ -143,7 +145,7 @@ export function familyStory(
   if (until !== undefined && until > now)
     lines.push(
       `The token before the current one is answered until ${day(until)}.`,
-      ...lateRetryInWords(row, rules, until),
+      ...oneTooManyInWords(row, rules, until),
     );
   if (row.lastUsedAt) {
     lines.push(

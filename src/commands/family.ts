@@ -21,7 +21,7 @@ import {
 } from '../storage/revocation.ts';
 import type { Storage } from '../storage/storage.ts';
 import {
-  endedByLateRetry,
+  oneTooMany,
   familyFacts,
   familyStory,
   formerUntil,
@@ -114,7 +114,8 @@ export function addFamilyCommands(family: Command): void {
         const { rules } = await rulesOf(config, storage, row);
         const verdict = await verdictOf(storage, row, token, rules);
         const { facts, story } = await factsAndStory(config, storage, row);
-        const isOnlyRefused = verdict === 'reuse' && rules.onReuse === 'refuse';
+        const isOnlyRefused =
+          (verdict === 'reuse' || verdict === 'in_step') && rules.onReuse === 'refuse';
         const words = verdictsInWords[isOnlyRefused ? 'refused' : verdict];
         const generation = token.proof?.generation;
         print(
@@ -223,8 +224,8 @@ async function verdictOf(
   const account = await prisma.account.findUnique({ where: { id: row.accountId } });
   if (account?.lockedAt) return 'locked';
   if (!rules.goesFarEnough) return 'low';
-  const late = endedByLateRetry(row, rules);
-  return verdict === 'retry' && late?.of === 'anybody' && late.from < now() ? 'in_step' : verdict;
+  const late = oneTooMany(row, rules);
+  return verdict === 'retry' && late?.by === 'anybody' && late.from < now() ? 'in_step' : verdict;
 }
 
 /** The rules for a family's client, as they are now. */
@@ -248,7 +249,7 @@ async function factsAndStory(config: Config, storage: Storage, row: RefreshFamil
   const facts = {
     ...familyFacts(row, email, now),
     former_token_until: formerUntil(row, rules) ?? null,
-    late_retry_ends: endedByLateRetry(row, rules) ?? null,
+    one_too_many: oneTooMany(row, rules) ?? null,
     rules: inEffect,
     events: events.map(eventFacts),
   };
