@@ -1,8 +1,11 @@
 // What token answers say of refresh tokens: until when they last, and why one was refused. Only the client that a token
 // belongs to is told.
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { readFileSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { REASONS, describeRefusal } from '../../src/storage/families/reasons.ts';
 import { commandLine } from '../../src/storage/origin.ts';
 import { endLine, revokeClient } from '../../src/storage/revocation.ts';
+import { type Storage, createStorage } from '../../src/storage/storage.ts';
 import {
   type TestProvider,
   person,
@@ -24,10 +27,13 @@ const other = grants({ client_id: 'other' });
 const app = { ...publicClient, grant_types: [...publicClient.grant_types, 'password'] };
 
 let provider: TestProvider;
+/** Whether the statement that rotates fails, as when the connection is cut. */
+let isDown = false;
 beforeAll(async () => {
   provider = await startProvider({
     environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true' },
     clients: [web, other, app, grants({ client_id: 'told', refresh_token_expires_in: true })],
+    wrap: withOutage,
   });
 });
 beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }));
@@ -126,3 +132,104 @@ test('a removed application’s families tell why they ended', async () => {
   );
   expect(await why(token, other)).toMatch(/^client_removed: /);
 });
+
+describe('docs/refresh-answers.md shows what is answered', () => {
+  const doc = readFileSync(new URL('../../docs/refresh-answers.md', import.meta.url), 'utf8');
+  // Each answer that it shows, in order.
+  const shown = [...doc.matchAll(/```http\nHTTP\/1\.1 (\d+)[^\n]*\n([^]*?)```/g)].map(
+    ([, status, rest = '']) => ({
+      status: Number(status),
+      body: JSON.parse(rest.slice(rest.indexOf('{'))) as Record<string, unknown>,
+    }),
+  );
+  const [success, retry, narrow, wide, unavailable, notTheClient, refused] = shown;
+  const form = { grant_type: 'refresh_token', scope: 'openid' };
+  const fieldsOf = (body: object | undefined) => Object.keys(body ?? {});
+
+  test('a success, a retry with the same refresh token, and a narrower scope', async () => {
+    const token = await fresh();
+    const answers = [
+      await refreshAt(provider.issuer, token, as(web)),
+      await refreshAt(provider.issuer, token, as(web)),
+    ];
+    for (const [at, { status, body }] of answers.entries()) {
+      const example = [success, retry][at];
+      expect(status).toBe(example?.status);
+      expect(fieldsOf(body)).toEqual(fieldsOf(example?.body));
+    }
+    const [first, second] = answers.map(({ body }) => body);
+    expect(second?.refresh_token).toBe(first?.refresh_token);
+    expect(retry?.body['refresh_token']).toBe(success?.body['refresh_token']);
+    for (const [one, other] of [
+      [second, first],
+      [retry?.body, success?.body],
+    ] as const)
+      expect(one?.access_token).not.toBe(other?.access_token);
+    const less = await post(
+      `${provider.issuer}/token`,
+      { ...form, refresh_token: String(second?.refresh_token) },
+      as(web),
+    );
+    expect(fieldsOf(less.body)).toEqual(fieldsOf(narrow?.body));
+    expect(less.body).toMatchObject({ scope: narrow?.body['scope'] });
+    expect(await refresh(String(less.body.refresh_token))).toMatchObject({
+      scope: 'openid offline_access',
+    });
+  });
+
+  test('what is refused, and what cannot be answered now', async () => {
+    const token = await fresh();
+    const ask = async (more: object = {}, client = as(web)) => {
+      const all = { ...form, refresh_token: token, ...more };
+      const { status, body } = await post(`${provider.issuer}/token`, all, client);
+      return { status, body };
+    };
+    expect(await ask({ scope: 'openid profile' })).toEqual(wide);
+    expect(await ask({}, { client_id: 'web', client_secret: 'not this' })).toEqual(notTheClient);
+    isDown = true;
+    const down = await refreshAt(provider.issuer, token, as(web));
+    isDown = false;
+    expect({ status: down.status, body: down.body }).toEqual(unavailable);
+    expect(down.headers.get('retry-after')).toBe(/Retry-After: (\d+)/.exec(doc)?.[1]);
+    pass(1000);
+    expect(await ask()).toEqual(refused);
+  });
+
+  test('and tells every reason in the words of the answer', () => {
+    const told = [...doc.matchAll(/^\| `((\w+): [^`]+)` +\|/gm)].map(([, text, reason]) => [
+      reason,
+      text,
+    ]);
+    // An unknown token gets the same words as a malformed request.
+    const all = REASONS.filter((reason) => reason !== 'unknown');
+    expect(Object.fromEntries(told)).toEqual(
+      Object.fromEntries(all.map((reason) => [reason, describeRefusal(reason)])),
+    );
+    expect(doc).toContain(`| \`${GENERIC}\``);
+  });
+
+  test('signing out of the application: 200 without a body, also a second time', async () => {
+    const token = await fresh();
+    const revoke = async () => {
+      const { status, body } = await post(`${provider.issuer}/revoke`, { token }, as(web));
+      expect({ status, body }).toEqual({ status: 200, body: {} });
+    };
+    await revoke();
+    await revoke();
+  });
+});
+
+/** A database whose connection is cut before a rotation. */
+function withOutage(storage: Storage): Storage {
+  const pool = new Proxy(storage.pool, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property, target);
+      if (property !== 'query') return value;
+      return (query: { name?: string }) =>
+        isDown && query.name === 'rotate_and_issue'
+          ? Promise.reject(new Error('injected: the connection was cut'))
+          : (value as (given: unknown) => Promise<unknown>).call(target, query);
+    },
+  });
+  return createStorage({ ...storage, pool }, { now: storage.now });
+}

@@ -21,6 +21,9 @@ const sentences: Record<RefusalReason, string> = {
   unknown: 'the token was never issued',
 };
 
+/** Every reason that there is. */
+export const REASONS = Object.keys(sentences) as RefusalReason[];
+
 /** The `error_description` of a refusal (RFC 6749 §5.2): the reason, a colon, a sentence. */
 export function describeRefusal(reason: RefusalReason): string {
   return `${reason}: ${sentences[reason]}`;
