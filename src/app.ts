@@ -18,6 +18,7 @@ import { bindCookies, cookieKeys } from './operations/bound-cookies.ts';
 import { answerErrors, endRequests, logRequests, logUncaught } from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { requestOutages } from './operations/outages.ts';
+import { type Health, answerHealth, createHealth, healthPath } from './operations/health.ts';
 import { answerReadiness, readinessPath } from './operations/readiness.ts';
 import { leaveUnread, refuseAtOnce } from './operations/refused.ts';
 import { settleOrigin } from './operations/request-origin.ts';
@@ -45,6 +46,7 @@ import { type KeyRotation, createKeyRotation } from './provider/key-rotation.ts'
 import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
 import { logRefusals } from './provider/refusals.ts';
 import { answerPublished } from './provider/published.ts';
+import { checkClock, checkDatabase } from './storage/checks.ts';
 import { answered } from './storage/errors.ts';
 import { LONGEST_RESOURCE_TTL } from './storage/resources.ts';
 import type { Storage } from './storage/storage.ts';
@@ -65,6 +67,7 @@ export interface App {
   readonly keyRotation: KeyRotation;
   readonly outgoing: Outgoing;
   readonly mailer: Mailer;
+  readonly health: Health;
 }
 
 /** Puts the application together; nothing listens yet. */
@@ -110,6 +113,11 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   );
   const keyRotation = createKeyRotation({ storage, schedule, engine, log, available }, fingerprint);
 
+  const health = createHealth(
+    { database: checkDatabase(storage), keys: keyRotation.check, clock: checkClock(storage) },
+    stopping,
+  );
+
   const koa = new Koa({ proxy: true });
   koa.keys = cookieKeys(keyring.cookieKeys);
   koa.on('error', logUncaught(log));
@@ -117,6 +125,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   koa.use(endRequests(stopping));
   koa.use(leaveUnread);
   koa.use(answerReadiness(base, stopping, () => prisma.$queryRaw`SELECT 1`, storage.clockOffset));
+  koa.use(answerHealth(base, health));
   koa.use(logRequests(log));
   koa.use(answerPublished(engine, base));
   koa.use(securityHeaders(config.issuer));
@@ -140,7 +149,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   koa.use(exceptForPrograms(base, mount(base || '/', ownPages(routers))));
   koa.use(ownContinuePage(renderer, base));
   koa.use(engine.middleware);
-  return { koa, engine, keyRotation, outgoing, mailer };
+  return { koa, engine, keyRotation, outgoing, mailer, health };
 
   /** The methods that a path is there for. */
   function methodsAt(path: string): string[] {
@@ -148,7 +157,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       ['GET', 'HEAD'],
       ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     ];
-    if (renderer.assetPaths.includes(path) || path === readinessPath(base)) return get;
+    if ([...renderer.assetPaths, healthPath(base), readinessPath(base)].includes(path)) return get;
     if (!path.startsWith(base)) return [];
     const below = path.slice(base.length) || '/';
     return all.filter(

@@ -7,6 +7,7 @@ import { explainExit } from './commands/exit.ts';
 import { type SweepParts, startSweeping } from './database/sweep.ts';
 import { createListeners } from './operations/listeners.ts';
 import { createLog } from './operations/log.ts';
+import { createOperations } from './operations/operations.ts';
 import { reportOutages } from './operations/outages.ts';
 import { type Stoppable, stopOnSignals } from './operations/signals.ts';
 import { setupLink } from './pages/setup.ts';
@@ -25,14 +26,22 @@ export interface Running extends Stoppable {
 export async function serve(config: Config): Promise<Running> {
   const log = createLog(config.logLevel);
   const listeners = createListeners(config);
-  const { storage, watch, applied, remark, close, release } = await openStorage(config, 'apply');
+  const operations = createOperations(config);
+  await operations.listen();
+  const { storage, watch, applied, remark, close, release } = await openStorage(
+    config,
+    'apply',
+  ).catch((error: unknown) => {
+    operations.cut(); // it would keep the process
+    throw error;
+  });
   if (applied.length > 0) log.info({ migrations: applied }, 'brought the database up to date');
   if (remark !== undefined) log.warn(remark);
   const stopping = new AbortController();
   const hurrying = new AbortController();
   let background: { stop(): Promise<void> }[];
   try {
-    const { koa, outgoing, mailer, keyRotation } = await createApp({
+    const { koa, outgoing, mailer, keyRotation, health } = await createApp({
       config,
       storage,
       log,
@@ -40,9 +49,11 @@ export async function serve(config: Config): Promise<Running> {
     });
     koa.silent = true; // the application itself logs errors
     await listeners.listen(koa.callback());
+    operations.started(health);
     background = [outgoing.start(), mailer.start(), keyRotation.start(), watch.start(log)];
   } catch (error) {
     listeners.cut();
+    operations.cut();
     await close();
     throw error;
   }
@@ -95,12 +106,14 @@ export async function serve(config: Config): Promise<Running> {
     await listeners.leave();
     await Promise.all([sweeping, ...background].map((work) => work.stop()));
     await close();
+    await operations.close();
   }
 
   /** What must not be left running is stopped; nobody is waited for. */
   async function atOnce(): Promise<void> {
     await once(hurrying.signal, 'abort');
     listeners.cut();
+    operations.cut();
     await release();
   }
 }

@@ -14,6 +14,10 @@ const commands: Readonly<Record<string, readonly [description: string, load: () 
         return (command) => command.action(main);
       },
     ],
+    status: [
+      'ask the running provider whether it is well; exits with 0 or 1, for people and health checks',
+      async () => (await import('./status.ts')).statusCommand,
+    ],
     migrate: [
       'bring the tables of the database up to date (the server does so by itself when it starts)',
       async () => (await import('./tables.ts')).migrateCommand,

@@ -52,6 +52,12 @@ export const rules: readonly Rule[] = [
       `SYMBOLON_ISSUER: got "${issuer}", wants an https URL, since SYMBOLON_TLS_CERT is set`,
   },
   {
+    when: ({ operations, port, tls }) =>
+      operations.port !== undefined && [port, tls.mtlsPort].includes(operations.port),
+    mistake: ({ operations }) =>
+      `SYMBOLON_OPERATIONS_PORT: got "${operations.port ?? ''}", wants a port that is not PORT or SYMBOLON_MTLS_PORT, since what it tells is not for everybody`,
+  },
+  {
     when: ({ tls }) => tls.mtlsPort !== undefined && tls.cert === undefined,
     mistake: () =>
       'SYMBOLON_TLS_CERT: got nothing, wants the path of a PEM file, since SYMBOLON_MTLS_PORT is set',

@@ -56,7 +56,7 @@ export function createListeners(config: ListenerSettings): Listeners {
           void handle(request, response);
         });
         server.on('clientError', answerMalformed(handle));
-        await listen(server, port, config.host);
+        await listen(server, port, config.host, 'PORT');
       }
     },
     async leave() {
@@ -107,13 +107,21 @@ function serversOf({ port, tls, keepAlive }: ListenerSettings): { server: Server
   return servers;
 }
 
-function listen(server: Server, port: number, host: string): Promise<void> {
+/** @param variable the setting of the port, for the error when it is taken */
+export function listen(
+  server: Server,
+  port: number,
+  host: string,
+  variable: string,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const taken = error.code === 'EADDRINUSE';
       reject(
         taken
-          ? new Error(`Port ${port} on ${host} is in use. Stop what listens there, or set PORT.`)
+          ? new Error(
+              `Port ${port} on ${host} is in use. Stop what listens there, or set ${variable}.`,
+            )
           : error,
       );
     });
@@ -143,11 +151,12 @@ async function quietInstant(server: Server): Promise<void> {
 /** Code that never ran takes twenty-five times as long to close a listener: half a millisecond, in which many connect. */
 async function rehearseClose(): Promise<void> {
   const server = createServer();
-  await listen(server, 0, '127.0.0.1');
+  await listen(server, 0, '127.0.0.1', 'PORT');
   await close(server);
 }
 
-async function close(server: Server): Promise<void> {
+/** Takes no more connections, and waits for requests in flight, ten seconds at most. */
+export async function close(server: Server): Promise<void> {
   await quietInstant(server);
   const closed = new Promise<void>((resolve) =>
     server.close(() => {

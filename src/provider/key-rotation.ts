@@ -3,7 +3,7 @@
 import { fingerprintKeys, loadSigningKeys, maintainKeys } from '../keys/signing-keys.ts';
 import type { KeySchedule } from '../keys/signing-keys.ts';
 import type { Log } from '../operations/log.ts';
-import { type Outages, reportOutages } from '../operations/outages.ts';
+import { type Outages, causeOf, reportOutages } from '../operations/outages.ts';
 import { repeat } from '../operations/repeat.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Engine } from './engine.ts';
@@ -14,6 +14,8 @@ const DUE = 60_000; // milliseconds between two looks for keys to be made, promo
 export interface KeyRotation {
   /** Looks once, and takes up new keys. */
   look(): Promise<void>;
+  /** Why the keys could not be looked for or opened at the last look, in words. */
+  readonly check: () => string | undefined;
   /** Looks again and again until stopped. */
   start(): { stop(): Promise<void> };
 }
@@ -35,15 +37,20 @@ export function createKeyRotation(
   const { prisma, keyring, now } = storage;
   let maintainedAt = now().getTime();
   const report = reportOutages(log, 'looking for signing keys');
+  let wrong: string | undefined;
   const looking = repeat(look, {
     every: EVERY,
-    onError: report.onError,
+    onError(error) {
+      report.onError(error);
+      wrong = causeOf(error).reason;
+    },
     onDone() {
       report.onDone();
+      wrong = undefined;
       available.works();
     },
   });
-  return { look, start: looking.start };
+  return { look, check: () => wrong, start: looking.start };
 
   async function look(): Promise<void> {
     if (now().getTime() - maintainedAt >= DUE) {

@@ -75,14 +75,18 @@ export async function watchDatabase(
     const isOff = Math.abs(clock.ahead) > TOLERATED;
     if (isOff === said) return;
     said = isOff;
-    const seconds = (Math.abs(clock.ahead) / 1000).toFixed(1);
-    const direction = clock.ahead > 0 ? 'behind' : 'ahead of';
     if (isOff)
       log.warn(
-        `This machine's clock is ${seconds} s ${direction} the database's, which decides. Have both synchronised (NTP).`,
+        `This machine's clock is ${offBy(clock.ahead)}, which decides. Have both synchronised (NTP).`,
       );
     else log.info("This machine's clock is right again.");
   }
+}
+
+/** @param ahead milliseconds by which the database's clock is ahead of this process's */
+export function offBy(ahead: number): string {
+  const seconds = (Math.abs(ahead) / 1000).toFixed(1);
+  return `${seconds} s ${ahead > 0 ? 'behind' : 'ahead of'} the database's`;
 }
 
 const LOOK = `

@@ -74,6 +74,8 @@ describe('no setting is dead: the configuration is another with it', () => {
     ['SYMBOLON_VIEWS_DIR', folder],
     ['SYMBOLON_KEEP_ALIVE', '620'],
     ['SYMBOLON_STOP_DELAY', '10'],
+    ['SYMBOLON_OPERATIONS_PORT', '9090'],
+    ['SYMBOLON_OPERATIONS_HOST', '::1'],
     ['SYMBOLON_ENABLE_CIBA', 'true'],
     ['SYMBOLON_ALLOW_PRIVATE_ADDRESSES', 'true'],
     ['SYMBOLON_TLS_CERT', 'other.pem', tls],

@@ -128,6 +128,7 @@ describe('a wrong method', () => {
     ['POST', '/', 'GET, HEAD'],
     ['DELETE', '/sign-up', 'GET, HEAD, POST'],
     ['POST', '/account/history', 'GET, HEAD'],
+    ['POST', '/readyz', 'GET, HEAD'],
     ['POST', '/health/ready', 'GET, HEAD'],
     ['PROPFIND', '/token', 'POST'],
   ])('%s %s', async (method, path, methods) => {

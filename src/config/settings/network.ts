@@ -26,6 +26,21 @@ export const network = {
     wants: 'a number of seconds from 0 to 300',
     help: 'Seconds for which a process that stops goes on taking requests, while readiness says 503 and every answer ends its connection, so that proxies go elsewhere. In Kubernetes 10.',
   },
+  operations: {
+    port: {
+      variable: 'SYMBOLON_OPERATIONS_PORT',
+      schema: integer(1, 65_535).optional(),
+      wants: 'a port number',
+      help: 'A second port, for supervisors and operators: `/livez` and `/readyz`, which tells what is not well ([operate.md](operate.md#health)). Plain http, without authentication.',
+      fallback: 'no such port',
+    },
+    host: {
+      variable: 'SYMBOLON_OPERATIONS_HOST',
+      schema: z.string().min(1).default('127.0.0.1'),
+      wants: 'a host name or an IP address',
+      help: 'The address that `SYMBOLON_OPERATIONS_PORT` listens on; `0.0.0.0` or `::` for every interface, in a network of operators only.',
+    },
+  },
   ciba: {
     variable: 'SYMBOLON_ENABLE_CIBA',
     ...flag,
