@@ -15,7 +15,13 @@ import {
 } from './keys/signing-keys.ts';
 import { type Mailer, createMailer } from './mail/mailer.ts';
 import { bindCookies, cookieKeys } from './operations/bound-cookies.ts';
-import { answerErrors, endRequests, logRequests, logUncaught } from './operations/http.ts';
+import {
+  answerErrors,
+  endRequests,
+  logRequests,
+  logUncaught,
+  nameRequests,
+} from './operations/http.ts';
 import type { Log } from './operations/log.ts';
 import { requestOutages } from './operations/outages.ts';
 import { type Health, answerHealth, createHealth, healthPath } from './operations/health.ts';
@@ -121,6 +127,7 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   const koa = new Koa({ proxy: true });
   koa.keys = cookieKeys(keyring.cookieKeys);
   koa.on('error', logUncaught(log));
+  koa.use(nameRequests);
   koa.use(settleOrigin(config));
   koa.use(endRequests(stopping));
   koa.use(leaveUnread);

@@ -65,8 +65,8 @@ export async function confirmAddress(
   origin: Origin,
   by: string | undefined,
 ): Promise<Account | undefined> {
-  const occasion = { now: clock(), origin };
-  const link = await spendLink(database, ['verification', 'email_change'], token, occasion.now);
+  const now = clock();
+  const link = await spendLink(database, ['verification', 'email_change'], token, now);
   const { accountId, email } = link ?? {};
   if (!link || !accountId || !email) return undefined;
   const account = await database.account.findUniqueOrThrow({ where: { id: accountId } });
@@ -76,6 +76,11 @@ export async function confirmAddress(
   if (link.purpose === 'verification' && !isSame) return undefined;
   if (link.purpose === 'email_change' && by !== accountId)
     throw new AccountError('account', 'verify.other-account');
+  // Whoever has the link reads the person's mail.
+  const occasion = {
+    now,
+    origin: { ...origin, actor: { kind: 'person', id: accountId } },
+  } as const;
   const changed = await database.account
     .update({
       where: { id: accountId },

@@ -162,6 +162,7 @@ export function recordSignIn(signIn: {
 }): void {
   const { accountId, clientId, amr, isNewBrowser } = signIn;
   const unit = currentUnit();
+  unit.actsAs({ kind: 'person', id: accountId });
   const occasion = { now: unit.storage.now(), origin: unit.origin };
   if (isNewBrowser) unit.notice({ kind: 'new_device', accountId, ...occasion });
   unit.audit({ type: 'sign_in', accountId, clientId, detail: { amr } });
@@ -201,7 +202,8 @@ function isCode(
   code: string,
 ): Promise<boolean> {
   if (method === 'totp') return verifyTotp({ storage }, accountId, code);
-  return useRecoveryCode({ storage, origin: currentUnit().origin }, accountId, code);
+  const origin = { ...currentUnit().origin, actor: { kind: 'person', id: accountId } } as const;
+  return useRecoveryCode({ storage, origin }, accountId, code);
 }
 
 // Only the first refusal is recorded; the thousand after it would say nothing more.

@@ -144,8 +144,8 @@ async function deleteUnusedClients({ prisma, now, unusedClients }: SweepParts): 
       tokens AS (
         DELETE FROM artifact
         WHERE model = 'RegistrationAccessToken' AND client_id IN (SELECT id FROM gone))
-      INSERT INTO audit_event (at, type, client_id, detail)
-      SELECT ${now()}, 'client.removed', id, '{"reason": "unused"}' FROM gone`,
+      INSERT INTO audit_event (at, type, client_id, actor_kind, actor_id, detail)
+      SELECT ${now()}, 'client.removed', id, 'system', 'sweep', '{"reason": "unused"}' FROM gone`,
   );
 }
 

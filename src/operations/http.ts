@@ -48,11 +48,22 @@ function empty(object: object): void {
     if (key !== 'oidc') Reflect.set(object, key, undefined);
 }
 
+// What a proxy may name a request: it goes to the log, the audit and the answer as it is.
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
+
+/** Middleware that comes first: names each request, as the proxy before has, and tells the name in its answer. */
+export function nameRequests(ctx: Context, next: Next) {
+  const given = ctx.get('x-request-id');
+  const id = REQUEST_ID.test(given) ? given : randomUUID();
+  ctx.state['requestId'] = id;
+  ctx.set('X-Request-Id', id);
+  return next();
+}
+
 /** Logs each request in one line. */
 export function logRequests(log: Log) {
   return async (ctx: Context, next: Next) => {
     const started = process.hrtime.bigint();
-    ctx.state['requestId'] = randomUUID();
     await next();
     const ms = Number(process.hrtime.bigint() - started) / 1e6;
     log.info(

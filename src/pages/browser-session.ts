@@ -15,6 +15,7 @@ import { sessionLife } from '../provider/lifetimes.ts';
 import type { Account } from '../generated/client.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { setSessionCookie } from './cookies.ts';
 import { seeOther } from './responses.ts';
 
@@ -82,6 +83,7 @@ export function createBrowserSession({ config, storage, engine }: Parts): Browse
     if (!account || account.lockedAt) return undefined;
     if (isSignInOver(loginTs, account.signedOutAt)) return undefined;
     if (sessionLife(config, loginTs, storage.now()) <= 0) return undefined;
+    currentUnit().actsAs({ kind: 'person', id });
     return { account, authTime: loginTs, amr, level: levelOf(amr), sessionUid: uid };
   }
 

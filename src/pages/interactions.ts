@@ -124,7 +124,9 @@ export function createInteractions({
     const details = params['authorization_details'];
     if (typeof details === 'string')
       for (const detail of JSON.parse(details) as AuthorizationDetail[]) grant.addRar(detail);
-    currentUnit().audit({ type: 'consent', accountId, clientId, detail: { ...answer } });
+    const unit = currentUnit();
+    unit.actsAs({ kind: 'person', id: accountId });
+    unit.audit({ type: 'consent', accountId, clientId, detail: { ...answer } });
     await finish(ctx, step, { consent: { grantId: await grant.save() } });
   });
 

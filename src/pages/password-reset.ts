@@ -115,6 +115,7 @@ export function createPasswordReset({
         });
         // The address may have changed meanwhile.
         if (count === 0) throw new LinkVoid({ again: forgot });
+        unit.actsAs({ kind: 'person', id: accountId });
         await changePassword(database, parts, accountId, hash, 'reset');
         // The password may be tried here, however many strangers guess at it.
         const browser = knownBrowser.remember(ctx, accountId, 'reset');

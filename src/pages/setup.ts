@@ -51,6 +51,7 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
       const account = await unit.change(async (database) => {
         const made = await createAccount(database, wanted, { admin: true, first: true });
         const { id: accountId } = made;
+        unit.actsAs({ kind: 'person', id: accountId });
         unit.audit({ type: 'account.added', accountId, detail: { by: 'setup' } });
         return made;
       });

@@ -201,6 +201,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       const options = { admin: false, emailVerified, locale };
       const made = await createAccount(database, account, options);
       if (purpose === 'invitation') await voidInvitations(database, link);
+      unit.actsAs({ kind: 'person', id: made.id });
       const by = purpose === 'sign_up' ? 'sign-up' : 'invitation';
       unit.audit({ type: 'account.added', accountId: made.id, detail: { by } });
       return made;

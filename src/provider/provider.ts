@@ -22,6 +22,7 @@ import { needsConsentPrompt } from './refresh-policy.ts';
 import { fetchRequestObjects, referredIn } from './request-uri.ts';
 import { keepFromStrangers, stayAfterSignOut } from './strangers.ts';
 import { limitSecretGuesses } from './secret-guesses.ts';
+import { noteActor } from './actor.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
 /** Makes a provider that serves with the keys, settings and pages of `parts`. */
@@ -40,7 +41,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     isClientSecret: ({ clientId, clientSecret }, presented) =>
       judge(clientId, () => isClientSecret(clientSecret, presented)),
     grantMembers,
-    origin: () => currentUnit().origin,
+    origin: signedInFrom,
     now: () => epoch(storage.now()),
     assumesConsent: (client) => client !== undefined && !needsConsentPrompt(client),
     acr: answeredLevel,
@@ -60,6 +61,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   provider.on('server_error', refuse);
   keepFromStrangers(provider);
   refuseWithReason(provider);
+  provider.use(noteActor);
   provider.use(stayAfterSignOut);
   provider.use(crossOrigin(config));
   provider.use(fetchRequestObjects(provider, outgoing));
@@ -67,4 +69,10 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   provider.use(answerRevocation);
   provider.use(completeDiscovery(config));
   return provider;
+}
+
+// What a session keeps of the request that signed in.
+function signedInFrom(): object {
+  const { ip, userAgent } = currentUnit().origin;
+  return { ip, userAgent };
 }

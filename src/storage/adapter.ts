@@ -39,6 +39,7 @@ class ClientAdapter extends ArtifactAdapter {
     const unit = currentUnit();
     const metadata = payload as ClientMetadata;
     await this.#admit('Client', payload);
+    unit.actsAs({ kind: 'client', id: clientId });
     const { oidc } = Provider.ctx ?? {};
     if (oidc?.route === 'registration') {
       const invitation = oidc.entities.InitialAccessToken?.jti;
@@ -53,6 +54,7 @@ class ClientAdapter extends ArtifactAdapter {
 
   override destroy(clientId: string): Promise<void> {
     const unit = currentUnit();
+    unit.actsAs({ kind: 'client', id: clientId });
     unit.writeClient({ kind: 'removed', id: clientId });
     unit.audit({ type: 'client.removed', clientId, detail: { by: 'itself' } });
     return Promise.resolve();

@@ -2,7 +2,7 @@
 // records. Pages and the engine's callbacks use the unit of work (`currentUnit().audit`); a function that is given a
 // transaction uses `writeEvent`.
 import type { Prisma } from '../generated/client.ts';
-import { type Occasion, originColumns } from './origin.ts';
+import { type Occasion, eventColumns } from './origin.ts';
 
 /** Every type of event. */
 export type EventType =
@@ -67,7 +67,7 @@ export async function writeEvents(
       ...event,
       ...(detail ? { detail } : {}),
       at: now,
-      ...originColumns(origin),
+      ...eventColumns(origin),
     })),
   });
 }

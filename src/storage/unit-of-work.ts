@@ -11,7 +11,7 @@ import type { Mail, Message } from './deliveries.ts';
 import { StorageUnavailable, answered, unlessUnavailable } from './errors.ts';
 import type { FamilyUse } from './families/verdict.ts';
 import type { Notice } from './notices.ts';
-import type { Occasion, Origin } from './origin.ts';
+import type { Actor, Occasion, Origin } from './origin.ts';
 import { type ReadAhead, nothingAhead } from './presented.ts';
 import type { EndReason } from './revocation.ts';
 import { type Storage, epoch } from './storage.ts';
@@ -68,7 +68,12 @@ export class UnitOfWork {
 
   constructor(storage: Storage, origin: Origin) {
     this.storage = storage;
-    this.origin = origin;
+    this.origin = { ...origin };
+  }
+
+  /** Notes who acts in this request, as soon as that is known. The last one counts, for everything that is not written yet. */
+  actsAs(actor: Actor): void {
+    Object.assign(this.origin, { actor });
   }
 
   /** Reads one record: the request's own write of it if there is one, else the database, once. */

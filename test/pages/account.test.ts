@@ -281,7 +281,7 @@ describe('applications', () => {
     const { id } = await family();
     const second = await signIn(party, agent);
     const page = await agent.open(at('/applications'));
-    await agent.submit(page, {}, new RegExp(id));
+    await agent.submit(page, {}, new RegExp(`/family/${id}`));
     expect((await errorOf(refresh(party, refreshTokenOf(first)))).error).toBe('invalid_grant');
     await refresh(party, refreshTokenOf(second));
     await agent.submit(await agent.open(at('/applications')), {}, /\/family\//);

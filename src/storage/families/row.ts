@@ -4,7 +4,7 @@ import type { Prisma, PrismaClient, RefreshFamily } from '../../generated/client
 import { sha256 } from '../../keys/keyring.ts';
 import { type EventType, writeEvent } from '../audit.ts';
 import { LostRace, StorageUnavailable } from '../errors.ts';
-import { type Occasion, originColumns } from '../origin.ts';
+import { type Occasion, eventColumns, originColumns } from '../origin.ts';
 import { aliveAtTime, endLine } from '../revocation.ts';
 import { type Retries, type RetryLimits, withRetry } from './retries.ts';
 import { isSecret } from './token.ts';
@@ -216,12 +216,13 @@ export async function recordRefusal(
   { family, reason }: Pick<Refusal, 'family' | 'reason'>,
   { now, origin }: Occasion,
 ): Promise<void> {
-  const { ip, userAgent } = originColumns(origin);
+  const { ip, userAgent, actorKind, actorId, requestId } = eventColumns(origin);
   const since = new Date(now.getTime() - AGAIN);
   await database.$executeRaw`
-    INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent, detail)
+    INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent, actor_kind, actor_id,
+                             request_id, detail)
     SELECT ${now}, ${REFUSED}, ${family.accountId}, ${family.clientId}, ${family.id}, ${ip}, ${userAgent},
-           jsonb_build_object('reason', ${reason}::text)
+           ${actorKind}, ${actorId}, ${requestId}, jsonb_build_object('reason', ${reason}::text)
     WHERE NOT EXISTS (
       SELECT 1 FROM audit_event
       WHERE family_id = ${family.id} AND type = ${REFUSED} AND at > ${since}

@@ -125,6 +125,9 @@ const exchange = statement(
     consent_expires_at: ['timestamptz', ({ start }) => start?.consentExpiresAt],
     ip: ['text', ({ origin }) => origin.ip],
     user_agent: ['text', ({ origin }) => origin.userAgent],
+    actor_kind: ['text', ({ origin }) => origin.actor?.kind],
+    actor_id: ['text', ({ origin }) => origin.actor?.id],
+    request_id: ['text', ({ origin }) => origin.requestId],
     grant_until: ['timestamptz', ({ start }) => start && grantMargin(start.absoluteExpiresAt)],
     session: ['bytea', ({ issued }) => issued?.session],
   },
@@ -151,8 +154,9 @@ const exchange = statement(
            asked.user_agent
     FROM asked JOIN spent USING (n) WHERE asked.salt IS NOT NULL),
   audited AS (
-    INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent)
-    SELECT asked.now, '${STARTED}', asked.account_id, asked.client_id, asked.family_id, asked.ip, asked.user_agent
+    INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent, actor_kind, actor_id, request_id)
+    SELECT asked.now, '${STARTED}', asked.account_id, asked.client_id, asked.family_id, asked.ip, asked.user_agent,
+           asked.actor_kind, asked.actor_id, asked.request_id
     FROM asked JOIN spent USING (n) WHERE asked.salt IS NOT NULL)
   SELECT n AS spent_n FROM spent`,
 );
