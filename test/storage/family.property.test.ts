@@ -1,9 +1,10 @@
 // Random histories of refresh-token families, through the real server on a real database: refreshes, retries,
-// replays, lost answers, failed and cut commits, revocations, locks, the passing of time, several at once, under
-// several policies. Always:
+// replays, lost answers, failed and cut commits, revocations, locks, a database that forgets, the passing of time, several
+// at once, under several policies. Always:
 // at most one live secret per family, no acknowledged token lost, no ended family lives again.
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import type { Prisma, RefreshFamily } from '../../src/generated/client.ts';
 import { sha256 } from '../../src/keys/keyring.ts';
 import { commandLine } from '../../src/storage/origin.ts';
 import { type Storage, createStorage } from '../../src/storage/storage.ts';
@@ -93,6 +94,7 @@ type Step =
     }
   | { do: 'together'; count: number }
   | { do: 'race' }
+  | { do: 'forget'; choice: number }
   | { do: 'pass'; seconds: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -121,6 +123,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('forget' as const), choice: fc.nat() }),
+  },
+  {
     weight: 1,
     arbitrary: fc.constantFrom<Step>(
       { do: 'replay' },
@@ -144,6 +150,7 @@ test(
         const { client, window, rotates, reuseEnds, isLimited } = policy;
         const first = await newFamily(provider.issuer, client);
         const history = [first]; // every token that was ever answered
+        const copies = [await rowOf(first)]; // of the row, after each step
         let held = first; // the last one that the client was told
         let ended = false;
         const startedAt = Date.now();
@@ -227,6 +234,22 @@ test(
               ended = true;
               break;
             }
+            case 'forget': {
+              // The row is as it was when the client's token was the current one, or before; then the client comes.
+              if (ended || expired() || !rotates) break;
+              const generation = Number(held.split('.')[1]);
+              const older = copies.filter(
+                (copy) =>
+                  copy.generation < generation ||
+                  (copy.generation === generation && copy.idleExpiresAt.getTime() > Date.now()),
+              );
+              const copy = older[next.choice % older.length];
+              if (!copy) break;
+              await restore(copy);
+              pendingSince = undefined;
+              await present();
+              break;
+            }
             case 'replay': {
               const old = history.at(-3);
               if (old === undefined) break;
@@ -261,6 +284,7 @@ test(
               break;
           }
           await checkRow(first, history);
+          copies.push(await rowOf(first));
         }
         if (ended || expired()) for (const token of history) await refused(token);
         else await present(); // nothing that was acknowledged is lost
@@ -270,6 +294,23 @@ test(
     );
   },
 );
+
+function rowOf(token: string): Promise<RefreshFamily> {
+  const where = { id: familyIdOf(token) };
+  return provider.storage.prisma.refreshFamily.findUniqueOrThrow({ where });
+}
+
+/** Makes a row what it was, as a backup does. */
+async function restore({ id, payload, retries, ...columns }: RefreshFamily): Promise<void> {
+  await provider.storage.prisma.refreshFamily.update({
+    where: { id },
+    data: {
+      ...columns,
+      payload: payload as Prisma.InputJsonObject,
+      retries: retries as Prisma.InputJsonObject,
+    },
+  });
+}
 
 async function checkRow(first: string, history: readonly string[]): Promise<void> {
   const rows = await provider.storage.prisma.refreshFamily.findMany({
