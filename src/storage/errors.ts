@@ -61,14 +61,19 @@ export async function answered<T>(query: () => PromiseLike<T>): Promise<T> {
   }
 }
 
-/** The same for work that is more than a query: only errors of the database's client count as no answer. */
+/**
+ * The same for work that is more than a query: only errors of the database's client count as no answer. Prisma puts its
+ * version on whatever its queries throw, also on the plain error of a connection that breaks in a transaction.
+ */
 export async function unlessUnavailable<T>(work: () => PromiseLike<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (
       error instanceof Error &&
-      (error instanceof DatabaseError || /^(PrismaClient|DriverAdapter)/.test(error.name))
+      (error instanceof DatabaseError ||
+        'clientVersion' in error ||
+        /^(PrismaClient|DriverAdapter)/.test(error.name))
     )
       return answered(() => Promise.reject(error));
     throw error;

@@ -133,6 +133,33 @@ describe('simultaneous refreshes of one token', () => {
     expect((await refresh(ahead)).status).toBe(200);
   });
 
+  for (const [forgets, rotations] of [
+    ['the rotation', 0],
+    ['the one before, too', 1],
+  ] as const)
+    test(`a retry at its commit, when the database forgets ${forgets}, is told to come again`, async () => {
+      let token = await newFamily(provider.issuer);
+      const { currentHash } = await family(token);
+      for (let turn = 0; turn < rotations; turn++)
+        token = (await refresh(token)).body.refresh_token ?? '';
+      const successor = (await refresh(token)).body.refresh_token ?? '';
+      const restored = await hold(
+        provider.databaseUrl,
+        'UPDATE refresh_family SET generation = 0, current_hash = $2, previous_hash = NULL, rotated_at = NULL WHERE id = $1',
+        [familyIdOf(token), currentHash],
+      );
+      const retry = refresh(token);
+      await queued(restored.holder, 1);
+      await restored.holder.query('COMMIT');
+      expect(await retry).toMatchObject({
+        status: 503,
+        body: { error: 'temporarily_unavailable' },
+      });
+      expect(await family(token)).toMatchObject({ generation: 0, endedAt: null });
+      expect((await refresh(token)).body.refresh_token).toBe(successor);
+      expect((await refresh(successor)).status).toBe(200);
+    });
+
   /** Rotates a family without the provider, as one that is not held up would. @returns the current token */
   async function aheadOf(token: string, generations: number): Promise<string> {
     const { successors, parseRefreshToken, formatRefreshToken } =

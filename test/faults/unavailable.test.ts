@@ -138,6 +138,20 @@ describe('a connection that breaks in the middle of a request', () => {
     await goesOn(token, 1);
   });
 
+  test('while a transaction waits, its connection breaks: nothing is spent', async () => {
+    const token = await newFamily(provider.url);
+    const { body } = await refresh(token);
+    // A retry counts itself in a transaction: it may lock its row, and waits with the update.
+    const table = await hold(database.url, 'LOCK TABLE refresh_family IN SHARE MODE');
+    const retry = refresh(token);
+    await queued(table.holder, 1);
+    await proxy.refuse();
+    isUnavailable(await retry);
+    await proxy.mend();
+    await table.release();
+    await goesOn(body.refresh_token ?? '', 2);
+  });
+
   // Every question that a request asks the database, one table after the other: whichever is not answered, the
   // client hears 503, or the request has not needed that table.
   const requests: Record<string, () => Promise<() => Promise<Result>>> = {

@@ -122,7 +122,9 @@ export async function rotateFamily(
     await noteRetry(database, found, rules.retryLimits, occasion);
     return;
   }
-  if (state === 'overtaken' || verdict === 'retry') throw new LostRace(OVERTAKEN);
+  if (state === 'overtaken') throw new LostRace(OVERTAKEN);
+  // The successor was answered before, and forgotten since this request read the row. Asked again, it is caught up with.
+  if (verdict === 'retry') throw new StorageUnavailable(new Error('the database has forgotten'));
   if (!next) throw new Error('the engine spent a refresh token and issued none');
   await database.refreshFamily.update({
     where: { id: found.id },
