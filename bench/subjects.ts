@@ -69,6 +69,7 @@ export async function startBare(): Promise<Subject> {
   };
 }
 
+/** @param environment settings; with DATABASE_URL, the server's CPU is not counted */
 export async function startSymbolon(environment: Record<string, string> = {}): Promise<Subject> {
   const port = await freePort();
   const dataDir = mkdtempSync(join(tmpdir(), 'symbolon-bench-'));
@@ -141,22 +142,29 @@ export async function startSymbolon(environment: Record<string, string> = {}): P
   };
   connection.close();
 
-  const postmaster = Number(
-    readFileSync(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0],
-  );
+  const postmaster = 'DATABASE_URL' in environment ? undefined : postmasterOf(dataDir);
   return {
     name: 'symbolon',
     dataDir,
     port,
     cookie,
     ...seed,
-    usage: () => ({ provider: cpuOf(child.pid ?? 0), postgres: cpuOfTree(postmaster) }),
+    usage: () => ({
+      provider: cpuOf(child.pid ?? 0),
+      postgres: postmaster === undefined ? 0 : cpuOfTree(postmaster),
+    }),
     memory: () => memoryOf(child.pid ?? 0),
     async stop() {
       await end(child);
       rmSync(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** The process of the embedded PostgreSQL. */
+function postmasterOf(dataDir: string): number {
+  const [pid] = readFileSync(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').split('\n');
+  return Number(pid);
 }
 
 /** One process of Symbolon, once it listens. */
@@ -170,7 +178,11 @@ export async function startProcess(settings: Record<string, string>): Promise<Ch
   process.once('exit', () => child.kill());
   let output = '';
   child.stdout.on('data', (chunk) => (output += String(chunk)));
-  while (!output.includes('is running')) await once(child.stdout, 'data');
+  const ended = once(child, 'exit').then(() => {
+    throw new Error('Symbolon has ended instead of starting');
+  });
+  ended.catch(() => undefined);
+  while (!output.includes('is running')) await Promise.race([once(child.stdout, 'data'), ended]);
   return child;
 }
 

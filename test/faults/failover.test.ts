@@ -7,7 +7,7 @@ import type { PrismaClient } from '../../src/generated/client.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { insertClient } from '../../src/storage/clients.ts';
 import { familiesLike } from '../support/many-families.ts';
-import { type OwnPostgres, ownPostgres, programs } from '../support/own-postgres.ts';
+import { ownPostgres, programs } from '../support/own-postgres.ts';
 import { type ProviderProcess, freePort, startProcess } from '../support/process.ts';
 import { person, secret, webClient } from '../support/provider.ts';
 import { familyIdOf, newFamily, refreshAt } from '../support/token-endpoint.ts';
@@ -20,8 +20,8 @@ const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1e9);
 
 describe.skipIf(!programs)(`a standby that lags takes over (TEST_SEED=${seed})`, () => {
   const random = randomBy(seed);
-  let [primary, standby]: OwnPostgres[] = [];
-  let processes: ProviderProcess[] = [];
+  const ends: (() => Promise<unknown>)[] = []; // of what was started, however far that went
+  let processes: ProviderProcess[];
   let prisma: PrismaClient; // of the standby
   let clients: HonestClient[];
   /** What the standby knows when the primary is killed: the generation of each family. */
@@ -31,8 +31,10 @@ describe.skipIf(!programs)(`a standby that lags takes over (TEST_SEED=${seed})`,
   const somewhere = () => (random() < 0.1 ? [anywhere(), anywhere()] : [anywhere()]);
 
   beforeAll(async () => {
-    primary = await ownPostgres();
-    standby = await ownPostgres([], primary);
+    const primary = await ownPostgres();
+    ends.push(primary.remove);
+    const standby = await ownPostgres([], primary);
+    ends.push(standby.remove);
     await primary.run('createdb', 'symbolon');
     const hosts = [primary, standby].map(({ port }) => `127.0.0.1:${port}`).join(',');
     const environment = {
@@ -45,6 +47,7 @@ describe.skipIf(!programs)(`a standby that lags takes over (TEST_SEED=${seed})`,
     processes = await Promise.all(
       Array.from({ length: PROCESSES }, () => startProcess(environment)),
     );
+    ends.push(() => Promise.all(processes.map((process) => process.end())));
     const former = connect(primary.urlOf('symbolon'));
     const keyring = new Keyring([secret]);
     await addAccount(former, person, { admin: false });
@@ -55,6 +58,7 @@ describe.skipIf(!programs)(`a standby that lags takes over (TEST_SEED=${seed})`,
     const tokens = await familiesLike({ prisma: former, keyring }, row, CLIENTS);
     clients = tokens.map((token) => new HonestClient(token));
     prisma = connect(standby.urlOf('symbolon'));
+    ends.push(() => prisma.$disconnect());
 
     // Refreshed all the while, whatever happens; of four clients one rests.
     let isOver = false;
@@ -106,10 +110,7 @@ describe.skipIf(!programs)(`a standby that lags takes over (TEST_SEED=${seed})`,
     for (const client of clients) await until(() => client.refresh([anywhere()]), 'each goes on');
   });
   afterAll(async () => {
-    await Promise.all(processes.map((process) => process.end()));
-    await prisma.$disconnect();
-    await primary?.remove();
-    await standby?.remove();
+    for (const end of ends.reverse()) await end();
   });
 
   const idsOf = (some: HonestClient[]) => some.map(({ id }) => id);

@@ -33,7 +33,7 @@ export interface OwnPostgres {
   stop(mode?: 'fast' | 'immediate'): Promise<void>;
   /** kill -9 of the server and all its processes, before this returns. @returns when they are gone */
   kill(): Promise<void>;
-  remove(): Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 /**
