@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['src/generated/', 'node_modules/', '.symbolon/', '**/*.js', '**/*.mjs'] },
+  { ignores: ['src/generated/', 'dist/', 'node_modules/', '.symbolon/', '**/*.js', '**/*.mjs'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {

@@ -1,5 +1,5 @@
 // What Node has compiled is kept for the next start, which then takes half the time.
-import { enableCompileCache } from 'node:module';
+import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -7,5 +7,5 @@ import { fileURLToPath } from 'node:url';
  * is not so of Node's own default below /tmp. Where the process may not write, nothing is kept.
  */
 export function compileOnce(): void {
-  enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/symbolon', import.meta.url)));
+  module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/symbolon', import.meta.url)));
 }

@@ -12,6 +12,7 @@ import { reportOutages } from './operations/outages.ts';
 import { type Stoppable, stopOnSignals } from './operations/signals.ts';
 import { setupLink } from './pages/setup.ts';
 import { openStorage } from './storage/open.ts';
+import { symbolonCommand } from './symbolon-command.ts';
 
 // The engine makes an error for every check of a request before it knows whether the check fails, and capturing its
 // stack takes longer than the check. A limit other than Node's default of ten was set by the operator, for debugging.
@@ -134,8 +135,8 @@ export function sweepParts(
 function announce(config: Config, setup: string | undefined): void {
   const next =
     setup === undefined
-      ? '  Register a client:   npm run -s symbolon -- client add --help'
-      : `  No account exists yet. Make the first administrator's here, once:\n\n    ${setup}\n\n  Then register a client:   npm run -s symbolon -- client add --help`;
+      ? `  Register a client:   ${symbolonCommand} client add --help`
+      : `  No account exists yet. Make the first administrator's here, once:\n\n    ${setup}\n\n  Then register a client:   ${symbolonCommand} client add --help`;
   process.stdout.write(
     `\n  Symbolon is running.\n\n  Issuer      ${config.issuer}\n  Discovery   ${config.baseUrl}/.well-known/openid-configuration\n\n${next}\n\n`,
   );

@@ -21,7 +21,7 @@ const english = textsOf('en');
 const keys = Object.keys(english);
 
 /** Everything that asks for messages, as it is written. */
-const files = ['src', 'views', 'demo'].flatMap((folder) =>
+const files = ['src', 'views'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => /\.(ts|eta)$/.test(file) && !file.startsWith('generated'))
     .map((file) => ({

@@ -1,8 +1,12 @@
 // A thread that hashes passwords and compares them, one at a time; see hashing.ts.
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
-import { hashSync, verifySync } from '@node-rs/argon2';
 import type { Answer, Question } from './hashing.ts';
+
+// Its program for the platform is an optional dependency: `npm install --omit=optional` leaves it out.
+const { hashSync, verifySync } = await import('@node-rs/argon2').catch(
+  () => import('./node-argon2.ts'),
+);
 
 // On Linux this sets the priority of this thread; elsewhere it would be the whole process's.
 if (process.platform === 'linux') setPriority(0, 10);

@@ -4,19 +4,22 @@
 // turns by the network that they come from, so that a storm from some addresses does not hold up sign-ins from others;
 // browsers that an account knows have a queue of their own. When a queue is too long, a request is refused at once.
 import { availableParallelism } from 'node:os';
+import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { errors } from 'oidc-provider';
 import { requestOrigin } from '../storage/unit-of-work.ts';
 import { FairQueue } from './fair-queue.ts';
 import { widestNetworkOf } from './networks.ts';
+import { PARAMETERS } from './node-argon2.ts';
 import { normalizedPassword } from './password-rules.ts';
 
 /** What a thread is asked: to hash a password, or to compare it with a hash. */
 export type Question = { readonly password: string; readonly stored?: string };
 export type Answer = { readonly value: string | boolean } | { readonly error: unknown };
 
-const PARAMETERS = { m: 19_456, t: 2, p: 1 }; // a test holds the library to them
 const THREADS = Math.max(1, availableParallelism() - 1);
+// Types are stripped where it is built.
+const THREAD = new URL(`./hashing-thread${extname(import.meta.url)}`, import.meta.url);
 const LONGEST_QUEUE = 200; // of each of the two queues: about ten seconds of work for one thread
 const IDLE = 10_000; // milliseconds after which a thread that has nothing to do ends
 
@@ -107,7 +110,7 @@ function next(): Waiting | undefined {
 }
 
 class Thread {
-  readonly #worker = new Worker(new URL('./hashing-thread.ts', import.meta.url));
+  readonly #worker = new Worker(THREAD);
   #current: Waiting | undefined;
   #end: NodeJS.Timeout | undefined;
 

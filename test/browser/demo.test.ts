@@ -1,4 +1,4 @@
-// `npm run demo`, as somebody sees it who has one minute: sign in, refresh, replay, sign out.
+// `symbolon demo`, as somebody sees it who has one minute: sign in, refresh, replay, sign out.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -20,7 +20,7 @@ beforeAll(async () => {
   browser = await launchBrowser();
   folder = await mkdtemp(join(tmpdir(), 'symbolon-demo-'));
   port = await freePort();
-  demo = spawn(process.execPath, ['demo/main.ts'], {
+  demo = spawn(process.execPath, ['src/cli.ts', 'demo'], {
     cwd: fileURLToPath(new URL('../../', import.meta.url)),
     env: {
       ...process.env,

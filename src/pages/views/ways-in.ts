@@ -38,8 +38,8 @@ type Empty = Record<string, never>;
 
 export interface WaysInViews {
   setup: AccountForm & { readonly csrf: string; readonly email?: string | undefined };
-  'setup-done': { readonly email: string; readonly issuer: string };
-  'setup-used': Empty;
+  'setup-done': { readonly email: string; readonly issuer: string; readonly command: string };
+  'setup-used': { readonly command: string };
   'sign-up': AccountForm & {
     readonly csrf: string;
     readonly email?: string | undefined;

@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { type Environment, cli } from './provider-process.ts';
 
 // Known to everybody who reads this: for a provider that only this machine can reach, and nowhere else.
 export const DEMO_ONLY_PERSON = {
@@ -14,8 +14,6 @@ export const DEMO_ONLY_PERSON = {
   password: 'two halves match',
 } as const;
 export const DEMO_ONLY_CLIENT_SECRET = 'demo-only-secret-that-is-printed-in-the-source';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export async function seedPerson(environment: Environment): Promise<void> {
   const { email, name, password } = DEMO_ONLY_PERSON;
@@ -65,8 +63,7 @@ async function symbolon(
   args: string[],
   input = '',
 ): Promise<{ code: number | null; output: string }> {
-  const cli = fileURLToPath(new URL('../src/cli.ts', import.meta.url));
-  const child = spawn(process.execPath, [cli, ...args], { env: environment, stdio: 'pipe' });
+  const child = spawn(process.execPath, [cli(), ...args], { env: environment, stdio: 'pipe' });
   child.stdin.on('error', () => undefined); // it may end without reading
   child.stdin.end(input);
   const [out, err, [code]] = await Promise.all([

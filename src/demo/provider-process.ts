@@ -1,10 +1,10 @@
-// The provider as a process of its own, started as everybody starts it: `node src/main.ts`.
+// The provider as a process of its own, started as everybody starts it: `symbolon serve`.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import type { Environment } from './seed.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface ProviderProcess {
   /** Resolves when the provider answers; rejects when it ends before that, or does not answer in time. */
@@ -14,12 +14,14 @@ export interface ProviderProcess {
   stop(): Promise<void>;
 }
 
+/** The program that runs this: the `symbolon` command. */
+export const cli = (): string => process.argv[1] ?? '';
+
 const PATIENCE = 90_000; // milliseconds: the first start makes a database
 
 export function startProvider(environment: Environment, issuer: string): ProviderProcess {
-  const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
   // Detached: Ctrl+C reaches the demo alone, which stops the provider once and in order.
-  const child = spawn(process.execPath, [main], {
+  const child = spawn(process.execPath, [cli(), 'serve'], {
     env: environment,
     stdio: ['ignore', 'pipe', 'inherit'],
     detached: true,

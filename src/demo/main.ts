@@ -1,15 +1,14 @@
-// `npm run demo`: the provider and a relying party, with a person and a client, on this machine. Everything is
-// kept in .symbolon/demo; delete that folder to begin anew.
+// `symbolon demo`: the provider and a relying party, with a person and a client, on this machine. Everything is
+// kept in .symbolon/demo below the working folder; delete that to begin anew.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { resolve } from 'node:path';
 import { startProvider } from './provider-process.ts';
 import { startRelyingParty } from './relying-party.ts';
 import { DEMO_ONLY_CLIENT_SECRET, DEMO_ONLY_PERSON, seedClient, seedPerson } from './seed.ts';
 
-const DATA_DIR = fileURLToPath(new URL('../.symbolon/demo', import.meta.url));
-
-async function main(): Promise<void> {
+/** Runs the demo until a signal comes. @throws {Error} when a port is not one, or is in use */
+export async function demo(): Promise<void> {
   const port = portFrom('PORT', 3000);
   const demoPort = portFrom('DEMO_PORT', 3001);
   const issuer = `http://localhost:${port}`;
@@ -21,7 +20,7 @@ async function main(): Promise<void> {
     HOST: 'localhost',
     LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'warn',
     SYMBOLON_ISSUER: issuer,
-    SYMBOLON_DATA_DIR: process.env['SYMBOLON_DATA_DIR'] ?? DATA_DIR,
+    SYMBOLON_DATA_DIR: process.env['SYMBOLON_DATA_DIR'] ?? resolve('.symbolon/demo'),
     // Empty is not set, and a .env file does not override it: a demo's person has no place in a real database.
     DATABASE_URL: '',
     SYMBOLON_SECRET: '',
@@ -100,11 +99,4 @@ async function expectFree(port: number, name: string): Promise<void> {
   }
   server.close();
   await once(server, 'close');
-}
-
-if (import.meta.main) {
-  await main().catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
-    process.exitCode = 1;
-  });
 }
