@@ -14,18 +14,16 @@ const commands: Readonly<Record<string, readonly [description: string, load: () 
         return (command) => command.action(main);
       },
     ],
-<<<<<<< HEAD
     status: [
       'ask the running provider whether it is well; exits with 0 or 1, for people and health checks',
       async () => (await import('./status.ts')).statusCommand,
-=======
+    ],
     demo: [
       'see it at work on this machine: a provider, an application, a person',
       async () => {
         const { demo } = await import('../demo/main.ts');
         return (command) => command.action(demo);
       },
->>>>>>> 3d23aa4 (An npm package: dist/ by npm run build, Prisma's client without what other databases need, symbolon demo; 0.2.0)
     ],
     migrate: [
       'bring the tables of the database up to date (the server does so by itself when it starts)',
