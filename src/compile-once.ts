@@ -7,5 +7,7 @@ import { fileURLToPath } from 'node:url';
  * is not so of Node's own default below /tmp. Where the process may not write, nothing is kept.
  */
 export function compileOnce(): void {
-  module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/symbolon', import.meta.url)));
+  module.enableCompileCache(
+    fileURLToPath(new URL('../node_modules/.cache/symbolon', import.meta.url)),
+  );
 }
