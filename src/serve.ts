@@ -11,6 +11,7 @@ import { createOperations } from './operations/operations.ts';
 import { reportOutages } from './operations/outages.ts';
 import { type Stoppable, stopOnSignals } from './operations/signals.ts';
 import { setupLink } from './pages/setup.ts';
+import { startSealing } from './storage/audit/seal.ts';
 import { openStorage } from './storage/open.ts';
 import { symbolonCommand } from './symbolon-command.ts';
 
@@ -61,6 +62,14 @@ export async function serve(config: Config): Promise<Running> {
   const report = reportOutages(log, 'the sweep');
   const sweeping = startSweeping(sweepParts(config, storage), report.onError, report.onDone);
 
+  const sealing = startSealing(
+    storage,
+    ({ number, first, last, hash }) => {
+      log.info({ checkpoint: Number(number), events: `${first}-${last}`, hash }, 'audit sealed');
+    },
+    reportOutages(log, 'sealing the audit'),
+  );
+
   announce(
     config,
     (await hasAccounts(storage.prisma)) ? undefined : setupLink(config, storage.keyring),
@@ -105,7 +114,7 @@ export async function serve(config: Config): Promise<Running> {
 
   async function inOrder(): Promise<void> {
     await listeners.leave();
-    await Promise.all([sweeping, ...background].map((work) => work.stop()));
+    await Promise.all([sweeping, sealing, ...background].map((work) => work.stop()));
     await close();
     await operations.close();
   }
@@ -121,13 +130,14 @@ export async function serve(config: Config): Promise<Running> {
 
 /** The sweep's dependencies in this installation. */
 export function sweepParts(
-  { refreshToken, unusedClientDays }: Config,
+  { refreshToken, unusedClientDays, auditRetentionDays }: Config,
   { prisma, now }: Pick<SweepParts, 'prisma' | 'now'>,
 ): SweepParts {
   return {
     prisma,
     now,
     retention: refreshToken.retention,
+    auditRetention: auditRetentionDays * 86_400,
     unusedClients: unusedClientDays * 86_400,
   };
 }

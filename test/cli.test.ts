@@ -89,6 +89,8 @@ test('every command has help', { timeout: 120_000 }, async () => {
     'family show',
     'family explain',
     'family revoke',
+    'audit',
+    'audit verify',
   ]) {
     const { code, stdout } = await symbolon(`${command} --help`.trim());
     expect({ command, code }).toEqual({ command, code: 0 });

@@ -51,6 +51,10 @@ const commands: Readonly<Record<string, readonly [description: string, load: () 
       'what is sealed under SYMBOLON_SECRET',
       async () => (await import('./key.ts')).addSecretCommands,
     ],
+    audit: [
+      'what happened: every change, every end, every refusal, and by whom',
+      async () => (await import('./audit.ts')).addAuditCommands,
+    ],
     mail: ['mails to people', async () => (await import('./mail.ts')).addMailCommands],
   };
 
@@ -58,6 +62,7 @@ const symbolon = new Command('symbolon')
   .description(
     'A self-hosted OpenID Connect provider. Settings come from the environment and .env; see docs/configuration.md.',
   )
+  .enablePositionalOptions()
   .showHelpAfterError('(symbolon --help tells more)');
 
 const named = process.argv.slice(2);

@@ -14,4 +14,6 @@ export const locks = {
   makingFirstAccount: 5_991_003,
   /** Deleting expired rows: one process at a time. */
   sweeping: 5_991_004,
+  /** Giving the audit's events their places, and sealing them: one process at a time. */
+  orderingAudit: 5_991_005,
 } as const;

@@ -1,6 +1,6 @@
 // The sweep: deletes expired rows in small batches, one process at a time (an advisory lock). A row that a request is
-// using is skipped. Clients that registered themselves go when they are not used. Families are kept until their absolute end and the retention have passed, so that they can be
-// explained.
+// using is skipped. Clients that registered themselves go when they are not used. Families are kept until their absolute end and the retention
+// have passed, so that they can be explained; the audit has a retention of its own.
 import { setTimeout as pause } from 'node:timers/promises';
 import { Prisma, type PrismaClient } from '../generated/client.ts';
 import { repeat } from '../operations/repeat.ts';
@@ -16,6 +16,8 @@ export interface SweepParts {
   readonly now: () => Date;
   /** Seconds that a family is kept after its absolute end. */
   readonly retention: number;
+  /** Seconds that an event of the audit is kept, once it is sealed. */
+  readonly auditRetention: number;
   /** Seconds after which a client that registered itself and is not used is deleted; not set: never. */
   readonly unusedClients?: number;
 }
@@ -55,6 +57,10 @@ export async function sweep(parts: SweepParts, signal?: AbortSignal): Promise<nu
       if (deleted === BATCH) await pause(REST);
     }
   }
+  for (let deleted = 1; deleted > 0 && !signal?.aborted;) {
+    deleted = await deleteOldestEvents(parts);
+    total += deleted;
+  }
   return total;
 }
 
@@ -67,15 +73,12 @@ export async function backlog(parts: SweepParts): Promise<Backlog> {
       return Number(row?.count ?? 0);
     }),
   );
-  const [
-    artifacts = 0,
-    grants = 0,
-    deliveries = 0,
-    links = 0,
-    families = 0,
-    events = 0,
-    attempts = 0,
-  ] = counts;
+  const [artifacts = 0, grants = 0, deliveries = 0, links = 0, families = 0, attempts = 0] = counts;
+  const [row] = await parts.prisma.$queryRaw<{ count: bigint }[]>`
+    SELECT count(*) FROM audit_event, audit_checkpoint c
+    WHERE position BETWEEN c.first AND c.last AND youngest < ${keptSince(parts)}
+      AND number < (SELECT number FROM audit_head)`;
+  const events = Number(row?.count ?? 0);
   return { artifacts, grants, deliveries, links, families, events, attempts };
 }
 
@@ -95,11 +98,6 @@ function expiries({ now, retention }: SweepParts): Expiry[] {
     { table: Prisma.sql`delivery`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`link`, expired: Prisma.sql`expires_at < ${expired}` },
     { table: Prisma.sql`refresh_family`, expired: Prisma.sql`absolute_expires_at < ${explained}` },
-    // An event is deleted with the family that it explains; others after the retention.
-    {
-      table: Prisma.sql`audit_event`,
-      expired: Prisma.sql`at < ${explained} AND NOT EXISTS (SELECT FROM refresh_family f WHERE f.id = family_id)`,
-    },
     {
       table: Prisma.sql`attempt`,
       expired: Prisma.sql`expire < ${expired.getTime()}`,
@@ -117,6 +115,27 @@ function deleteBatch(
     (database) => database.$executeRaw`
       DELETE FROM ${table} WHERE ${key} IN (
         SELECT ${key} FROM ${table} WHERE ${expired} LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)`,
+  );
+}
+
+function keptSince({ now, auditRetention }: SweepParts): Date {
+  return new Date(now().getTime() - auditRetention * 1000);
+}
+
+/**
+ * Deletes the oldest events of the audit with the seal over them, so that what is left can still be checked: all of the
+ * oldest checkpoint, once its youngest event is old enough. The last checkpoint stays.
+ */
+function deleteOldestEvents(parts: SweepParts): Promise<number> {
+  return alone(
+    parts.prisma,
+    (database) => database.$executeRaw`
+      WITH gone AS (
+        DELETE FROM audit_checkpoint
+        WHERE number = (SELECT min(number) FROM audit_checkpoint) AND youngest < ${keptSince(parts)}
+          AND number < (SELECT number FROM audit_head)
+        RETURNING first, last)
+      DELETE FROM audit_event USING gone WHERE position BETWEEN gone.first AND gone.last`,
   );
 }
 

@@ -8,7 +8,7 @@ import type { SealedTable } from './reseal.ts';
 export async function installationSecret(
   database: Prisma.TransactionClient,
   keyring: Keyring,
-  name: 'pairwise' | 'recovery',
+  name: 'pairwise' | 'recovery' | 'audit',
 ): Promise<Buffer> {
   const sealed = keyring.seal(secretContext(name), randomBytes(32).toString('base64url'));
   await database.installationSecret.createMany({ data: [{ name, sealed }], skipDuplicates: true });

@@ -2,50 +2,10 @@
 // records. Pages and the engine's callbacks use the unit of work (`currentUnit().audit`); a function that is given a
 // transaction uses `writeEvent`.
 import type { Prisma } from '../generated/client.ts';
+import type { EventType } from './audit/types.ts';
 import { type Occasion, eventColumns } from './origin.ts';
 
-/** Every type of event. */
-export type EventType =
-  | 'sign_in'
-  | 'sign_in.failed'
-  | 'sign_in.limited'
-  | 'second_factor.failed'
-  | 'passkey.added'
-  | 'passkey.removed'
-  | 'totp.added'
-  | 'totp.removed'
-  | 'recovery_codes.made'
-  | 'recovery_codes.used'
-  | 'factors.reset'
-  | 'consent'
-  | 'token.exchanged'
-  | 'access.removed'
-  | 'session.ended'
-  | 'name.changed'
-  | 'language.changed'
-  | 'picture.changed'
-  | 'picture.removed'
-  | 'account.added'
-  | 'account.changed'
-  | 'account.invited'
-  | 'password.changed'
-  | 'family.started'
-  | 'family.ended'
-  | 'family.caught_up'
-  | 'family.end_chosen'
-  | 'refresh.refused'
-  | 'refresh.retried_elsewhere'
-  | 'resource.added'
-  | 'resource.removed'
-  | 'client.invited'
-  | 'client.added'
-  | 'client.registered'
-  | 'client.changed'
-  | 'client.limited'
-  | 'client.removed'
-  | 'key.rotated'
-  | 'key.removed'
-  | 'secret.resealed';
+export type { EventType };
 
 export interface AuditEvent {
   readonly type: EventType;

@@ -2,13 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { userInfo } from 'node:os';
 
+/** The kinds of actor. */
+export const actorKinds = ['person', 'client', 'operator', 'administrator', 'system'] as const;
+
 /** Who does something. */
 export interface Actor {
   /**
    * A `person` by the account's id, a `client` by its own, an `operator` at the command line by the system's user name,
    * an `administrator` by the account's id, the `system` by the name of the work that it does by itself.
    */
-  readonly kind: 'person' | 'client' | 'operator' | 'administrator' | 'system';
+  readonly kind: (typeof actorKinds)[number];
   readonly id: string;
 }
 

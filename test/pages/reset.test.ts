@@ -168,7 +168,7 @@ describe('a link', () => {
     );
     expect(dump).not.toContain(token);
     const now = () => new Date(Date.now() + 70 * 60_000);
-    await sweep({ prisma, now, retention: 3600 });
+    await sweep({ prisma, now, retention: 3600, auditRetention: 3600 });
     expect(await links()).toBe(0);
   });
 

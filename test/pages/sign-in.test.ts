@@ -669,7 +669,7 @@ describe('limits', () => {
     const attempt = { what: 'setup', from: { ip: '203.0.113.9' } } as const;
     await createLimits({ pool, keyring }).judge(attempt, () => Promise.resolve(undefined));
     await prisma.$executeRaw`UPDATE attempt SET expire = ${Date.now() - 120_000}`;
-    await sweep({ prisma, now, retention: 60 });
+    await sweep({ prisma, now, retention: 60, auditRetention: 60 });
     expect(await prisma.attempt.count()).toBe(0);
   });
 

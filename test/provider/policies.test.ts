@@ -623,7 +623,7 @@ test('the sweep takes what has expired, and families when they need no explainin
   const token = await newFamily(provider.issuer, as);
   await post(`${provider.issuer}/revoke`, { token }, as);
   const { prisma, now } = provider.storage;
-  const parts = { prisma, now, retention: 5000 };
+  const parts = { prisma, now, retention: 5000, auditRetention: 5000 };
   vi.setSystemTime(Date.now() + 3_000_000);
   await sweep(parts);
   expect(await row(token)).toMatchObject({ endReason: 'revoked_by_client' }); // still explained

@@ -113,7 +113,13 @@ test('a client that registers itself, and the sweep that removes it', async () =
   const { client_id: id = '' } = (await response.json()) as { client_id?: string };
   const later = () => new Date(Date.now() + 86_400_000);
   const { prisma } = provider.storage;
-  await sweep({ prisma, now: later, retention: 30 * 86_400, unusedClients: 3600 });
+  await sweep({
+    prisma,
+    now: later,
+    retention: 30 * 86_400,
+    auditRetention: 30 * 86_400,
+    unusedClients: 3600,
+  });
   expect(await told()).toEqual([
     `client.registered: client ${id}, registers`,
     'client.removed: system sweep, -',

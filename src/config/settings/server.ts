@@ -112,4 +112,10 @@ export const server = {
       '`true`, `false`, or addresses and networks, separated by commas, like `10.0.0.0/8,fd00::/8,192.0.2.7`',
     help: 'The proxies that are believed: what `X-Forwarded-For` or `Forwarded` says of the client’s address, and the header of `SYMBOLON_TLS_CLIENT_CERT_HEADER`. `true`: whoever connects, and one proxy only; for a port that nobody but the proxy reaches.',
   },
+  auditRetentionDays: {
+    variable: 'SYMBOLON_AUDIT_RETENTION_DAYS',
+    schema: integer(1, 36_500).default(365),
+    wants: 'a number of days from 1 to 36500',
+    help: 'How long the events of the audit are kept, those of living families and accounts too. See [Audit](audit.md).',
+  },
 } satisfies Section;

@@ -1,0 +1,85 @@
+// Every type of event, with the class that it has in the Open Cybersecurity Schema Framework (OCSF 1.x) and what it
+// tells. docs/audit.md is made of this list. Nothing else is ever in the audit but types of former builds.
+
+/** The classes of OCSF, by `class_uid`. */
+export const ocsfClasses = {
+  3001: 'Account Change',
+  3002: 'Authentication',
+  3003: 'Authorize Session',
+  3004: 'Entity Management',
+  3005: 'User Access Management',
+  3006: 'Group Management',
+} as const;
+
+type OcsfClass = keyof typeof ocsfClasses;
+
+export const eventTypes = {
+  sign_in: [3002, 'A person signed in; `amr` is what was verified.'],
+  'sign_in.failed': [
+    3002,
+    'A sign-in was refused: a wrong password, or a passkey that is not accepted.',
+  ],
+  'sign_in.limited': [3002, 'Too many tries: the next is not judged before a time has passed.'],
+  'second_factor.failed': [3002, 'The password was right, the second factor was not.'],
+  'passkey.added': [3001, 'A passkey was added.'],
+  'passkey.removed': [3001, 'A passkey was removed.'],
+  'totp.added': [3001, 'An app for one-time codes was added.'],
+  'totp.removed': [3001, 'An app for one-time codes was removed.'],
+  'recovery_codes.made': [3001, 'Recovery codes were made; former ones are void.'],
+  'recovery_codes.used': [3002, 'A recovery code was used; `left` is how many there are still.'],
+  'factors.reset': [
+    3001,
+    'All factors but the password were removed, for a person who has lost them.',
+  ],
+  consent: [3005, 'A person, or a client with an assertion, allowed an application something.'],
+  'token.exchanged': [3003, 'A token was exchanged for another one (RFC 8693).'],
+  'access.removed': [3005, 'All that an application was allowed for a person ended.'],
+  'session.ended': [3002, 'Sessions of other browsers were ended; `count` tells how many.'],
+  'name.changed': [3001, 'A person’s name was changed.'],
+  'language.changed': [3001, 'The language of a person’s pages and mails was changed.'],
+  'picture.changed': [3001, 'A person’s picture was changed.'],
+  'picture.removed': [3001, 'A person’s picture was removed.'],
+  'account.added': [3001, 'An account was made; `by` tells how.'],
+  'account.changed': [3001, 'What is known of a person was changed: `changed` tells what.'],
+  'account.invited': [3001, 'Somebody was invited to make an account.'],
+  'password.changed': [
+    3001,
+    'A password was changed; `by` tells how, if not by the person who was signed in.',
+  ],
+  'family.started': [
+    3003,
+    'A refresh-token family began: an application has access while the person is away.',
+  ],
+  'family.end_chosen': [3005, 'A person chose until when an application stays connected.'],
+  'family.ended': [3003, 'A refresh-token family ended; `reason` tells why.'],
+  'family.caught_up': [3003, 'The database had forgotten rotations of a family, and caught up.'],
+  'refresh.refused': [
+    3003,
+    'A refresh was refused; `reason` tells why. Once an hour for the same address and reason.',
+  ],
+  'refresh.retried_elsewhere': [
+    3003,
+    'A refresh was answered again, to another device at another address.',
+  ],
+  'resource.added': [3004, 'A resource server was added.'],
+  'resource.removed': [3004, 'A resource server was removed.'],
+  'client.invited': [
+    3004,
+    'An initial access token was made, with which clients register themselves.',
+  ],
+  'client.added': [3004, 'A client was added.'],
+  'client.registered': [3004, 'A client registered itself.'],
+  'client.changed': [3004, 'A client’s metadata was changed: `changed` tells what.'],
+  'client.limited': [3002, 'Too many wrong secrets for a client came from one network.'],
+  'client.removed': [3004, 'A client was removed, with all that was issued to it.'],
+  'key.rotated': [3004, 'The next signing keys took over, or will.'],
+  'key.removed': [3004, 'A signing key was withdrawn.'],
+  'secret.resealed': [3004, 'What was sealed under a former SYMBOLON_SECRET was sealed anew.'],
+} as const satisfies Record<string, readonly [class_uid: OcsfClass, tells: string]>;
+
+export type EventType = keyof typeof eventTypes;
+
+/** The OCSF class of an event. @returns undefined for a type of a former build */
+export function ocsfClassOf(type: string): OcsfClass | undefined {
+  return Object.hasOwn(eventTypes, type) ? eventTypes[type as EventType][0] : undefined;
+}
