@@ -28,7 +28,8 @@ test(
     const parts = {
       prisma: storage.prisma,
       now: storage.now,
-      retention: config.refreshToken.retention, auditRetention: config.refreshToken.retention,
+      retention: config.refreshToken.retention,
+      auditRetention: config.refreshToken.retention,
     };
     for (let first = 0; first < EXPIRED; first += 20_000) {
       await storage.prisma.$executeRaw`

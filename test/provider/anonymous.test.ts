@@ -263,7 +263,13 @@ describe('a client that registered itself', () => {
       prisma.artifact.count({ where: { model: 'RegistrationAccessToken', clientId: id(unused) } });
     expect(await tokens()).toBe(1);
 
-    const parts = { prisma, now: () => new Date(), retention: 3600, auditRetention: 3600, unusedClients: 30 * 86_400 };
+    const parts = {
+      prisma,
+      now: () => new Date(),
+      retention: 3600,
+      auditRetention: 3600,
+      unusedClients: 30 * 86_400,
+    };
     await sweep(parts);
     const left = await prisma.client.findMany({
       where: { id: { in: [...old, id(young), 'web'] } },
