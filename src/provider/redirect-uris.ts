@@ -1,12 +1,13 @@
 // Which URIs a client may register. They are compared as strings (RFC 9700 §2.1), and what the provider answers goes
 // where they lead: so they are written as they will be sent, and lead to nothing that a browser or a system acts on.
+import { isIP } from 'node:net';
 import { errors } from 'oidc-provider';
 import type { Registrant } from './registration.ts';
 
 // People are sent there.
 const redirecting = ['redirect_uris', 'post_logout_redirect_uris'] as const;
 // What the provider itself sends there, or takes from there, is about people or keys.
-const trusted = ['backchannel_logout_uri', 'jwks_uri'] as const;
+const trusted = ['backchannel_logout_uri', 'jwks_uri', 'request_uris'] as const;
 const others = [
   'backchannel_client_notification_endpoint',
   'client_uri',
@@ -16,6 +17,14 @@ const others = [
   'sector_identifier_uri',
   'tos_uri',
 ] as const;
+
+// What is requested, where a fragment says nothing (OpenID Connect Back-Channel Logout §2.2).
+const withoutFragment: readonly Name[] = [
+  'backchannel_client_notification_endpoint',
+  'backchannel_logout_uri',
+  'jwks_uri',
+  'sector_identifier_uri',
+];
 
 type Name = (typeof redirecting)[number] | (typeof trusted)[number] | (typeof others)[number];
 
@@ -30,7 +39,8 @@ const acted = new Set([
   ...['mhtml', 'mid', 'mk', 'mocha', 'moz-icon', 'opera', 'pcast', 'res', 'resource', 'vbscript'],
   ...['view-source', 'vivaldi', 'wyciwyg'],
   // another browser
-  ...['firefox', 'firefox-focus', 'googlechrome', 'googlechromes', 'microsoft-edge'],
+  ...['firefox', 'firefox-focus', 'google-chrome', 'googlechrome', 'googlechromes'],
+  ...['microsoft-edge', 'opera-mini', 'read'],
   ...['microsoft-edge-http', 'microsoft-edge-https', 'x-safari-http', 'x-safari-https'],
   // messages and calls
   ...[
@@ -47,7 +57,20 @@ const acted = new Set([
     'nntp',
     'pop',
   ],
-  ...['sip', 'sips', 'sms', 'smsto', 'snews', 'tel', 'telprompt', 'xmpp'],
+  ...[
+    'msteams',
+    'skype',
+    'wtai',
+    'zoommtg',
+    'sip',
+    'sips',
+    'sms',
+    'smsto',
+    'snews',
+    'tel',
+    'telprompt',
+    'xmpp',
+  ],
   // files and machines in the network
   ...[
     'afp',
@@ -93,7 +116,10 @@ const acted = new Set([
     'recent',
   ],
   ...['search', 'search-ms', 'shell', 'shortcuts', 'snap', 'trash', 'videos', 'windowsdefender'],
-  ...['workflow'],
+  ...['bluetooth', 'calculator', 'onenote', 'onenote-cmd', 'outlookcal', 'outlookmail', 'workflow'],
+  // printers, payments, keys and credentials
+  ...['bitcoin', 'fido', 'ipp', 'ipps', 'lpa', 'openid', 'openid4vp', 'otpauth'],
+  ...['otpauth-migration', 'rtspu', 'tez', 'upi', 'wifi', 'windows.immersivecontrolpanel'],
 ]);
 const actedFamilies =
   /^(?:apple-|facetime|itms|ms-(?!app$|appx-web$)|photos-|x-apple|x-help-|x-man-)/;
@@ -124,7 +150,7 @@ export function assertUris(metadata: object, by: Registering): void {
   }
   if (by === 'known') return;
   for (const { name, uri } of urisOf(metadata, [...redirecting, ...trusted, ...others])) {
-    const wrong = fault(uri) ?? (by !== 'operator' && isClear(name, uri) ? CLEAR : undefined);
+    const wrong = fault(name, uri) ?? (by !== 'operator' && isClear(name, uri) ? CLEAR : undefined);
     if (wrong !== undefined) throw refusal(name, uri, wrong);
   }
 }
@@ -157,18 +183,24 @@ export function mayReachAnother(
   { clientAuthMethod }: { readonly clientAuthMethod?: string },
 ): boolean {
   if (clientAuthMethod !== 'none' || typeof redirectUri !== 'string') return false;
-  return URL.parse(redirectUri)?.protocol !== 'https:';
+  const { protocol, hostname = '' } = URL.parse(redirectUri) ?? {};
+  return protocol !== 'https:' || loopback.has(hostname);
 }
 
 const CLEAR = 'must be https, or http on a loopback address (RFC 9700 §2.6)';
 
-function fault(uri: string): string | undefined {
+function fault(name: Name, uri: string): string | undefined {
   // C are control and format characters, Z is white space.
   if (/[\p{C}\p{Z}\\]/u.test(uri))
     return 'must not have spaces, control characters or backslashes, also not around it';
-  const { username = '', password = '', host = '' } = URL.parse(uri) ?? {};
-  if (username !== '' || password !== '') return 'must not have a user name or a password';
-  if (host.includes('*')) return 'must not have a wildcard: URIs are compared as they are';
+  const { protocol = '', hostname = '', hash = '' } = URL.parse(uri) ?? {};
+  const [, authority] = /^[a-z][a-z\d+.-]*:\/\/([^/?#]*)/i.exec(uri) ?? [];
+  if (/^https?:$/.test(protocol) && !authority) return 'must have // and a host after the scheme';
+  if (authority?.includes('@')) return 'must not have a user name or a password';
+  if (isIP(hostname) === 4 && authority?.replace(/:\d*$/, '') !== hostname)
+    return `must have its address as it is sent: ${hostname}`;
+  if (hash !== '' && withoutFragment.includes(name)) return 'must not have a fragment';
+  if (hostname.includes('*')) return 'must not have a wildcard: URIs are compared as they are';
   return undefined;
 }
 

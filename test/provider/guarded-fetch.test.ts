@@ -1,10 +1,12 @@
 // The provider's own requests: where they must not go, nothing is connected to, and nobody can tell what is there.
+import { createSocket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { type Server as HttpServer, createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, type Server, createServer } from 'node:net';
 import { SignJWT, generateKeyPair } from 'jose';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createGuardedFetch, isPublic } from '../../src/provider/guarded-fetch.ts';
+import { askNameServers, createGuardedFetch, isPublic } from '../../src/provider/guarded-fetch.ts';
 import { freePort } from '../support/process.ts';
 import { type TestProvider, startProvider, webClient } from '../support/provider.ts';
 
@@ -230,5 +232,49 @@ describe('a request', () => {
     const pending = guarded('http://app.example/x', { signal: late.signal });
     late.abort(new Error('took too long'));
     await expect(pending).rejects.toThrow('took too long');
+  });
+
+  test('keeps no other look-up of the process waiting, though a name server never answers', async () => {
+    const silent = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(silent, 'listening');
+    let queries = 0;
+    const all = new Promise<void>((resolve) => {
+      silent.on('message', () => {
+        if (++queries === 12) resolve();
+      });
+    });
+    const resolve = askNameServers([`127.0.0.1:${silent.address().port}`]);
+    const guarded = createGuardedFetch({ allows: () => true, resolve });
+    const late = new AbortController();
+    let ended = 0;
+    const pending = Array.from({ length: 12 }, (_, number) =>
+      guarded(`http://x${number}.slow.test/`, { signal: late.signal }).catch((error: unknown) => {
+        ended++;
+        return error;
+      }),
+    );
+    await all;
+    await lookup('localhost');
+    expect(ended).toBe(0); // the name server is still waited for
+    late.abort(new Error('took too long'));
+    for (const one of await Promise.all(pending)) expect(String(one)).toContain('took too long');
+    silent.close();
+  });
+
+  test('is read to 256 KiB', async () => {
+    const endless = createHttpServer((_request, response) => {
+      const write = () => {
+        while (response.write(Buffer.alloc(64 * 1024)));
+        response.once('drain', write);
+      };
+      write();
+    }).listen(0, '127.0.0.1');
+    await once(endless, 'listening');
+    const { port: its } = endless.address() as AddressInfo;
+    const guarded = createGuardedFetch({ allows: () => true });
+    const answer = await guarded(`http://127.0.0.1:${its}/`, { signal: signal() });
+    await expect(answer.arrayBuffer()).rejects.toThrow('more than 262144 bytes');
+    endless.closeAllConnections();
+    endless.close();
   });
 });

@@ -62,6 +62,14 @@ describe('a client that registers itself', () => {
     ['https://app.example/\u202ekcabllac', {}],
     ['https://google.com@app.example/cb', {}],
     ['https://*.app.example/cb', {}],
+    // What is written otherwise than it is sent.
+    ...[
+      ...['https:evil.example', 'https:///evil.example', 'https://@evil.example/cb'],
+      ...['http://127.1/cb', 'http://0x7f000001/cb', 'http://2130706433/cb', 'http:localhost/cb'],
+    ].map((uri): [string, Json] => [uri, native]),
+    ...['upi://pay?pa=x', 'otpauth://totp/x', 'onenote-cmd://x', 'openid4vp://x'].map(
+      (uri): [string, Json] => [uri, native],
+    ),
     ['com.example.app:/call back', native],
   ] as [string, Json][])('may not be sent to %j (%j)', async (uri, metadata) => {
     const refused = await register({ ...metadata, redirect_uris: [https, uri] });
@@ -100,6 +108,11 @@ describe('a client that registers itself', () => {
     { jwks_uri: ' https://app.example/jwks' },
     { client_uri: 'https://app.example/\n' },
     { tos_uri: 'https://app.example/ ' },
+    { backchannel_logout_uri: 'https://app.example/logout#x' },
+    { jwks_uri: 'https://app.example/jwks#x' },
+    { request_uris: ['http://app.example/request'] },
+    { request_uris: ['https://app.example/\u202erequest'] },
+    { request_uris: ['https://u:p@app.example/request'] },
   ])('may not have %j', async (metadata) => {
     const { status, body } = await register({ redirect_uris: [https], ...metadata });
     expect({ status, error: body['error'] }).toEqual({
