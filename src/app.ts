@@ -53,10 +53,11 @@ import { type Outgoing, createOutgoing } from './provider/outgoing.ts';
 import { logRefusals } from './provider/refusals.ts';
 import { answerPublished } from './provider/published.ts';
 import { checkClock, checkDatabase } from './storage/checks.ts';
+import { recordKeys } from './storage/audit/keys.ts';
 import { answered } from './storage/errors.ts';
 import { LONGEST_RESOURCE_TTL } from './storage/resources.ts';
 import type { Storage } from './storage/storage.ts';
-import { originOf } from './storage/origin.ts';
+import { bySystem, originOf } from './storage/origin.ts';
 import { runUnit } from './storage/unit-of-work.ts';
 
 export interface AppParts {
@@ -95,7 +96,8 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   const limits = createLimits(storage);
   const schedule = keySchedule(config);
   const { now } = storage;
-  await maintainKeys(prisma, keyring, now(), schedule);
+  const record = recordKeys({ now: now(), origin: bySystem('keys') });
+  await maintainKeys(prisma, keyring, now(), schedule, record);
   const fingerprint = await fingerprintKeys(prisma, now(), schedule);
   const signingKeys = await loadSigningKeys(prisma, keyring, now(), schedule);
   const kept = signingKeys.algorithms.filter((alg) => !config.signingAlgorithms.includes(alg));

@@ -2,6 +2,7 @@
 // the former address gets a notice, and links that were sent there are void.
 import type { Account, Prisma } from '../generated/client.ts';
 import { writeEvent } from '../storage/audit.ts';
+import { whatChanged } from '../storage/audit/changed.ts';
 import { saveMail } from '../storage/deliveries.ts';
 import { isTaken } from '../storage/errors.ts';
 import { saveNotice } from '../storage/notices.ts';
@@ -96,7 +97,9 @@ export async function confirmAddress(
     await saveNotice(database, keyring, notice);
   }
   const isOwn = by === accountId && account.email !== email;
-  const detail = { by: isOwn ? 'email_change' : 'link', email_verified: true };
+  const facts = (one: Account) => ({ email: one.email, email_verified: one.emailVerified });
+  const how = isOwn ? 'email_change' : 'link';
+  const detail = { by: how, email_verified: true, ...whatChanged(facts(account), facts(changed)) };
   await writeEvent(database, { type: 'account.changed', accountId, detail }, occasion);
   return changed;
 }

@@ -105,13 +105,22 @@ export async function lockAccount(
   parts: ChangeParts,
   id: string,
 ): Promise<number> {
-  await database.account.update({ where: { id }, data: { lockedAt: parts.storage.now() } });
+  const now = parts.storage.now();
+  await database.account.update({ where: { id }, data: { lockedAt: now } });
+  const event = { type: 'account.locked', accountId: id } as const;
+  await writeEvent(database, event, { now, origin: parts.origin });
   return end(database, parts, id, 'account_locked');
 }
 
 /** Unlocks an account. What its lock has ended does not come back. */
-export async function unlockAccount(database: Database, id: string): Promise<void> {
+export async function unlockAccount(
+  database: Database,
+  { storage, origin }: Omit<ChangeParts, 'config'>,
+  id: string,
+): Promise<void> {
   await database.account.update({ where: { id }, data: { lockedAt: null } });
+  const event = { type: 'account.unlocked', accountId: id } as const;
+  await writeEvent(database, event, { now: storage.now(), origin });
 }
 
 /** Ends every browser session and every family of a person. @returns how many families ended */
@@ -128,6 +137,8 @@ export async function signOutEverywhere(
   await voidWhatWasBegun(database, id);
   const notice = { kind: 'signed_out_everywhere', accountId: id, now, origin } as const;
   await saveNotice(database, storage.keyring, notice);
+  const event = { type: 'account.signed_out', accountId: id, detail: { families: ended } } as const;
+  await writeEvent(database, event, { now, origin });
   return ended;
 }
 

@@ -6,6 +6,7 @@ import { cibaGrant, deviceCode, jwtBearer, tokenExchange } from '../provider/gra
 import { type OfflineProvider, createOfflineProvider } from '../provider/offline-provider.ts';
 import { clearUris } from '../provider/redirect-uris.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
+import { whatChanged } from '../storage/audit/changed.ts';
 import {
   type ClientMetadata,
   findClient,
@@ -181,7 +182,8 @@ export function addClientCommands(client: Command): void {
         });
         await change(storage, async (database, record) => {
           await updateClient(database, { ...metadata, client_id: id });
-          await record({ type: 'client.changed', clientId: id });
+          const detail = whatChanged(current, { ...metadata, client_id: id });
+          await record({ type: 'client.changed', clientId: id, detail });
         });
         print(json, metadata, `Changed ${id}.`);
       });

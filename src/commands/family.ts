@@ -160,7 +160,10 @@ export function addFamilyCommands(family: Command): void {
           print(json, { revoked: true, ended }, `Revoked; ${ended} refresh-token families ended.`);
           return;
         }
-        const ended = await change(storage, (database) => {
+        const ended = await change(storage, async (database, record) => {
+          const about = { accountId: accountId || undefined, clientId: client };
+          const detail = { by: 'command line', ...(grant === undefined ? {} : { grant }) };
+          if (!row) await record({ type: 'access.removed', ...about, detail });
           if (row) return endLine(database, row, revocation);
           if (client !== undefined) return revokeClient(database, client, revocation);
           if (grant !== undefined) return revokeGrant(database, grant, revocation);

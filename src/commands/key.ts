@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { keySchedule } from '../app.ts';
 import { reseal } from '../keys/reseal.ts';
 import { keyStates, rotateKeys } from '../keys/signing-keys.ts';
-import { writeEvent } from '../storage/audit.ts';
+import { recordKeys } from '../storage/audit/keys.ts';
 import { commandLine } from '../storage/origin.ts';
 import { CommandError, asJson, change, date, print, table, withStorage } from './run.ts';
 import { sealedTables } from './sealed-tables.ts';
@@ -47,12 +47,9 @@ export function addKeyCommands(key: Command): void {
     .action(({ now: atOnce = false, json }: { now?: boolean; json?: boolean }) =>
       withStorage(async ({ config, storage }) => {
         const { prisma, keyring, now } = storage;
-        const event = { type: 'key.rotated', detail: { now: atOnce } } as const;
-        const occasion = { now: now(), origin: commandLine };
         const schedule = keySchedule(config);
-        const rotated = await rotateKeys(prisma, keyring, now(), schedule, atOnce, (database) =>
-          writeEvent(database, event, occasion),
-        );
+        const record = recordKeys({ now: now(), origin: commandLine }, { now: atOnce });
+        const rotated = await rotateKeys(prisma, keyring, now(), schedule, atOnce, record);
         const rows = rotated.map(({ kid, alg, signsFrom }) => [kid, alg, date(signsFrom)]);
         print(json, rotated, table(['KID', 'ALG', 'SIGNS FROM'], rows));
       }),
@@ -73,7 +70,7 @@ export function addKeyCommands(key: Command): void {
           throw new CommandError(`The key signs, or will: "symbolon key rotate --now" first.`);
         await change(storage, async (database, record) => {
           await database.signingKey.delete({ where: { kid } });
-          await record({ type: 'key.removed', detail: { kid } });
+          await record({ type: 'key.removed', detail: { kids: [kid] } });
         });
         print(json, { kid, removed: true }, `Removed ${kid}.`);
       }),

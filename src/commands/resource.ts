@@ -54,8 +54,7 @@ export function addResourceCommands(resource: Command): void {
           throw new CommandError(`alg: ${data.alg} has no keys here (SYMBOLON_SIGNING_ALGORITHMS)`);
         try {
           const made = await change(storage, async (database, record) => {
-            await record({ type: 'resource.added', detail: { resource: id } });
-            return database.resource.create({
+            const made = await database.resource.create({
               data: {
                 id: data.id,
                 name: data.name ?? null,
@@ -65,6 +64,10 @@ export function addResourceCommands(resource: Command): void {
                 alg: data.alg ?? null,
               },
             });
+            const { format: made_as, scopes: made_of } = resourceFacts(made);
+            const detail = { resource: id, format: made_as, scopes: Object.keys(made_of) };
+            await record({ type: 'resource.added', detail });
+            return made;
           });
           print(options.json, resourceFacts(made), `Added ${id}.`);
         } catch (error) {

@@ -100,12 +100,20 @@ export function planKeys(keys: readonly KeyTimes[], now: Date, schedule: KeySche
   return { promote, make, remove, retire: kidsOf('current', isWithdrawn) };
 }
 
+/** The keys that were changed, by `kid`. */
+export type KeyChanges = Partial<Record<KeyChange, readonly string[]>>;
+type KeyChange = 'added' | 'rotated' | 'removed' | 'retired';
+
+/** Records a change, in its transaction. */
+export type RecordKeys = (database: Prisma.TransactionClient, changes: KeyChanges) => Promise<void>;
+
 /** Makes, promotes and removes the keys that are due. Any process may do so at any time. */
 export async function maintainKeys(
   prisma: PrismaClient,
   keyring: Keyring,
   now: Date,
   wanted: KeySchedule,
+  record?: RecordKeys,
 ): Promise<void> {
   const existing = await prisma.signingKey.findMany();
   const schedule = { ...wanted, algorithms: await stillWanted(prisma, existing, now, wanted) };
@@ -119,15 +127,17 @@ export async function maintainKeys(
     await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.rotatingKeys})`;
     const plan = planKeys(await database.signingKey.findMany(), now, schedule);
     for (const kid of plan.promote) await signFrom(database, kid, now);
-    await database.signingKey.createMany({
-      data: plan.make.flatMap(({ alg, signsNow }) => {
-        const key = made.find((one) => one.alg === alg && one.signsNow === signsNow)?.key;
-        return key ? [{ ...key, signsFrom: signsNow ? now : null }] : [];
-      }),
+    const data = plan.make.flatMap(({ alg, signsNow }) => {
+      const key = made.find((one) => one.alg === alg && one.signsNow === signsNow)?.key;
+      return key ? [{ ...key, signsFrom: signsNow ? now : null }] : [];
     });
+    await database.signingKey.createMany({ data });
     await database.signingKey.deleteMany({ where: { kid: { in: [...plan.remove] } } });
     const where = { kid: { in: [...plan.retire] }, retiredAt: null };
-    await database.signingKey.updateMany({ where, data: { retiredAt: now } });
+    const { count } = await database.signingKey.updateMany({ where, data: { retiredAt: now } });
+    const { promote: rotated, remove: removed, retire } = plan;
+    const [added, retired] = [data.map(({ kid }) => kid), count > 0 ? retire : []];
+    await record?.(database, { added, rotated, removed, retired });
   });
 }
 
@@ -175,15 +185,15 @@ export async function rotateKeys(
   now: Date,
   schedule: KeySchedule,
   atOnce: boolean,
-  record?: (database: Prisma.TransactionClient) => Promise<void>,
+  record?: RecordKeys,
 ): Promise<{ kid: string; alg: string; signsFrom: Date }[]> {
-  await maintainKeys(prisma, keyring, now, schedule);
+  await maintainKeys(prisma, keyring, now, schedule, record);
   const rotated = await prisma.$transaction(async (database) => {
     await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.rotatingKeys})`;
     const keys = await database.signingKey.findMany();
     const states = keyStates(keys, now, schedule);
     const next = keys.filter(({ kid }) => states.get(kid) === 'next');
-    await record?.(database);
+    await record?.(database, { rotated: next.map(({ kid }) => kid) });
     return Promise.all(
       next.map(async ({ kid, alg, createdAt }) => {
         const known = createdAt.getTime() + PUBLISHED_BEFORE;
@@ -193,7 +203,7 @@ export async function rotateKeys(
       }),
     );
   });
-  await maintainKeys(prisma, keyring, now, schedule);
+  await maintainKeys(prisma, keyring, now, schedule, record);
   return rotated;
 }
 

@@ -65,11 +65,11 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
       seeOther(ctx, base); // answered already, or expired: the page shows what still waits
       return;
     }
-    const { request, client } = waits;
+    const { client } = waits;
     // The client may require another factor or a recent sign-in before the answer.
     if (isAllowed && !(await sessions.require(ctx, demandOf(waits, person)))) return;
     if (isAllowed) await allow(person, waits, form, provider);
-    else await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
+    else await deny(person, waits, provider);
     renderer.page(ctx, 'approved', {
       client: presentClient(client),
       allowed: isAllowed,
@@ -106,6 +106,16 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     });
     const detail = { ...answer, by: 'ciba' };
     currentUnit().audit({ type: 'consent', accountId: account.id, clientId, detail });
+  }
+
+  async function deny(
+    { account }: SignedIn,
+    { request, client: { clientId } }: Waiting,
+    provider: Provider,
+  ) {
+    await provider.backchannelResult(request, new errors.AccessDenied('the person said no'));
+    const detail = { by: 'ciba' };
+    currentUnit().audit({ type: 'consent.refused', accountId: account.id, clientId, detail });
   }
 
   async function requestsPage(ctx: Context, person: SignedIn): Promise<void> {

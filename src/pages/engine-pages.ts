@@ -4,6 +4,7 @@ import { deviceInWords } from '../devices.ts';
 import type { MessageKey } from '../languages.ts';
 import type { EnginePages } from '../provider/configuration.ts';
 import { formSecret, userCodeErrors } from '../provider/engine-seams/words.ts';
+import { currentUnit } from '../storage/unit-of-work.ts';
 import { presentClient } from './client-view.ts';
 import { errorPage } from './error-page.ts';
 import { type Renderer, preferLanguages } from './render.ts';
@@ -41,6 +42,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
     async userCodeInputSource(ctx, _form, _out, error) {
       await person(ctx);
       if (error?.name === userCodeErrors.aborted) {
+        tell(ctx, 'consent.refused');
         renderer.page(ctx, 'device-aborted', {});
         return;
       }
@@ -79,6 +81,7 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
 
     async successSource(ctx) {
       await person(ctx);
+      tell(ctx, 'device.approved');
       renderer.page(ctx, 'device-done', { client: presentClient(ctx.oidc.client as Client) });
     },
   };
@@ -120,4 +123,12 @@ function mistake(error: Error | undefined): MessageKey | undefined {
     default:
       return 'device.try-again';
   }
+}
+
+/** Tells the audit of the person's answer to a device. */
+function tell({ oidc }: KoaContextWithOIDC, type: 'device.approved' | 'consent.refused'): void {
+  const { session, client, entities } = oidc;
+  const clientId = client?.clientId ?? entities.DeviceCode?.clientId;
+  const event = { type, accountId: session?.accountId, clientId, detail: { by: 'device' } };
+  currentUnit().audit(event, { evenIfRefused: true });
 }

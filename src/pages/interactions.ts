@@ -132,6 +132,13 @@ export function createInteractions({
 
   router.post('/cancel', async (ctx) => {
     const step = await submitted(ctx);
+    const { prompt, session } = step.interaction;
+    const accountId = prompt.name === 'consent' ? session?.accountId : undefined;
+    if (accountId !== undefined) {
+      const unit = currentUnit();
+      unit.actsAs({ kind: 'person', id: accountId });
+      unit.audit({ type: 'consent.refused', accountId, clientId: step.client.clientId });
+    }
     const error = isStepUp(step.interaction.prompt)
       ? {
           error: 'unmet_authentication_requirements',

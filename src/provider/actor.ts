@@ -1,6 +1,6 @@
 // Who acts in a request to the engine: a client that has authenticated, or the person who is signed in in the browser.
 import type { Context, Next } from 'koa';
-import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { currentUnit } from '../storage/unit-of-work.ts';
 
 // Where a client authenticates: the others are for browsers, where a client is only named.
@@ -27,4 +27,15 @@ export async function noteActor(ctx: Context, next: Next): Promise<void> {
     const id = oidc.session?.accountId;
     if (id !== undefined) currentUnit().actsAs({ kind: 'person', id });
   }
+}
+
+/** Records that a person has signed out of this browser, or of one application in it. */
+export function recordSignOut(provider: Provider): void {
+  provider.on('end_session.success', ({ oidc }) => {
+    const accountId = oidc.session?.accountId;
+    if (accountId === undefined) return; // nobody was signed in
+    const isAll = oidc.params?.['logout'] !== undefined;
+    const [clientId, detail] = [oidc.client?.clientId, { all: isAll }];
+    currentUnit().audit({ type: 'sign_out', accountId, clientId, detail });
+  });
 }

@@ -5,6 +5,8 @@ import type { KeySchedule } from '../keys/signing-keys.ts';
 import type { Log } from '../operations/log.ts';
 import { type Outages, causeOf, reportOutages } from '../operations/outages.ts';
 import { repeat } from '../operations/repeat.ts';
+import { recordKeys } from '../storage/audit/keys.ts';
+import { bySystem } from '../storage/origin.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Engine } from './engine.ts';
 
@@ -55,7 +57,8 @@ export function createKeyRotation(
   async function look(): Promise<void> {
     if (now().getTime() - maintainedAt >= DUE) {
       maintainedAt = now().getTime();
-      await maintainKeys(prisma, keyring, now(), schedule);
+      const record = recordKeys({ now: now(), origin: bySystem('keys') });
+      await maintainKeys(prisma, keyring, now(), schedule, record);
     }
     const found = await fingerprintKeys(prisma, now(), schedule);
     if (found === known) return;

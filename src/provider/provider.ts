@@ -22,7 +22,7 @@ import { needsConsentPrompt } from './refresh-policy.ts';
 import { fetchRequestObjects, referredIn } from './request-uri.ts';
 import { keepFromStrangers, stayAfterSignOut } from './strangers.ts';
 import { limitSecretGuesses } from './secret-guesses.ts';
-import { noteActor } from './actor.ts';
+import { noteActor, recordSignOut } from './actor.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 
 /** Makes a provider that serves with the keys, settings and pages of `parts`. */
@@ -59,6 +59,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   };
   provider.on('authorization.error', refuse);
   provider.on('server_error', refuse);
+  recordSignOut(provider);
   keepFromStrangers(provider);
   refuseWithReason(provider);
   provider.use(noteActor);

@@ -1,6 +1,7 @@
 // The engine's adapters, one for each model.
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { type Admit, ArtifactAdapter, admitAll } from './artifact-adapter.ts';
+import { whatChanged } from './audit/changed.ts';
 import type { ClientMetadata } from './clients.ts';
 import { type FamilyPolicy, RefreshTokenAdapter } from './families/adapter.ts';
 import { readClient } from './presented.ts';
@@ -47,8 +48,9 @@ class ClientAdapter extends ArtifactAdapter {
       const detail = { invited: invitation !== undefined };
       unit.audit({ type: 'client.registered', clientId, detail });
     } else {
+      const detail = { by: 'itself', ...whatChanged((await this.find(clientId)) ?? {}, metadata) };
       unit.writeClient({ kind: 'changed', metadata });
-      unit.audit({ type: 'client.changed', clientId, detail: { by: 'itself' } });
+      unit.audit({ type: 'client.changed', clientId, detail });
     }
   }
 

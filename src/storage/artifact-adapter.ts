@@ -91,7 +91,10 @@ export class ArtifactAdapter implements Adapter {
 
   destroy(id: string): Promise<void> {
     if (this.#model === 'Grant') return this.revokeByGrantId(id);
-    currentUnit().destroy(this.#model, id);
+    const unit = currentUnit();
+    unit.destroy(this.#model, id);
+    const { route, client } = Provider.ctx?.oidc ?? {};
+    if (route === 'revocation') unit.audit({ type: 'token.revoked', clientId: client?.clientId });
     return Promise.resolve();
   }
 

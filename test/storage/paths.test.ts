@@ -149,10 +149,9 @@ async function rowsOf({ provider }: Side): Promise<string[]> {
       row,
     ]),
     ...(await prisma.refreshFamily.findMany()).map((row): [string, object] => ['family', row]),
-    ...(await prisma.auditEvent.findMany({ omit: { id: true } })).map((row): [string, object] => [
-      'event',
-      row,
-    ]),
+    ...(await prisma.auditEvent.findMany({ omit: { id: true, position: true } })).map(
+      (row): [string, object] => ['event', row],
+    ),
     ...(await prisma.delivery.findMany({ omit: { sealed: true } })).map((row): [string, object] => [
       'delivery',
       row,

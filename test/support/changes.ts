@@ -1,4 +1,5 @@
 // Changes of accounts and of their factors, each in a transaction of its own, as a command makes them.
+import { commandLine } from '../../src/storage/origin.ts';
 import * as addresses from '../../src/accounts/addresses.ts';
 import * as changes from '../../src/accounts/changes.ts';
 import type { FactorParts } from '../../src/accounts/factors.ts';
@@ -49,7 +50,9 @@ export const lockAccount = (parts: Parts, id: string) =>
   inTransaction(parts, (database) => changes.lockAccount(database, parts, id));
 
 export const unlockAccount = (parts: Pick<Parts, 'storage'>, id: string) =>
-  inTransaction(parts, (database) => changes.unlockAccount(database, id));
+  inTransaction(parts, (database) =>
+    changes.unlockAccount(database, { origin: commandLine, ...parts }, id),
+  );
 
 export const signOutEverywhere = (
   parts: Omit<Parts, 'config'>,

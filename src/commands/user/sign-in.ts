@@ -61,7 +61,7 @@ export function unlockCommand(user: Command): void {
       withAccount(email, async (account, parts) => {
         const { id, email: address } = account;
         await change(parts.storage, async (database) => {
-          await unlockAccount(database, id);
+          await unlockAccount(database, parts, id);
           await forgetGuesses(database, parts.storage.keyring, { password: address, code: id });
         });
         print(json, {}, `Unlocked ${account.email}.`);

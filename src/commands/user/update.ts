@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../../config/claims.ts';
 import type { Prisma } from '../../generated/client.ts';
+import { whatChanged } from '../../storage/audit/changed.ts';
 import { CommandError, asJson, change, jsonFile, print, table } from '../run.ts';
 import { accountFacts, withAccount } from './account.ts';
 
@@ -24,16 +25,19 @@ export function updateCommand(user: Command): void {
         const { name, emailVerified } = options;
         if (emailVerified !== undefined && !['true', 'false'].includes(emailVerified))
           throw new CommandError('--email-verified: wants true or false');
-        return withAccount(email, async ({ id }, { storage }) => {
+        return withAccount(email, async (account, { storage }) => {
+          const { id } = account;
           const changed = await change(storage, async (database, record) => {
-            await record({ type: 'account.changed', accountId: id });
-            return database.account.update({
+            const after = await database.account.update({
               where: { id },
               data: {
                 ...(name === undefined ? {} : { name: name.trim() || null }),
                 ...(emailVerified === undefined ? {} : { emailVerified: emailVerified === 'true' }),
               },
             });
+            const detail = whatChanged(accountFacts(account), accountFacts(after));
+            await record({ type: 'account.changed', accountId: id, detail });
+            return after;
           });
           print(options.json, accountFacts(changed), `Changed ${changed.email}.`);
         });
@@ -60,7 +64,8 @@ export function claimsCommand(user: Command): void {
           const data = { claims: claims as Prisma.InputJsonObject };
           await change(storage, async (database, record) => {
             await database.account.update({ where: { id }, data });
-            await record({ type: 'account.changed', accountId: id });
+            const detail = whatChanged(account.claims as object, claims);
+            await record({ type: 'account.changed', accountId: id, detail });
           });
         }
         const rows = Object.entries(claims).map(([name, value]) => [

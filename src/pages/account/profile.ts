@@ -2,6 +2,7 @@
 import Router from '@koa/router';
 import { AccountError, accountError, accountInput } from '../../accounts/accounts.ts';
 import type { Context } from 'koa';
+import { whatChanged } from '../../storage/audit/changed.ts';
 import { UnstorableText } from '../../storage/errors.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import type { SignedIn } from '../browser-session.ts';
@@ -36,8 +37,10 @@ export function createProfile(area: AccountArea): Router {
       const unit = currentUnit();
       try {
         await unit.change((database) => {
-          unit.audit({ type: 'name.changed', accountId: id });
-          return database.account.update({ where: { id }, data: { name: parsed.data || null } });
+          const data = { name: parsed.data || null };
+          const detail = whatChanged(person.account, data, ['name']);
+          unit.audit({ type: 'name.changed', accountId: id, detail });
+          return database.account.update({ where: { id }, data });
         });
       } catch (error) {
         if (!(error instanceof UnstorableText)) throw error;
@@ -50,14 +53,14 @@ export function createProfile(area: AccountArea): Router {
 
   router.post(
     '/language',
-    area.take(async (ctx, { account: { id } }, form) => {
+    area.take(async (ctx, { account }, form) => {
       // '' means: the browser's language.
       const chosen = renderer.languages.all.find(({ tag }) => tag === form.text('locale'));
       const unit = currentUnit();
-      unit.audit({ type: 'language.changed', accountId: id });
-      await unit.change((database) =>
-        database.account.update({ where: { id }, data: { locale: chosen?.tag ?? null } }),
-      );
+      const data = { locale: chosen?.tag ?? null };
+      const detail = whatChanged(account, data, ['locale']);
+      unit.audit({ type: 'language.changed', accountId: account.id, detail });
+      await unit.change((database) => database.account.update({ where: { id: account.id }, data }));
       area.done(ctx, '', 'profile.language-changed');
     }),
   );

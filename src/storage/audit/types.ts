@@ -15,6 +15,7 @@ type OcsfClass = keyof typeof ocsfClasses;
 
 export const eventTypes = {
   sign_in: [3002, 'A person signed in; `amr` is what was verified.'],
+  sign_out: [3002, 'A person signed out: of this browser if `all`, else of one application in it.'],
   'sign_in.failed': [
     3002,
     'A sign-in was refused: a wrong password, or a passkey that is not accepted.',
@@ -32,6 +33,9 @@ export const eventTypes = {
     'All factors but the password were removed, for a person who has lost them.',
   ],
   consent: [3005, 'A person, or a client with an assertion, allowed an application something.'],
+  'consent.refused': [3005, 'A person refused what an application or a device asked for.'],
+  'device.approved': [3003, 'A person let a device in (RFC 8628).'],
+  'token.revoked': [3003, 'A client gave a token back that has no family (RFC 7009).'],
   'token.exchanged': [3003, 'A token was exchanged for another one (RFC 8693).'],
   'access.removed': [3005, 'All that an application was allowed for a person ended.'],
   'session.ended': [3002, 'Sessions of other browsers were ended; `count` tells how many.'],
@@ -42,6 +46,9 @@ export const eventTypes = {
   'account.added': [3001, 'An account was made; `by` tells how.'],
   'account.changed': [3001, 'What is known of a person was changed: `changed` tells what.'],
   'account.invited': [3001, 'Somebody was invited to make an account.'],
+  'account.locked': [3001, 'A person was locked out.'],
+  'account.unlocked': [3001, 'A person was let in again.'],
+  'account.signed_out': [3002, 'A person was signed out of every browser and every application.'],
   'password.changed': [
     3001,
     'A password was changed; `by` tells how, if not by the person who was signed in.',
@@ -72,6 +79,8 @@ export const eventTypes = {
   'client.changed': [3004, 'A client’s metadata was changed: `changed` tells what.'],
   'client.limited': [3002, 'Too many wrong secrets for a client came from one network.'],
   'client.removed': [3004, 'A client was removed, with all that was issued to it.'],
+  'key.added': [3004, 'Signing keys were made; they are published before they sign.'],
+  'key.retired': [3004, 'Signing keys sign no more, since their algorithm was withdrawn.'],
   'key.rotated': [3004, 'The next signing keys took over, or will.'],
   'key.removed': [3004, 'A signing key was withdrawn.'],
   'secret.resealed': [3004, 'What was sealed under a former SYMBOLON_SECRET was sealed anew.'],
