@@ -3,6 +3,7 @@
 import { openStorage } from '../src/storage/open.ts';
 import { readConfig } from '../src/config/config.ts';
 import { freePort } from '../test/support/process.ts';
+import { familyIdOf } from '../test/support/token-endpoint.ts';
 import { Connection, form, refreshing } from './requests.ts';
 import { authorization } from './settings.ts';
 import { type Subject, end, startBare, startProcess, startSymbolon } from './subjects.ts';
@@ -124,7 +125,7 @@ async function throughput(families: number): Promise<number> {
 async function addFamilies(from: number, to: number): Promise<void> {
   const { pool } = storage;
   const id = "lpad(n::text, 22, '0')";
-  const [like = ''] = (symbolon.opaque[0] ?? '').split('.');
+  const like = familyIdOf(symbolon.opaque[0] ?? '');
   const some = 50_000; // as many as are made before a statement takes too long
   for (let start = from; start <= to; start += some) {
     const values = [like, start, Math.min(to, start + some - 1)];
@@ -135,7 +136,7 @@ async function addFamilies(from: number, to: number): Promise<void> {
        WHERE f.id = $1`,
       values,
     );
-    await pool.query(
+    const { rowCount } = await pool.query(
       `INSERT INTO refresh_family (id, grant_id, account_id, client_id, current_hash, payload, created_at,
                                    idle_expires_at, absolute_expires_at)
        SELECT ${id}, ${id}, account_id, client_id, sha256(convert_to(lpad(n::text, 43, '0'), 'UTF8')),
@@ -143,6 +144,7 @@ async function addFamilies(from: number, to: number): Promise<void> {
        FROM generate_series($2::int, $3::int) n, refresh_family WHERE id = $1`,
       values,
     );
+    if (!rowCount) throw new Error(`there is no family ${like} to be like`);
   }
   await pool.query('ANALYZE "grant", refresh_family');
   await pool.query('CHECKPOINT');
