@@ -147,6 +147,7 @@ describe('a connection that breaks in the middle of a request', () => {
     await queued(table.holder, 1);
     await proxy.refuse();
     isUnavailable(await retry);
+    isUnavailable(await refresh(token)); // by now the process has seen all its connections end
     await proxy.mend();
     await table.release();
     await goesOn(body.refresh_token ?? '', 2);
