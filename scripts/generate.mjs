@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const generated = fileURLToPath(new URL('../src/generated', import.meta.url));
 const RUNTIME = 'prisma-runtime';
-const COMPILER = 'query_compiler_fast_bg.postgresql';
+const COMPILER = 'query_compiler_small_bg.postgresql';
 
 // The command runs on WebAssembly. It would still download a schema engine unless PRISMA_SCHEMA_ENGINE_BINARY names an
 // existing file, so that names Node itself.

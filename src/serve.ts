@@ -7,6 +7,7 @@ import { explainExit } from './commands/exit.ts';
 import { type SweepParts, startSweeping } from './database/sweep.ts';
 import { createListeners } from './operations/listeners.ts';
 import { createLog } from './operations/log.ts';
+import { giveBackMemory } from './operations/memory.ts';
 import { createOperations } from './operations/operations.ts';
 import { reportOutages } from './operations/outages.ts';
 import { type Stoppable, stopOnSignals } from './operations/signals.ts';
@@ -158,4 +159,5 @@ export async function main(): Promise<void> {
   const starting = serve(loadConfig());
   stopOnSignals(starting, (error) => void explainExit(error));
   await starting;
+  giveBackMemory();
 }

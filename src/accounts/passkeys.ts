@@ -1,15 +1,11 @@
 // Passkeys (WebAuthn): adding them to an account, and signing in with them. A credential belongs to one account. Alone
 // it is enough only when the device has verified its user. One whose counter goes back may have been copied and is
 // refused.
-import {
-  type AuthenticationResponseJSON,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
-  type RegistrationResponseJSON,
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  verifyAuthenticationResponse,
-  verifyRegistrationResponse,
+import type {
+  AuthenticationResponseJSON,
+  PublicKeyCredentialCreationOptionsJSON,
+  PublicKeyCredentialRequestOptionsJSON,
+  RegistrationResponseJSON,
 } from '@simplewebauthn/server';
 import { errors } from 'oidc-provider';
 import { deviceInWords } from '../devices.ts';
@@ -27,6 +23,9 @@ export interface PasskeyParts extends FactorParts {
   readonly storage: Storage;
   readonly config: { readonly issuer: string };
 }
+
+// Two hundred modules, for certificates of every kind: loaded when the first passkey is asked for.
+const webauthn = () => import('@simplewebauthn/server');
 
 const MOST = 20; // passkeys of one person
 
@@ -49,6 +48,7 @@ export async function registrationOptions(
   binding: string,
 ): Promise<PublicKeyCredentialCreationOptionsJSON> {
   const existing = await listPasskeys({ storage }, account.id);
+  const { generateRegistrationOptions } = await webauthn();
   return generateRegistrationOptions({
     rpName: new URL(config.issuer).host,
     rpID: new URL(config.issuer).hostname,
@@ -81,6 +81,7 @@ export async function verifyNewPasskey(
 ): Promise<Passkey> {
   const { storage, origin: from } = parts;
   const { origin, hostname } = new URL(parts.config.issuer);
+  const { verifyRegistrationResponse } = await webauthn();
   const verified = await refusedUnless(() =>
     verifyRegistrationResponse({
       response: answer.response as RegistrationResponseJSON,
@@ -174,6 +175,7 @@ export async function authenticationOptions(
   { binding, accountId }: { readonly binding: string; readonly accountId?: string | undefined },
 ): Promise<PublicKeyCredentialRequestOptionsJSON> {
   const allowed = accountId === undefined ? [] : await listPasskeys({ storage }, accountId);
+  const { generateAuthenticationOptions } = await webauthn();
   return generateAuthenticationOptions({
     rpID: new URL(config.issuer).hostname,
     challenge: createChallenge(storage, { kind: 'authentication', binding }),
@@ -218,6 +220,7 @@ export async function verifyPasskey(
   const isSecond = answer.accountId !== undefined;
   if (isSecond && account.id !== answer.accountId) throw new FactorError('factor.passkey-unknown');
 
+  const { verifyAuthenticationResponse } = await webauthn();
   const { verified, authenticationInfo } = await refusedUnless(() =>
     verifyAuthenticationResponse({
       response,

@@ -1,5 +1,5 @@
 // Hands mails over to the SMTP server, or in development to standard output. Nothing of a mail is ever logged.
-import { createTransport } from 'nodemailer';
+import type { Transporter } from 'nodemailer';
 import { asciiAddress } from '../accounts/email-address.ts';
 import type { Config } from '../config/config.ts';
 import type { Letter } from './letter.ts';
@@ -46,20 +46,26 @@ export function createMailTransport({
 }: Pick<Config, 'mail' | 'issuer'>): Transport | undefined {
   if (mode === 'off') return undefined;
   if (smtpUrl === undefined) return printing;
-  const smtp = createTransport({
-    url: smtpUrl,
-    pool: true,
-    maxConnections: 2,
-    connectionTimeout: TIMEOUT,
-    greetingTimeout: TIMEOUT,
-    socketTimeout: TIMEOUT,
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  });
+  // Loaded with the first mail.
+  let opened: Promise<Transporter> | undefined;
+  const open = async (): Promise<Transporter> => {
+    const { createTransport } = await import('nodemailer');
+    return createTransport({
+      url: smtpUrl,
+      pool: true,
+      maxConnections: 2,
+      connectionTimeout: TIMEOUT,
+      greetingTimeout: TIMEOUT,
+      socketTimeout: TIMEOUT,
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+  };
   const { hostname } = new URL(issuer);
   return {
     async send({ id, to, subject, html, text }) {
       try {
+        const smtp = await (opened ??= open());
         await smtp.sendMail({
           from,
           // An object, so that the text is one address.
@@ -76,7 +82,9 @@ export function createMailTransport({
       }
     },
     close() {
-      smtp.close();
+      void opened?.then((smtp) => {
+        smtp.close();
+      });
     },
   };
 }
