@@ -132,13 +132,11 @@ function createLanguage(
   const direction = ['ar', 'fa', 'he', 'ur'].includes(new Intl.Locale(tag).language)
     ? 'rtl'
     : 'ltr';
-  const relative = new Intl.RelativeTimeFormat(tag, { numeric: 'auto' });
-  const day = new Intl.DateTimeFormat(tag, { dateStyle: 'long', timeZone: 'UTC' });
-  const minute = new Intl.DateTimeFormat(tag, {
-    dateStyle: 'long',
-    timeStyle: 'short',
-    timeZone: 'UTC',
-  });
+  // Most processes speak few of their languages.
+  const relative = once(() => new Intl.RelativeTimeFormat(tag, { numeric: 'auto' }));
+  const utc = { dateStyle: 'long', timeZone: 'UTC' } as const;
+  const day = once(() => new Intl.DateTimeFormat(tag, utc));
+  const minute = once(() => new Intl.DateTimeFormat(tag, { ...utc, timeStyle: 'short' }));
   return {
     tag,
     direction,
@@ -151,11 +149,11 @@ function createLanguage(
       }
       return String(message.format(values));
     },
-    date: (date, time) => (time ? `${minute.format(date)} UTC` : day.format(date)),
+    date: (date, time) => (time ? `${minute().format(date)} UTC` : day().format(date)),
     relative(date, now) {
       const seconds = (date.getTime() - now.getTime()) / 1000;
       const [unit, size] = largest(Math.abs(seconds));
-      return relative.format(Math.trunc(seconds / size), unit);
+      return relative().format(Math.trunc(seconds / size), unit);
     },
     duration(seconds) {
       const [unit, size] = largest(seconds);
@@ -174,6 +172,12 @@ function createLanguage(
       ? message
       : new IntlMessageFormat(isolated(message.getAst()), spoken);
   }
+}
+
+/** What is made when it is first asked for. */
+function once<Made>(make: () => Made): () => Made {
+  let made: Made | undefined;
+  return () => (made ??= make());
 }
 
 type Elements = ReturnType<IntlMessageFormat['getAst']>;
