@@ -9,7 +9,11 @@ export interface Rule {
   readonly free: number;
   /** The longest wait, in seconds. */
   readonly longest: number;
-  /** Seconds after the first guess when all are forgotten; for a rule with `most`, after the last one. */
+  /**
+   * Seconds after the first guess when all are forgotten. For a rule with `most`: after the last one of `most`, and of
+   * fewer as much sooner. So nobody has more than `most` judged in a window, however slowly, and one guess at an address
+   * that nobody has is soon forgotten.
+   */
   readonly window: number;
   /** Guesses in a row that are judged; after them none is, until there was a success. */
   readonly most?: number;

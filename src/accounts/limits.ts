@@ -138,16 +138,19 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
   async function add(counter: Counter): Promise<number | undefined> {
     const { window, most } = counter.rule;
     const now = Date.now();
+    const life = Math.ceil((window * 1000) / (most ?? 1)); // of each guess
     const { rows } = await answered(() =>
       pool.query<{ points: number }>({
         name: 'count guess',
         text: `INSERT INTO attempt (key, points, expire) VALUES ($1, 1, $2)
           ON CONFLICT (key) DO UPDATE SET
             points = CASE WHEN attempt.expire <= $3 THEN 1 ELSE attempt.points + 1 END,
-            expire = CASE WHEN attempt.expire <= $3 OR $4::int IS NOT NULL THEN $2 ELSE attempt.expire END
+            expire = CASE WHEN attempt.expire <= $3 THEN $2
+              WHEN $4::int IS NULL THEN attempt.expire
+              ELSE $3 + $5::bigint * (attempt.points + 1) END
           WHERE attempt.expire <= $3 OR $4::int IS NULL OR attempt.points < $4::int
           RETURNING points`,
-        values: [`n:${keyOf(keyring, counter)}`, now + window * 1000, now, most ?? null],
+        values: [`n:${keyOf(keyring, counter)}`, now + life, now, most ?? null, life],
       }),
     );
     return rows[0]?.points;
@@ -156,7 +159,10 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
   async function subtract(key: string): Promise<void> {
     await pool.query({
       name: 'take guess back',
-      text: 'UPDATE attempt SET points = points - 1 WHERE key = $1 AND points > 0',
+      // A try that was not judged leaves no row. Of tries that end at once each looks at what the other has left.
+      text: `MERGE INTO attempt USING (VALUES ($1)) AS taken (key) ON attempt.key = taken.key
+        WHEN MATCHED AND attempt.points <= 1 THEN DELETE
+        WHEN MATCHED THEN UPDATE SET points = attempt.points - 1`,
       values: [`n:${key}`],
     });
   }

@@ -3,7 +3,7 @@
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
-import { networkOf } from './networks.ts';
+import { networksOf } from './networks.ts';
 
 const kinds = {
   /** What is short-lived. */
@@ -27,34 +27,42 @@ export interface RowLimits {
 }
 
 export function createRowLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyring'>): RowLimits {
-  const limiter = (keyPrefix: RowKind) =>
-    new RateLimiterPostgres({
-      storeClient: pool,
-      storeType: 'pool',
-      tableName: 'attempt',
-      tableCreated: true,
-      clearExpiredByTimeout: false, // the sweep does that
-      keyPrefix,
-      // What is refused costs no write, once this process knows of it.
-      inMemoryBlockOnConsumed: kinds[keyPrefix].points + 1,
-      ...kinds[keyPrefix],
+  // A wider network may leave twice as many as the one within.
+  const limiters = (kind: RowKind) =>
+    [1, 2, 4].map((times) => {
+      const points = times * kinds[kind].points;
+      return new RateLimiterPostgres({
+        storeClient: pool,
+        storeType: 'pool',
+        tableName: 'attempt',
+        tableCreated: true,
+        clearExpiredByTimeout: false, // the sweep does that
+        keyPrefix: kind,
+        // What is refused costs no write, once this process knows of it.
+        inMemoryBlockOnConsumed: points + 1,
+        points,
+        duration: kinds[kind].duration,
+      });
     });
-  const limiters = {
-    row: limiter('row'),
-    registration: limiter('registration'),
-    event: limiter('event'),
+  const byKind = {
+    row: limiters('row'),
+    registration: limiters('registration'),
+    event: limiters('event'),
   };
   return {
     async take(kind, ip, points = 1) {
-      const key = keyring.macs('attempt', `${kind} ${networkOf(ip)}`)[0].toString('base64url');
-      try {
-        await limiters[kind].consume(key, points);
-        return 0;
-      } catch (refusal) {
-        if (refusal instanceof RateLimiterRes)
-          return Math.max(1, Math.ceil(refusal.msBeforeNext / 1000));
-        return answered(() => Promise.reject(refusal as Error)); // the database cannot answer
+      // The narrowest first: whoever has had too much there takes nothing from others in a wider one.
+      for (const [width, network] of networksOf(ip).entries()) {
+        const key = keyring.macs('attempt', `${kind} ${network}`)[0].toString('base64url');
+        try {
+          await byKind[kind][width]?.consume(key, points);
+        } catch (refusal) {
+          if (refusal instanceof RateLimiterRes)
+            return Math.max(1, Math.ceil(refusal.msBeforeNext / 1000));
+          return answered(() => Promise.reject(refusal as Error)); // the database cannot answer
+        }
       }
+      return 0;
     },
   };
 }

@@ -7,6 +7,7 @@ import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { accountInput, authenticate, findAccountByEmail } from './accounts.ts';
 import { type Guesser, type Try, isClosed, isTold } from './counters.ts';
+import { asciiAddress } from './email-address.ts';
 import { FactorError, type Method } from './factors.ts';
 import { type Judgement, type Limits, TooManyAttempts } from './limits.ts';
 import { type PasskeySignIn, verifyPasskey } from './passkeys.ts';
@@ -71,7 +72,7 @@ export async function checkPassword(
   const { email, password, from } = attempt;
   const whose = async () => (await findAccountByEmail(prisma, email))?.id;
   const guess = { what: 'password', account: email, from } as const;
-  const waiter = from.browser === undefined ? { ip: from.ip } : { knownTo: email };
+  const waiter = from.browser === undefined ? { ip: from.ip } : { knownTo: asciiAddress(email) };
   const { found: account, wrongByStrangers } = await judged(limits, guess, attempt, whose, () =>
     authenticate(prisma, email, password, waiter),
   );

@@ -5,7 +5,7 @@ import { Provider } from 'oidc-provider';
 import { RateLimiterPostgres } from 'rate-limiter-flexible';
 import { delayAfter } from '../accounts/counters.ts';
 import { TooManyAttempts } from '../accounts/limits.ts';
-import { networkOf } from '../accounts/networks.ts';
+import { networksOf } from '../accounts/networks.ts';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -48,9 +48,9 @@ export function limitSecretGuesses({
 
   return async (clientId, isRight) => {
     const { ctx } = Provider;
-    const key = JSON.stringify([clientId, networkOf(ctx?.ip ?? '')]);
+    const keys = networksOf(ctx?.ip ?? '').map((network) => JSON.stringify([clientId, network]));
     const time = now().getTime();
-    const wait = (known.get(key)?.until ?? 0) - time;
+    const wait = Math.max(...keys.map((key) => known.get(key)?.until ?? 0)) - time;
     if (wait > 0) {
       const seconds = Math.ceil(wait / 1000);
       ctx?.set('Retry-After', String(seconds));
@@ -58,14 +58,21 @@ export function limitSecretGuesses({
     }
     if (isRight()) return true;
     // At once, so that simultaneous tries of this process are counted together.
-    const guesses = remembered(key, time);
-    note(guesses, guesses.wrong + 1, time);
-    const hashed = keyring.macs('attempt', `secret ${key}`)[0].toString('base64url');
-    const { consumedPoints } = await answered(() => counter.penalty(hashed, 1));
-    note(guesses, consumedPoints, time);
+    const counted = keys.map((key, width) => {
+      const guesses = remembered(key, time);
+      const free = rule.free * 2 ** width; // a wider network has twice as many as the one within
+      note(guesses, guesses.wrong + 1, { time, free });
+      return { key, guesses, free };
+    });
+    let isFirst = false;
+    for (const { key, guesses, free } of counted) {
+      const hashed = keyring.macs('attempt', `secret ${key}`)[0].toString('base64url');
+      const { consumedPoints } = await answered(() => counter.penalty(hashed, 1));
+      note(guesses, consumedPoints, { time, free });
+      isFirst ||= consumedPoints === free + 1;
+    }
     // Once an hour is enough to tell an operator.
-    if (consumedPoints === rule.free + 1)
-      currentUnit().audit({ type: 'client.limited', clientId }, { evenIfRefused: true });
+    if (isFirst) currentUnit().audit({ type: 'client.limited', clientId }, { evenIfRefused: true });
     return false;
   };
 
@@ -83,7 +90,12 @@ export function limitSecretGuesses({
   }
 }
 
-function note(guesses: Guesses, wrong: number, time: number): void {
+function note(
+  guesses: Guesses,
+  wrong: number,
+  { time, free }: { readonly time: number; readonly free: number },
+): void {
   guesses.wrong = Math.max(guesses.wrong, wrong);
-  guesses.until = Math.max(guesses.until, time + delayAfter(guesses.wrong, rule) * 1000);
+  const wait = delayAfter(guesses.wrong, { ...rule, free }) * 1000;
+  guesses.until = Math.max(guesses.until, time + wait);
 }

@@ -1,7 +1,8 @@
 // Checking a password, a passkey and a second factor: what is written down with a refusal, and what is counted.
 import { Secret, TOTP } from 'otpauth';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FactorError, type Method } from '../../src/accounts/factors.ts';
+import { FairQueue } from '../../src/accounts/fair-queue.ts';
 import { TooManyAttempts, createLimits } from '../../src/accounts/limits.ts';
 import { authenticationOptions, registrationOptions } from '../../src/accounts/passkeys.ts';
 import {
@@ -152,6 +153,16 @@ describe('a password', () => {
     const [account, ...others] = await counts();
     expect(account).toBe('account 2'); // all but the known browser's
     expect(others).toEqual(['address 1', 'browser 1', 'password 1', 'password 1']);
+  });
+
+  test('waits with the others of its account, however the address is written', async () => {
+    const queued = vi.spyOn(FairQueue.prototype, 'push');
+    for (const email of [person.email, person.email.toUpperCase(), ` ${person.email}`])
+      await request(() =>
+        checkPassword(parts(), { email, password: 'wrong', from: { ...from, browser: 'known' } }),
+      );
+    expect(queued.mock.calls.map(([lane]) => lane)).toEqual(Array(3).fill(person.email));
+    queued.mockRestore();
   });
 });
 

@@ -182,6 +182,65 @@ describe('a password', () => {
     }
   });
 
+  test('that is refused leaves no row, and one at an address that nobody has a row for a few days', async () => {
+    const { prisma } = provider.storage;
+    let judged = 0;
+    for (let index = 0; index < 80; index++) {
+      await noTimePasses();
+      await limits()
+        .judge(atPassword('203.0.113.1', undefined, `x${index}@example.com`), () => {
+          judged++;
+          return wrong();
+        })
+        .catch(() => undefined);
+    }
+    expect(judged).toBe(51);
+    for (const name of ['password', 'account']) {
+      const rows = await prisma.attempt.findMany({ where: { key: { startsWith: `n:${name}:` } } });
+      expect(rows).toHaveLength(51);
+      for (const { expire } of rows)
+        expect(Number(expire) - Date.now()).toBeLessThan(5 * 86_400_000);
+    }
+  });
+
+  test('is judged ninety times in a year, however slowly', async () => {
+    const { prisma } = provider.storage;
+    const day = 86_400_000;
+    // Just as many as are forgotten by the next time, and more.
+    for (const [pause, atOnce] of [
+      [5, 1],
+      [13, 3],
+      [41, 19],
+    ] as const) {
+      await prisma.attempt.deleteMany();
+      let judged = 0;
+      for (let passed = 0; passed < 365; passed += pause) {
+        judged += await guess(many(atOnce, (index) => atPassword(addressOf(index))));
+        await prisma.$executeRaw`UPDATE attempt SET expire = expire - ${BigInt(pause * day)}`;
+      }
+      expect(judged).toBeLessThanOrEqual(90);
+      expect(judged).toBeGreaterThan(70);
+    }
+  });
+
+  test('taken back while others are counted leaves what they counted, fifty times', async () => {
+    for (let round = 0; round < 50; round++) {
+      const { attempt } = provider.storage.prisma;
+      await attempt.deleteMany();
+      const tries = many(12, (index) => atPassword(addressOf(index)));
+      await Promise.allSettled(
+        tries.map((one, index) =>
+          limits().judge(one, () => (index % 2 ? wrong() : Promise.reject(new Error('too busy')))),
+        ),
+      );
+      const left = await attempt.findMany({ where: { key: { startsWith: 'n:' } } });
+      const points = (name: string) =>
+        left.filter(({ key }) => key.startsWith(`n:${name}:`)).map((row) => row.points);
+      expect(points('account')).toEqual([6]);
+      expect(points('password')).toEqual(Array(6).fill(1));
+    }
+  });
+
   test('that could not be judged is not counted', async () => {
     const attempt = atPassword('203.0.113.1');
     for (let index = 0; index < 100; index++) {

@@ -139,6 +139,17 @@ describe('a network from which too much was written', () => {
     expect((await open(party('203.0.113.9'))).status).toBe(200);
   });
 
+  test('is a /56 or a /48 of IPv6, too', async () => {
+    const status = async (network: string) => (await open(party(`2001:db8:${network}::1`))).status;
+    expect(await status('1:1')).toBe(200);
+    await written('row', 1200);
+    expect(await status('1:2')).toBe(429);
+    expect(await status('1:100')).toBe(200);
+    await written('row', 2400);
+    expect(await status('1:200')).toBe(429);
+    expect(await status('2:1')).toBe(200);
+  });
+
   test('what is large counts for more', async () => {
     await open(party(), { state: 'x'.repeat(10_000) });
     const counted = await provider.storage.prisma.attempt.findMany({

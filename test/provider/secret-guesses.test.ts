@@ -74,6 +74,18 @@ describe('wrong secrets for a client', () => {
     expect((await ask(right, { id: 'other' })).body['error']).toBe('invalid_grant');
   });
 
+  test('are guessed by a /56 and a /48 of IPv6 as by a few addresses', async () => {
+    const judgedFrom = async (network: (index: number) => string) => {
+      let judged = 0;
+      for (let index = 0; index < 60; index++)
+        if ((await ask('wrong', { from: network(index) })).status === 401) judged++;
+      return judged;
+    };
+    const hex = (index: number) => (index + 1).toString(16);
+    expect(await judgedFrom((index) => `2001:db8:1:${hex(index)}::1`)).toBe(21);
+    expect(await judgedFrom((index) => `2001:db8:1:${hex(index)}00::1`)).toBe(20);
+  });
+
   test('that come at once are not judged at once', async () => {
     const answers = await Promise.all(Array.from({ length: 40 }, () => ask('wrong')));
     expect(answers.filter(({ status }) => status === 401)).toHaveLength(11);
