@@ -110,7 +110,7 @@ export const signIns: Record<string, Case> = {
       const { agent, page } = await atDevice(fixture);
       return () => agent.submit(page, {}, /\/consent$/);
     },
-    events: ['consent'],
+    events: ['consent', 'device.approved'],
   },
 
   'a device that is connected': {
@@ -120,6 +120,7 @@ export const signIns: Record<string, Case> = {
       return () => agent.open(next);
     },
     shows: /Your device is connected/,
+    events: ['device.approved'],
   },
 
   'an approval': {
@@ -127,7 +128,11 @@ export const signIns: Record<string, Case> = {
     events: ['consent'],
     messages: 1,
   },
-  'a refusal': { arrange: (fixture) => approval(fixture, 'deny'), messages: 1 },
+  'a refusal': {
+    arrange: (fixture) => approval(fixture, 'deny'),
+    events: ['consent.refused'],
+    messages: 1,
+  },
 
   'a sign-out': {
     arrange: async (fixture) => {
@@ -139,6 +144,7 @@ export const signIns: Record<string, Case> = {
       return () => agent.submit(page, { logout: 'yes' });
     },
     shows: /You are signed out/,
+    events: ['sign_out'],
     messages: 1,
   },
 };
