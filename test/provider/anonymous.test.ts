@@ -240,12 +240,17 @@ describe('a client that registered itself', () => {
   test('is in the audit, with its changes and its end', async () => {
     const { body } = await register({}, { ip: '203.0.113.10' });
     const { client_id } = body;
-    const changed = await manage(body, 'PUT', { client_id, redirect_uris: [redirect] });
+    const wanted = { client_id, redirect_uris: [redirect], client_name: 'Other' };
+    const changed = await manage(body, 'PUT', wanted);
     await manage((await changed.json()) as Json, 'DELETE');
     const ip = '203.0.113.10';
     expect(await events(client_id)).toEqual([
       { type: 'client.registered', ip, detail: { invited: false } },
-      { type: 'client.changed', ip, detail: { by: 'itself' } },
+      {
+        type: 'client.changed',
+        ip,
+        detail: { by: 'itself', changed: { client_name: { from: null, to: 'Other' } } },
+      },
       { type: 'client.removed', ip, detail: { by: 'itself' } },
     ]);
   });
