@@ -6,12 +6,20 @@ export const LONGEST_NAME = 100;
 
 // Persian and the scripts of India write words with joiners; there they stay, after a letter.
 const joiner = /(?<=[[\p{L}\p{M}]--[\p{sc=Latin}\p{sc=Greek}\p{sc=Cyrillic}]])[\u200c\u200d]/v;
-const hidden = new RegExp(`(?!${joiner.source})\\p{Cf}`, 'gv');
+// U+FE0F asks for the coloured form of a sign.
+const hidden = new RegExp(
+  `(?!${joiner.source}|(?<=\\p{Emoji})\\ufe0f)[\\p{Cf}\\p{Default_Ignorable_Code_Point}]`,
+  'gv',
+);
+// Marks stand on the letter before them: without one they would stand on our own words, and many of them cover those.
+const heaped = /(?<=\p{M}{3})\p{M}+|(?<![^\p{Z}\p{C}])\p{M}+/gu;
 
-/** A name on one line, trimmed, and without format characters, such as those that turn the direction of writing. */
+/** A name on one line, trimmed, and without what cannot be seen, turns the direction of writing, or covers other words. */
 export function plainName(name: string): string {
   return name
+    .normalize('NFC')
     .replace(hidden, '')
+    .replace(heaped, '')
     .replace(/[\p{Cc}\p{Z}]+/gu, ' ')
     .trim();
 }
@@ -19,7 +27,7 @@ export function plainName(name: string): string {
 /** Whether nothing of a name can be seen. */
 export function isBlank(name: string): boolean {
   // U+2800 is the empty pattern of braille.
-  return !/[\p{L}\p{M}\p{N}\p{P}\p{S}]/u.test(
+  return !/[\p{L}\p{N}\p{P}\p{S}]/u.test(
     name.replace(/[\p{Default_Ignorable_Code_Point}\u2800]/gu, ''),
   );
 }

@@ -22,8 +22,26 @@ test('format characters are lost, and lines; joiners stay where a script needs t
   expect(plainName('\u202eعلی\u200c\u200cرضا')).toBe('علی\u200cرضا');
 });
 
+test('nothing covers other words, and nothing that cannot be seen is kept', () => {
+  expect(plainName(`Google${'\u0335'.repeat(80)}`)).toBe(`Google${'\u0335'.repeat(3)}`);
+  expect(plainName('\u0301\u0301Ada \u0301Lovelace')).toBe('Ada Lovelace');
+  expect(plainName('Goo\u034fg\u3164l\ufe0fe\u{e0100}\u115f\u17b4\uffa0')).toBe('Google');
+  // Whole, as people write them.
+  for (const name of ['Nguyễn Thị Hồng', 'مُحَمَّدٌ', 'हिन्दी', 'ผู้ใหญ่', 'שַׁבָּ֖ת', '☀️ Sun', 'Zoë'])
+    expect(plainName(name.normalize('NFD')).normalize('NFC')).toBe(name.normalize('NFC'));
+});
+
 test('a name of which nothing can be seen is none', () => {
-  for (const name of ['', ' ', '\u200b\u202e', '\u3164', '\u115f\u1160', '\u2800', '\ufe0f'])
+  for (const name of [
+    '',
+    ' ',
+    '\u200b\u202e',
+    '\u3164',
+    '\u115f\u1160',
+    '\u2800',
+    '\ufe0f',
+    '\u0301\u0301',
+  ])
     expect([isBlank(name), visibleName(name)]).toEqual([true, '']);
   expect(visibleName(' ‮x ')).toBe('x');
 });

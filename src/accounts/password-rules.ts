@@ -53,8 +53,21 @@ export async function passwordProblem(
   if (length < SHORTEST) return 'account.password-too-short';
   if (length > LONGEST) return 'account.password-too-long';
   const names = namesOf(owner, service);
-  if (isMadeOf(password, names)) return 'account.password-personal';
-  return (await isGuessable(password, names)) ? 'account.password-common' : undefined;
+  const plain = undecorated(password);
+  if (isMadeOf(password, names) || isMadeOf(plain, names)) return 'account.password-personal';
+  const guesser = await loadedGuesser();
+  const isCommon = isGuessable(password, names, guesser) || isCommonest(plain, names, guesser);
+  return isCommon ? 'account.password-common' : undefined;
+}
+
+/**
+ * A password as it is judged besides: "p a s s w o r d" is guessed with "password". Characters that look alike are folded
+ * here (form KC), white space is left out, and signs unless they are most of it.
+ */
+function undecorated(password: string): string {
+  const closed = password.normalize('NFKC').replace(/\s/gu, '');
+  const letters = closed.replace(/[\p{P}\p{S}]/gu, '');
+  return charactersIn(letters) * 2 >= charactersIn(closed) ? letters : closed;
 }
 
 /** The names of a person and of the provider, whole and by their words, in lower case; the longest first. */
@@ -72,17 +85,26 @@ function namesOf({ email, name }: Owner, { issuer, theme }: Service): string[] {
 function isMadeOf(password: string, names: readonly string[]): boolean {
   let rest = folded(password);
   for (const name of names) rest = rest.replaceAll(name, '');
-  return charactersIn(rest) * 2 <= charactersIn(folded(password));
+  const length = charactersIn(folded(password));
+  return length > 0 && charactersIn(rest) * 2 <= length;
 }
 
 /** Whether a password is guessed before one of eight random characters, or is a common one with decorations. */
-async function isGuessable(password: string, names: string[]): Promise<boolean> {
-  const guesser = await loadedGuesser();
-  const looked = Array.from(folded(password)).slice(0, LOOKED_AT).join('');
+function isGuessable(password: string, names: string[], guesser: ZxcvbnFactory): boolean {
+  const looked = lookedAt(password);
   if (guesser.check(looked, names).guesses < GUESSES_OF_EIGHT) return true;
   const [core = ''] = /\p{L}(?:.*\p{L})?/u.exec(looked) ?? [];
   const decorations = charactersIn(looked) - charactersIn(core);
   return decorations <= DECORATIONS && guesser.check(core, names).guesses < GUESSES_OF_COMMON;
+}
+
+/** Whether it is one of the common passwords, or made like them. */
+function isCommonest(password: string, names: string[], guesser: ZxcvbnFactory): boolean {
+  return guesser.check(lookedAt(password), names).guesses < GUESSES_OF_COMMON;
+}
+
+function lookedAt(password: string): string {
+  return Array.from(folded(password)).slice(0, LOOKED_AT).join('');
 }
 
 // Each code point counts as one.
@@ -114,8 +136,10 @@ async function loadGuesser(): Promise<ZxcvbnFactory> {
   return new ZxcvbnFactory({ dictionary: { ...dictionary, ours }, graphs: adjacencyGraphs });
 }
 
-// What the library does not know: "password" in languages of the pages, and keyboards of other scripts.
-const wordsForPassword = 'kennwort contraseña пароль パスワード كلمةالسر كلمةالمرور'.split(' ');
+// What the library does not know: "password" in languages of the pages, the pass phrase that everybody has read, and
+// keyboards of other scripts.
+const wordsForPassword =
+  'kennwort contraseña пароль パスワード كلمةالسر كلمةالمرور correcthorsebatterystaple'.split(' ');
 const keyboardRows =
   'йцукенгшщзхъ фывапролджэ ячсмитьбю ضصثقفغعهخحجد شسيبلاتنمكط ئءؤرلاىةوزظ ςερτυθιοπ ασδφγηξκλ ζχψωβνμ'.split(
     ' ',

@@ -3,7 +3,7 @@
 import type { Client } from 'oidc-provider';
 import type { Language } from '../languages.ts';
 import { strangerAmong } from '../provider/strangers.ts';
-import { clientName, hostOf, placeOf, whereabouts } from '../storage/strangers.ts';
+import { clientName, hostOf, inLine, placeOf, whereabouts } from '../storage/strangers.ts';
 
 export interface ClientView {
   readonly name: string;
@@ -21,6 +21,8 @@ export interface StrangerView {
   readonly leadsTo?: string;
   /** Where its redirect URIs lead, '' for nowhere: what it says itself. */
   readonly places?: string;
+  /** Where it is at home for certain, '' for nowhere. */
+  readonly home?: string;
   /** The host of its metadata document. */
   readonly document?: string;
 }
@@ -44,10 +46,11 @@ export function presentClient(
   const links = web({ logoUri, clientUri, policyUri, tosUri });
   const stranger = strangerAmong(client);
   if (!stranger) return { name, ...links };
-  const { places, document } = stranger;
+  const { document } = stranger;
   const described = document === undefined ? {} : { document };
   if (typeof leadsTo !== 'string') {
-    return { name, stranger: { places: whereabouts({ places }), ...described } };
+    const places = inLine(stranger.places);
+    return { name, stranger: { places, home: whereabouts(stranger), ...described } };
   }
   const own = new Set([
     hostOf({ redirect_uris: client.redirectUris }),
@@ -68,7 +71,7 @@ export function clientInWords(
   { name, stranger }: Pick<ClientView, 'name' | 'stranger'>,
 ): string {
   if (!stranger) return name;
-  const hosts = stranger.leadsTo ?? stranger.document ?? stranger.places ?? '';
+  const hosts = stranger.leadsTo ?? stranger.home ?? '';
   return hosts === ''
     ? t('client.stranger-nowhere', { client: name })
     : t('client.stranger', { client: name, hosts });

@@ -15,6 +15,9 @@ const WAITING = 5; // requests of one client for one person at a time
 
 type Ciba = NonNullable<NonNullable<Configuration['features']>['ciba']>;
 
+// A dot within a word that is no number, and seven digits or more, as telephone numbers are written.
+const linked = /[^\s\d]\.\S|\S\.[^\s\d]|\d(?:[ .:/_-]{0,2}\d){6}/u;
+
 export function ciba(
   config: Config,
   { prisma, now, pool, keyring }: Pick<Storage, 'prisma' | 'now' | 'pool' | 'keyring'>,
@@ -50,9 +53,9 @@ export function ciba(
         );
       }
       // It goes into a mail of ours, whose reader's program would make a link of it.
-      if (message !== undefined && looksLikeLink(message)) {
+      if (message !== undefined && (looksLikeLink(message) || linked.test(message))) {
         throw new errors.InvalidBindingMessage(
-          'the binding_message must not look like a URL or the name of a host',
+          'the binding_message must not look like a URL, the name of a host or a telephone number',
         );
       }
     },

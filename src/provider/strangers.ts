@@ -42,6 +42,7 @@ export function strangerAmong(client: Client): Stranger | undefined {
       client_id: client.clientId,
       client_id_issued_at: (client as { clientIdIssuedAt?: number }).clientIdIssuedAt,
       redirect_uris: client.redirectUris,
+      grant_types: client.grantTypes,
       vouched_for,
     },
     isDocument,

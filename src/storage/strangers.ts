@@ -7,6 +7,7 @@ export interface Registered {
   readonly client_id: string;
   readonly client_name?: unknown;
   readonly redirect_uris?: unknown;
+  readonly grant_types?: unknown;
   /** Set by a registration, and by nothing else. */
   readonly client_id_issued_at?: unknown;
   readonly vouched_for?: unknown;
@@ -15,6 +16,11 @@ export interface Registered {
 export interface Stranger {
   /** Where its redirect URIs lead to: hosts, or the schemes of applications. */
   readonly places: readonly string[];
+  /**
+   * Whether people are redirected to it whenever they allow it something. Where there is a device flow or CIBA, its
+   * redirect URIs may be anybody's.
+   */
+  readonly isRedirectedTo: boolean;
   /** The host of its metadata document. */
   readonly document?: string;
 }
@@ -32,16 +38,31 @@ export function strangerOf(client: Registered, isDocument: boolean): Stranger | 
   const document = isDocument ? URL.parse(id)?.host : undefined;
   return {
     places: [...new Set(redirectUris(client).map(placeOf))],
+    isRedirectedTo: redirects(client),
     ...(document === undefined ? {} : { document }),
   };
 }
 
+const withoutRedirect = new Set<unknown>([
+  'urn:ietf:params:oauth:grant-type:device_code',
+  'urn:openid:params:grant-type:ciba',
+]);
+
+function redirects({ grant_types: grants }: Registered): boolean {
+  return !Array.isArray(grants) || !grants.some((grant) => withoutRedirect.has(grant));
+}
+
 const SHOWN = 3; // places
 
-/** Where a stranger is at home, in one line: '' for nowhere. */
-export function whereabouts({ places, document }: Stranger): string {
-  const all = document === undefined ? places : [...new Set([document, ...places])];
-  return [...all.slice(0, SHOWN), ...(all.length > SHOWN ? ['…'] : [])].join(', ');
+/** Where a stranger is at home for certain, in one line: '' for nowhere. */
+export function whereabouts({ places, document, isRedirectedTo }: Stranger): string {
+  const certain = isRedirectedTo ? places : [];
+  return inLine(document === undefined ? certain : [...new Set([document, ...certain])]);
+}
+
+/** Places in one line, the first few of them. */
+export function inLine(places: readonly string[]): string {
+  return [...places.slice(0, SHOWN), ...(places.length > SHOWN ? ['…'] : [])].join(', ');
 }
 
 /** The redirect URIs of metadata that may have mistakes. */

@@ -27,6 +27,17 @@ test.each<[string | undefined, ...string[]]>([
   ],
   ['account.password-common', 'MyPassword123!', 'ILoveYou2026!', 'hunter2hunter2', 'monkey-2026'],
   ['account.password-common', 'contraseña1', 'пароль2026', 'パスワードパスワード', 'كلمةالسر1'],
+  // with spaces, signs, and forms of letters that say the same
+  [
+    'account.password-common',
+    'correct horse battery staple',
+    'correcthorsebatterystaple',
+    'password password',
+    'p a s s w o r d',
+    'ｐａｓｓｗｏｒｄ',
+    'a       b',
+  ],
+  ['account.password-personal', 'ｓｙｍｂｏｌｏｎ', 'S y m b o l o n', 'sym-bol-on'],
   // repetitions and sequences
   [
     'account.password-common',

@@ -205,7 +205,7 @@ test('CIBA: the mail, the page and its answer', async () => {
   await provider.mailer.send();
   const [mail] = mails.mails;
   expect(mail?.headers['subject']?.replaceAll('\u200b', '')).toBe(
-    'Google (evil.example, registered itself) asks whether it is you',
+    'Google (registered itself) asks whether it is you',
   );
   expect(mail?.text).toContain(warning);
   const agent = new Agent(provider.issuer);
@@ -215,9 +215,23 @@ test('CIBA: the mail, the page and its answer', async () => {
   warns(await agent.submit(list, { answer: 'allow' }, /approve\/.+/), says);
 });
 
-test('the account’s pages, signing out, and the mail about a used-up token', async () => {
+test('in the history, who needs no redirect has no host', async () => {
   const agent = new Agent(provider.issuer);
-  const party = await discover(provider.issuer, google);
+  await signIn(await discover(provider.issuer, google), agent);
+  const { html } = await agent.open(`${provider.issuer}/account/history`);
+  expect(html.text).toContain('Google (registered itself)');
+});
+
+test('the account’s pages, signing out, and the mail about a used-up token', async () => {
+  const client = {
+    ...google,
+    client_id: 'google-by-redirect',
+    grant_types: ['authorization_code', 'refresh_token'],
+    backchannel_token_delivery_mode: undefined,
+  };
+  await provider.addClient(client);
+  const agent = new Agent(provider.issuer);
+  const party = await discover(provider.issuer, client);
   const { refresh_token: first = '' } = await signIn(party, agent);
   const inWords = 'Google (evil.example, registered itself)';
   const at = (path: string) => agent.open(`${provider.issuer}/account${path}`);
@@ -240,7 +254,7 @@ test('the account’s pages, signing out, and the mail about a used-up token', a
   expect(removed.html.text).toContain(`${inWords} has no access`);
 
   const url = new URL(`${provider.issuer}/logout`);
-  url.searchParams.set('client_id', google.client_id);
+  url.searchParams.set('client_id', client.client_id);
   url.searchParams.set('post_logout_redirect_uri', 'https://evil.example/bye');
   warns(await agent.open(url));
   url.searchParams.delete('post_logout_redirect_uri');

@@ -301,9 +301,20 @@ describe('CIBA', () => {
     expect((await start('curious', { login_hint: 'nobody@example.com' })).body.error).toBe(
       'unknown_user_id',
     );
-    expect((await start('curious', { binding_message: 'x'.repeat(41) })).body.error).toBe(
-      'invalid_binding_message',
-    );
+    for (const binding_message of [
+      'x'.repeat(41),
+      'Call +1 800 555 0199',
+      'evil_.com',
+      'evil.c0m/x',
+    ]) {
+      const { body } = await start('curious', { binding_message });
+      expect({ binding_message, error: body.error }).toEqual({
+        binding_message,
+        error: 'invalid_binding_message',
+      });
+    }
+    for (const binding_message of ['EUR 1.234,50', 'Window 4.', 'W4-SCT 12.5'])
+      expect((await start('curious', { binding_message })).body.error).toBeUndefined();
     const off = await startProvider();
     expect((await fetch(`${off.issuer}/approve`)).status).toBe(404);
     const discovery = (await (
