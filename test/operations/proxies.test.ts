@@ -112,7 +112,7 @@ const proxies: Record<string, Proxy> = {
 /** Debian 12 has Caddy 2.6.2, which keeps no bodies. */
 function knowsBuffers(program: string): boolean {
   try {
-    execFileSync(program, ['adapt', '--adapter', 'caddyfile', '--config', '/dev/stdin'], {
+    execFileSync(program, ['adapt', '--adapter', 'caddyfile', '--config', '-'], {
       input: ':1 {\n\treverse_proxy 127.0.0.1:2 {\n\t\trequest_buffers 64KiB\n\t}\n}\n',
       stdio: ['pipe', 'ignore', 'ignore'],
     });
