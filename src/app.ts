@@ -106,12 +106,14 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
       { algorithms: kept },
       'keys are kept for what registered clients or resources still ask for (SYMBOLON_SIGNING_ALGORITHMS)',
     );
+  const knownBrowser = createKnownBrowser(keyring, createCookies(config).browser);
   const engine = createEngine(
     {
       config,
       storage,
       outgoing,
       pages,
+      knownBrowser: knownBrowser.any,
       pairwiseSecret: await installationSecret(prisma, keyring, 'pairwise'),
     },
     signingKeys,
@@ -183,7 +185,6 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   }
 
   function ownRouters(): Router[] {
-    const knownBrowser = createKnownBrowser(keyring, createCookies(config).browser);
     const signIn = createSignIn({ config, storage, renderer, limits, knownBrowser });
     const home = new Router();
     home.get('/', async (ctx) => {

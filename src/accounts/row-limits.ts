@@ -3,11 +3,16 @@
 import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import { answered } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
+import { TooManyAttempts } from './limits.ts';
 import { networksOf } from './networks.ts';
 
 const kinds = {
   /** What is short-lived. */
   row: { points: 600, duration: 60 },
+  /** The same of a browser that an account knows: whoever is at its address takes nothing from it. */
+  known: { points: 60, duration: 60 },
+  /** What is fetched for a client that nobody vouches for. */
+  fetch: { points: 60, duration: 60 },
   /** A client that registers itself stays for longer. */
   registration: { points: 100, duration: 3600 },
   /** An event of the audit about nobody who is known. */
@@ -16,14 +21,26 @@ const kinds = {
 
 export type RowKind = keyof typeof kinds;
 
+/** Too much came from a network; nobody has guessed. */
+export class TooManyRequests extends TooManyAttempts {
+  /** Nobody is sent to an application with it. */
+  override readonly allow_redirect = false;
+
+  /** @param seconds after which more may come */
+  constructor(seconds: number) {
+    super(seconds, false);
+  }
+}
+
 export interface RowLimits {
   /**
    * Counts what is about to be written.
    *
+   * @param from an IP address; of `known` the browser's key
    * @param points for how many rows it counts
    * @returns in how many seconds it may be written, 0 for now
    */
-  take(kind: RowKind, ip: string, points?: number): Promise<number>;
+  take(kind: RowKind, from: string, points?: number): Promise<number>;
 }
 
 export function createRowLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyring'>): RowLimits {
@@ -46,13 +63,15 @@ export function createRowLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyri
     });
   const byKind = {
     row: limiters('row'),
+    known: limiters('known'),
+    fetch: limiters('fetch'),
     registration: limiters('registration'),
     event: limiters('event'),
   };
   return {
-    async take(kind, ip, points = 1) {
+    async take(kind, from, points = 1) {
       // The narrowest first: whoever has had too much there takes nothing from others in a wider one.
-      for (const [width, network] of networksOf(ip).entries()) {
+      for (const [width, network] of networksOf(from).entries()) {
         const key = keyring.macs('attempt', `${kind} ${network}`)[0].toString('base64url');
         try {
           await byKind[kind][width]?.consume(key, points);

@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { MessageKey } from '../languages.ts';
 import { Refused } from '../operations/refused.ts';
+import { TooManyRequests } from '../accounts/row-limits.ts';
 import { lostInteraction } from '../provider/engine-seams/words.ts';
 import { presentClient } from './client-view.ts';
 import { UnstorableText } from '../storage/errors.ts';
@@ -48,6 +49,8 @@ const forDevelopers = new Set<MessageKey>(['error.request', 'error.client']);
 function explain(code: string, error: unknown): Explanation {
   if (error instanceof errors.SessionNotFound)
     return lostSignIn(error.error_description ?? error.message);
+  if (error instanceof TooManyRequests)
+    return { heading: 'limit.heading', message: 'error.too-many', advice: 'limit.text' };
   if (error instanceof UnstorableText) {
     return {
       heading: 'error.unstorable-heading',

@@ -108,7 +108,7 @@ export function createSignUp({ config, storage, engine, renderer, limits }: Sign
       return;
     }
     const browser = cookies.signUp.ensure(ctx);
-    const isSent = await mailLimits.toEmail('sign_up', account.email);
+    const isSent = await mailLimits.toNewEmail('sign_up', account.email, ctx);
     if (isSent) {
       const { tag: locale } = renderer.language(ctx);
       const { passwordHash } = account;

@@ -17,6 +17,7 @@ import { claimsPolicy } from './claims.ts';
 import { clients } from './clients.ts';
 import { isFapi2 } from './fapi2.ts';
 import { createInteractionPolicy } from './interaction-policy.ts';
+import { limitFetches } from './fetch-limits.ts';
 import { lifetimes } from './lifetimes.ts';
 import { mutualTls } from './mutual-tls.ts';
 import type { Outgoing } from './outgoing.ts';
@@ -57,6 +58,8 @@ export interface ProviderParts {
   readonly pairwiseSecret: Buffer;
   readonly pages: EnginePages;
   readonly outgoing: Outgoing;
+  /** The key of a browser that some account knows; when not set, none is known. */
+  readonly knownBrowser?: (ctx: KoaContextWithOIDC) => string | undefined;
 }
 
 /** The engine's configuration; engine-seams/ replaces members of its classes besides. */
@@ -64,7 +67,7 @@ export function configuration(parts: ProviderParts): Configuration {
   const { config, storage, signingKeys, pages, outgoing } = parts;
   const policy = refreshPolicy(config);
   return {
-    adapter: createAdapter(policy, admitAnonymous(storage)),
+    adapter: createAdapter(policy, admitAnonymous(parts)),
     jwks: { keys: signingKeys.keys.map(signingKey) },
     cookies: {
       keys: storage.keyring.cookieKeys,
@@ -89,7 +92,7 @@ export function configuration(parts: ProviderParts): Configuration {
       token: '/token',
       userinfo: '/userinfo',
     },
-    fetch: outgoing.fetch,
+    fetch: limitFetches(storage, outgoing),
     renderError: pages.renderError,
     ttl: lifetimes(config, storage, policy),
     enabledJWA: algorithms(signingKeys.algorithms),

@@ -6,6 +6,7 @@ import { isFirstUse } from '../storage/replay.ts';
 import { epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { findAccountWith } from './account.ts';
+import { admitAnonymous } from './anonymous.ts';
 import { answeredLevel } from './assurance.ts';
 import { claimsPolicy } from './claims.ts';
 import { type ProviderParts, configuration } from './configuration.ts';
@@ -34,10 +35,14 @@ export function createProvider(parts: ProviderParts): Provider {
 export function adapt(provider: Provider, parts: ProviderParts): Provider {
   const { config, storage, outgoing } = parts;
   const judge = limitSecretGuesses(storage);
+  const admit = admitAnonymous(parts);
   installSeams(provider, {
     nextRefreshToken,
     introspected,
-    isFirstUse,
+    async isFirstUse(iss, jti, exp) {
+      await admit('ReplayDetection', {});
+      return isFirstUse(iss, jti, exp);
+    },
     isClientSecret: ({ clientId, clientSecret }, presented) =>
       judge(clientId, () => isClientSecret(clientSecret, presented)),
     grantMembers,
@@ -65,7 +70,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
   provider.use(noteActor);
   provider.use(stayAfterSignOut);
   provider.use(crossOrigin(config));
-  provider.use(fetchRequestObjects(provider, outgoing));
+  provider.use(fetchRequestObjects(provider, storage, outgoing));
   provider.use(tellExpiry);
   provider.use(answerRevocation);
   provider.use(completeDiscovery(config));

@@ -4,7 +4,10 @@ import { createHash } from 'node:crypto';
 import type { Context, Next } from 'koa';
 import { type Provider, errors } from 'oidc-provider';
 import { z } from 'zod';
+import { TooManyRequests } from '../accounts/row-limits.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { Referred } from './engine-seams/requests.ts';
+import { limitFetches } from './fetch-limits.ts';
 import type { Outgoing } from './outgoing.ts';
 
 /** OIDC Dynamic Client Registration §2: where a client's request objects are; a fragment is the SHA-256 of one. */
@@ -24,7 +27,12 @@ const mediaTypes = [
 ];
 
 /** Middleware that fetches the request object of an authorization request; engine-seams/ gives it to the engine. */
-export function fetchRequestObjects(provider: Provider, { fetch }: Pick<Outgoing, 'fetch'>) {
+export function fetchRequestObjects(
+  provider: Provider,
+  storage: Pick<Storage, 'pool' | 'keyring' | 'now'>,
+  outgoing: Pick<Outgoing, 'fetch'>,
+) {
+  const fetch = limitFetches(storage, outgoing);
   return async (ctx: Context, next: Next): Promise<void> => {
     const { request_uri: uri, client_id: id, request } = ctx.query;
     const isReferred =
@@ -39,7 +47,11 @@ export function fetchRequestObjects(provider: Provider, { fetch }: Pick<Outgoing
         ? await provider.Client.find(id).catch(() => undefined)
         : undefined;
     if (isReferred && client && !client.requirePushedAuthorizationRequests)
-      ctx.state['referred'] = await read(fetch, uri, client).then(
+      ctx.state['referred'] = await read(
+        (url, options) => fetch(url, options, { ctx, client }),
+        uri,
+        client,
+      ).then(
         (found): Referred => ({ request: found }),
         (error: unknown): Referred => ({ error: refusal(error) }),
       );
@@ -116,7 +128,7 @@ async function read64k(response: Response): Promise<Buffer> {
 }
 
 function refusal(error: unknown): Error {
-  if (error instanceof errors.InvalidRequestUri) return error;
+  if (error instanceof errors.InvalidRequestUri || error instanceof TooManyRequests) return error;
   const { message, cause } = error as Error;
   const detail = cause instanceof Error ? `${message}: ${cause.message}` : message;
   return new errors.InvalidRequestUri('no request object could be read at request_uri', detail);

@@ -1,4 +1,6 @@
 // What requests of nobody in particular leave in the database: how much of it, for how long, and who answers for it.
+import { randomUUID } from 'node:crypto';
+import { SignJWT, exportJWK, generateKeyPair } from 'jose';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { sweep } from '../../src/database/sweep.ts';
 import { updateClient } from '../../src/storage/clients.ts';
@@ -139,6 +141,28 @@ describe('a network from which too much was written', () => {
     expect((await open(party('203.0.113.9'))).status).toBe(200);
   });
 
+  test('keeps no browser from anything that an account knows, and says that nobody has guessed', async () => {
+    const owner = party();
+    await owner.authorize(challenge());
+    const known = party();
+    for (const cookie of owner.agent.cookies)
+      if (cookie.name.endsWith('symbolon_browser')) known.agent.set(cookie);
+    expect(known.agent.cookies).toHaveLength(1);
+    await written('row', 600);
+    const stranger = await open();
+    expect(stranger.status).toBe(429);
+    expect(stranger.html.querySelector('h1')?.text).toBe('Too many requests');
+    expect(stranger.html.querySelector('main')?.text).not.toContain('guessed');
+    expect((await open(known)).status).toBe(200);
+    // Its own limit is narrower, and nobody makes up such a browser.
+    await written('known', 60);
+    expect((await open(known)).status).toBe(429);
+    const forged = party();
+    const [cookie] = known.agent.cookies.filter(({ name }) => name.endsWith('symbolon_browser'));
+    forged.agent.set({ name: '', path: '/', ...cookie, value: `x${cookie?.value ?? ''}` });
+    expect((await open(forged)).status).toBe(429);
+  });
+
   test('is a /56 or a /48 of IPv6, too', async () => {
     const status = async (network: string) => (await open(party(`2001:db8:${network}::1`))).status;
     expect(await status('1:1')).toBe(200);
@@ -190,6 +214,65 @@ describe('a network from which too much was written', () => {
     for (const path of ['/logout', '/device'])
       expect((await party().agent.open(provider.issuer + path)).status).toBe(429);
     expect(await sessions()).toBe(before);
+  });
+
+  test('has no more fetched for strangers; what has failed is not fetched again at once', async () => {
+    const uris = [1, 2, 3].map((n) => `https://app.example/request.${n}`);
+    const { body } = await register({ request_uris: uris });
+    const ask = async (uri = '') => {
+      const request = { client_id: String(body['client_id']), request_uri: uri };
+      return party().agent.open(
+        `${provider.issuer}/authorize?${new URLSearchParams(request).toString()}`,
+      );
+    };
+    const fetched = async () => {
+      const key = { startsWith: 'fetch:' };
+      const rows = await provider.storage.prisma.attempt.findMany({ where: { key } });
+      return rows.map(({ points }) => points);
+    };
+    for (const uri of [uris[0], uris[0], uris[1]]) expect((await ask(uri)).status).toBe(400);
+    expect(await fetched()).toEqual([2]);
+    await written('fetch', 60);
+    const refused = await ask(uris[2]);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  });
+
+  test('has no more assertions of strangers remembered', async () => {
+    const { publicKey, privateKey } = await generateKeyPair('ES256');
+    const { body } = await register({
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_signing_alg: 'ES256',
+      jwks: { keys: [{ ...(await exportJWK(publicKey)), kid: 'a' }] },
+    });
+    const id = String(body['client_id']);
+    const ask = async () =>
+      party().post(
+        '/token',
+        {
+          grant_type: 'refresh_token',
+          refresh_token: 'x',
+          client_id: id,
+          client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+          client_assertion: await new SignJWT({})
+            .setProtectedHeader({ alg: 'ES256', kid: 'a' })
+            .setIssuer(id)
+            .setSubject(id)
+            .setAudience(provider.issuer)
+            .setJti(randomUUID())
+            .setIssuedAt()
+            .setExpirationTime('1 minute')
+            .sign(privateKey),
+        },
+        from(),
+      );
+    const kept = () =>
+      provider.storage.prisma.artifact.count({ where: { model: 'ReplayDetection' } });
+    expect((await ask()).body['error']).toBe('unauthorized_client'); // authenticated, for all that
+    const before = await kept();
+    await written('row', 600);
+    expect((await ask()).status).toBe(429);
+    expect(await kept()).toBe(before);
   });
 
   test('registers no more clients, but by invitation', async () => {

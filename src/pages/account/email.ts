@@ -63,9 +63,11 @@ export function createEmail(area: AccountArea): Router {
     purpose: MailPurpose,
     email: string,
   ): Promise<boolean> {
-    // A stranger's mailbox is counted for all who name it, one's own for oneself.
-    const own = purpose === 'verification' ? known : undefined;
-    return (await limits.from({ ip: '', known })) && (await limits.toEmail(purpose, email, own));
+    if (!(await limits.from({ ip: '', known }))) return false;
+    // A stranger's mailbox is counted for all who name it, too; one's own for oneself.
+    return purpose === 'verification'
+      ? limits.toEmail(purpose, email, known)
+      : limits.toNewEmail(purpose, email, { ip: '', known });
   }
 
   function changePage(ctx: Context, person: SignedIn, data: AccountViews['email']): void {

@@ -7,7 +7,7 @@ import type { Context } from 'koa';
 import type { Keyring } from '../../keys/keyring.ts';
 import type { Cookie } from '../cookies.ts';
 
-const MOST = 8; // marks of one browser
+const MOST = 8; // accounts of one browser
 
 /**
  * What was done with a browser. A reset shows that its person reads the account's mail, and no second factor: it makes
@@ -26,6 +26,8 @@ export interface KnownBrowser {
     accountId: string | undefined,
     deeds?: readonly Deed[],
   ) => string | undefined;
+  /** @returns the key of a browser that some account knows; undefined for an unknown one */
+  readonly any: (ctx: Context) => string | undefined;
   /** @returns the browser's key */
   readonly remember: (ctx: Context, accountId: string, deed?: Deed) => string;
 }
@@ -38,14 +40,18 @@ export function createKnownBrowser(keyring: Keyring, cookie: Cookie): KnownBrows
       const known = marks.some((mark) => wanted.some(isSame(mark)));
       return known && accountId !== undefined ? browser : undefined;
     },
+    any(ctx) {
+      const { browser, marks } = read(ctx);
+      return marks.some((mark) => marksOf(browser).some(isSame(mark))) ? browser : undefined;
+    },
     remember(ctx, accountId, deed = 'sign_in') {
       const former = read(ctx);
       const browser =
         former.marks.length > 0 ? former.browser : randomBytes(12).toString('base64url');
       const own = marksFor(browser, accountId, deed);
-      const replaced = [...own, ...marksFor(browser, accountId, 'reset')];
+      const replaced = [...own, ...marksFor(browser, accountId, 'reset'), ...marksOf(browser)];
       const others = former.marks.filter((mark) => !replaced.some(isSame(mark)));
-      const marks = [own[0], ...others].slice(0, MOST);
+      const marks = [marksOf(browser)[0], own[0], ...others].slice(0, MOST + 1);
       cookie.set(ctx, [browser, ...marks.map((mark) => mark.toString('base64url'))].join('.'));
       return browser;
     },
@@ -53,12 +59,24 @@ export function createKnownBrowser(keyring: Keyring, cookie: Cookie): KnownBrows
 
   function read(ctx: Context): { browser: string; marks: Buffer[] } {
     const [browser = '', ...marks] = (cookie.get(ctx) ?? '').split('.');
-    return { browser, marks: marks.slice(0, MOST).map((mark) => Buffer.from(mark, 'base64url')) };
+    return {
+      browser,
+      marks: marks.slice(0, MOST + 1).map((mark) => Buffer.from(mark, 'base64url')),
+    };
   }
 
   function marksFor(browser: string, accountId: string, deed: Deed): [Buffer, ...Buffer[]] {
-    const text = JSON.stringify([browser, accountId, ...(deed === 'sign_in' ? [] : [deed])]);
-    return keyring.macs('browser', text).map((mac) => mac.subarray(0, 16)) as [Buffer, ...Buffer[]];
+    return macs([browser, accountId, ...(deed === 'sign_in' ? [] : [deed])]);
+  }
+
+  /** What any account has given a browser: it says nothing of whose. */
+  function marksOf(browser: string): [Buffer, ...Buffer[]] {
+    return macs([browser]);
+  }
+
+  function macs(said: readonly string[]): [Buffer, ...Buffer[]] {
+    const all = keyring.macs('browser', JSON.stringify(said));
+    return all.map((mac) => mac.subarray(0, 16)) as [Buffer, ...Buffer[]];
   }
 }
 
