@@ -1,10 +1,10 @@
 // What the engine has written in requests of nobody in particular is limited by the network that they come from, so that
 // no stranger fills the database: interactions and sessions of people who have not signed in, requests and codes of
 // clients that do not authenticate or registered themselves, and registrations. What is large counts for several.
-import { type AdapterPayload, Provider } from 'oidc-provider';
+import { type AdapterPayload, type KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { type RowKind, TooManyRequests, createRowLimits } from '../accounts/row-limits.ts';
 import type { Admit } from '../storage/artifact-adapter.ts';
-import type { ProviderParts } from './configuration.ts';
+import type { Storage } from '../storage/storage.ts';
 import { strangerAmong } from './strangers.ts';
 
 const ROW = 4096; // bytes that count as one
@@ -13,7 +13,11 @@ const ROW = 4096; // bytes that count as one
 export function admitAnonymous({
   storage,
   knownBrowser,
-}: Pick<ProviderParts, 'storage' | 'knownBrowser'>): Admit {
+}: {
+  readonly storage: Pick<Storage, 'pool' | 'keyring'>;
+  /** The key of a browser that some account knows. */
+  readonly knownBrowser?: ((ctx: KoaContextWithOIDC) => string | undefined) | undefined;
+}): Admit {
   const limits = createRowLimits(storage);
   return async (model, payload) => {
     const { ctx } = Provider;
