@@ -9,11 +9,16 @@ export function configurationDocs(): string {
     const fallback = setting.fallback ?? `\`${String(parsed.data)}\``;
     return `| \`${setting.variable}\` | ${setting.wants} | ${fallback} | ${setting.help} |`;
   });
+  const secrets = settingsOf().flatMap(({ secret, variable }) => (secret ? [variable] : []));
   return `# Configuration
 
 Symbolon reads its settings from the environment, completed by a \`.env\` file in the folder in which it is
 started (a variable that is set wins over the file). A wrong value stops the start with one line that names
 the variable, what it got and what it wants. Lifetimes are in seconds.
+
+A secret may be in a file instead, as container platforms and systemd hand them out: the variable with \`_FILE\` at its end
+names the file, whose content is the value, without a newline at its end. That goes for
+${secrets.map((name) => `\`${name}_FILE\``).join(', ')}.
 
 This page is made from [\`src/config/settings.ts\`](../src/config/settings.ts) by \`npm run docs:configuration\`.
 

@@ -2,13 +2,14 @@
 // What it depends on comes from a registry of what the checkout has installed, so that no network is needed.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, globSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createDatabase } from './support/database.ts';
+import { npmEnvironment, pack } from './support/package.ts';
 import { freePort } from './support/process.ts';
 import { secret } from './support/provider.ts';
 import { type Registry, startRegistry } from './support/registry.ts';
@@ -30,22 +31,13 @@ let folder: string;
 let cwd: string;
 let registry: Registry;
 let tarball: string;
-/** A machine's environment, with the Node that runs this and nothing of the npm that started it. */
 let environment: Record<string, string>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'symbolon-package-'));
   registry = await startRegistry(root);
-  environment = {
-    PATH: [dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter),
-    HOME: folder,
-    npm_config_registry: registry.url,
-    npm_config_cache: join(folder, 'cache'),
-    npm_config_audit: 'false',
-    npm_config_fund: 'false',
-    npm_config_update_notifier: 'false',
-  };
-  tarball = await packed();
+  environment = npmEnvironment(folder, registry);
+  tarball = await pack(folder, environment);
   cwd = join(folder, 'empty');
   mkdirSync(cwd);
   await npmInstall();
@@ -54,20 +46,6 @@ afterAll(async () => {
   await registry.close();
   await rm(folder, { recursive: true });
 });
-
-/** `npm pack` in a copy of the checkout, beside which other tests go on. @returns the tarball's path */
-async function packed(): Promise<string> {
-  const copy = join(folder, 'checkout');
-  mkdirSync(copy);
-  const left = ['node_modules', 'src/generated', 'dist', '.git', '.symbolon', 'test', '.env'];
-  cpSync(root, copy, {
-    recursive: true,
-    filter: (file) => !left.some((one) => file === join(root, one)),
-  });
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
-  await run('npm', ['pack', '--pack-destination', folder], { cwd: copy, env: environment });
-  return join(folder, `symbolon-${manifest.version}.tgz`);
-}
 
 /** Installs the tarball; no script of a package runs. */
 async function npmInstall(...options: string[]): Promise<void> {

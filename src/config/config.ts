@@ -1,7 +1,8 @@
 // The settings of this process, read from its environment, checked and arranged. This is the only file that reads the
 // environment. settings.ts declares the settings.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { withPassword } from './database-url.ts';
 import { mailMode } from './mail-mode.ts';
 import { rules } from './rules.ts';
 import { type Section, type Setting, isSetting, wanted } from './settings/setting.ts';
@@ -47,7 +48,8 @@ export function isDebugging(): boolean {
 }
 
 /**
- * Reads the settings from an environment. A variable that is set to an empty string counts as not set.
+ * Reads the settings from an environment. A variable that is set to an empty string counts as not set. A secret may be in
+ * a file, which the variable with `_FILE` at its end names.
  *
  * @param environment names and values, like `process.env`
  * @returns the configuration, complete with defaults
@@ -66,7 +68,8 @@ export function readConfig(environment: Environment): Config {
 function readSection(section: Section, environment: Environment, mistakes: string[]): object {
   const read = (entry: Setting | Section): unknown => {
     if (!isSetting(entry)) return readSection(entry, environment, mistakes);
-    const given = environment[entry.variable] === '' ? undefined : environment[entry.variable];
+    const given = givenFor(entry, environment, mistakes);
+    if (given === UNREADABLE) return undefined;
     const result = entry.schema.safeParse(given);
     if (result.success) return result.data;
     mistakes.push(
@@ -77,20 +80,49 @@ function readSection(section: Section, environment: Environment, mistakes: strin
   return Object.fromEntries(Object.entries(section).map(([place, entry]) => [place, read(entry)]));
 }
 
+const UNREADABLE = Symbol('unreadable');
+
+/** What is given for a setting, of a secret also by a file. A mistake with the file is added to the list. */
+function givenFor(
+  { variable, secret }: Setting,
+  environment: Environment,
+  mistakes: string[],
+): string | undefined | typeof UNREADABLE {
+  const own = environment[variable] || undefined;
+  const file = secret ? environment[`${variable}_FILE`] || undefined : undefined;
+  if (file === undefined) return own;
+  try {
+    if (own !== undefined) throw new Error(`${variable} is set as well`);
+    const text = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    if (text === '') throw new Error('it is empty');
+    return text;
+  } catch (error) {
+    mistakes.push(
+      `${variable}_FILE: got "${file}", wants a file with the value of ${variable} (${(error as Error).message})`,
+    );
+    return UNREADABLE;
+  }
+}
+
 function givenInWords(given: string | undefined, setting: Setting): string {
   if (given === undefined) return 'nothing';
   return setting.secret ? `a value of ${Buffer.byteLength(given)} bytes (not shown)` : `"${given}"`;
 }
 
 /** The configuration: the values, and what follows from several of them. */
-function arrange({ nodeEnv, ...values }: Values) {
-  const { mail, theme, tls, tlsClient } = values;
+function arrange({ nodeEnv, databasePassword, ...values }: Values) {
+  const { databaseUrl, mail, theme, tls, tlsClient } = values;
   const scheme = tls.cert === undefined ? 'http' : 'https';
   const issuer = values.issuer ?? `${scheme}://localhost:${values.port}`;
   const baseUrl = issuer.replace(/\/+$/, '');
   const { light, dark = light === undefined ? undefined : lighter(light) } = theme.accent;
   return {
     ...values,
+    /** With its password. */
+    databaseUrl:
+      databaseUrl === undefined || databasePassword === undefined
+        ? databaseUrl
+        : withPassword(databaseUrl, databasePassword),
     /** As relying parties compare it: a slash at its end belongs to it. */
     issuer,
     /** The issuer without a slash at its end: what the URLs of pages and endpoints begin with. */

@@ -70,6 +70,11 @@ export function parseDatabaseUrl(url: string): DatabaseUrl {
   };
 }
 
+/** A URL with a password, which may have any characters. */
+export function withPassword(url: string, password: string): string {
+  return `${url}${url.includes('?') ? '&' : '?'}password=${encodeURIComponent(password)}`;
+}
+
 /** Hosts in words, without credentials, for messages. */
 export function hostsInWords({ hosts }: Pick<DatabaseUrl, 'hosts'>): string {
   return hosts.map(hostInWords).join(', ');

@@ -1,4 +1,5 @@
 // Rules between settings. They are checked once every value is right by itself.
+import { parseDatabaseUrl } from './database-url.ts';
 import { isThisMachine, mailMode } from './mail-mode.ts';
 import { type Values, settings } from './settings.ts';
 
@@ -19,6 +20,13 @@ export const rules: readonly Rule[] = [
     when: ({ databaseUrl, secrets }) => databaseUrl !== undefined && secrets === undefined,
     mistake: () =>
       `SYMBOLON_SECRET: got nothing, wants ${settings.secrets.wants}, since every process on DATABASE_URL must have the same`,
+  },
+  {
+    when: ({ databaseUrl, databasePassword }) =>
+      databasePassword !== undefined &&
+      (databaseUrl === undefined || parseDatabaseUrl(databaseUrl).password !== undefined),
+    mistake: ({ databaseUrl }) =>
+      `DATABASE_PASSWORD: got a value (not shown), wants nothing, since ${databaseUrl === undefined ? 'there is no DATABASE_URL' : 'DATABASE_URL has a password'}`,
   },
   {
     when: ({ tlsClient, trustProxy }) =>

@@ -165,6 +165,10 @@ describe('what settings say of each other is told in one line', () => {
       'SYMBOLON_TLS_CERT: got nothing, wants the path of a PEM file, since SYMBOLON_MTLS_PORT is set',
     ],
     [
+      { DATABASE_PASSWORD: 'p@ss' },
+      'DATABASE_PASSWORD: got a value (not shown), wants nothing, since there is no DATABASE_URL',
+    ],
+    [
       { PORT: '9090', SYMBOLON_OPERATIONS_PORT: '9090' },
       'SYMBOLON_OPERATIONS_PORT: got "9090", wants a port that is not PORT or SYMBOLON_MTLS_PORT, since what it tells is not for everybody',
     ],

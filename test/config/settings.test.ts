@@ -27,6 +27,11 @@ describe('no setting is dead: the configuration is another with it', () => {
     ['NODE_ENV', 'production'],
     ['LOG_LEVEL', 'warn'],
     ['DATABASE_URL', 'postgresql://localhost/x', { SYMBOLON_SECRET: secret }],
+    [
+      'DATABASE_PASSWORD',
+      'p@ss',
+      { DATABASE_URL: 'postgresql://x@localhost/x', SYMBOLON_SECRET: secret },
+    ],
     ['SYMBOLON_ISSUER', 'https://id.example.com'],
     ['SYMBOLON_DATA_DIR', 'data'],
     ['SYMBOLON_SECRET', secret],

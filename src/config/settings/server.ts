@@ -83,6 +83,14 @@ export const server = {
     fallback: 'an embedded PostgreSQL in the data folder',
     secret: true,
   },
+  databasePassword: {
+    variable: 'DATABASE_PASSWORD',
+    schema: z.string().optional(),
+    wants: 'the password of the user in `DATABASE_URL`, as it is',
+    help: 'The password for `DATABASE_URL`, if that has none: as it is, whereas in a URL some characters must be encoded (`%40` for `@`).',
+    fallback: 'the one in `DATABASE_URL`',
+    secret: true,
+  },
   issuer: {
     variable: 'SYMBOLON_ISSUER',
     schema: issuer.optional(),
