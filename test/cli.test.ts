@@ -668,7 +668,7 @@ test('what is sealed is sealed anew under the first secret, and the old one can 
   const counts = JSON.parse(stdout) as Record<string, number>;
   expect(counts['signing_keys']).toBeGreaterThan(5);
   expect(counts['client_secrets']).toBeGreaterThan(0);
-  expect(counts['installation_secrets']).toBe(1);
+  expect(counts['installation_secrets']).toBeGreaterThan(0);
   expect(counts['artifacts']).toBeGreaterThanOrEqual(ids.length);
   const again = await run(['src/cli.ts', 'secret', 'reseal', '--json'], both);
   expect(Object.values(JSON.parse(again.stdout) as object).every((n) => n === 0)).toBe(true);
