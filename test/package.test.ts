@@ -65,7 +65,12 @@ async function start(
   until: string,
 ): Promise<ChildProcess> {
   const child = spawn('npx', ['symbolon', ...args], {
-    ...{ cwd, env: { ...environment, ...settings }, stdio: ['ignore', 'pipe', 'pipe'] },
+    ...{
+      cwd,
+      env: { ...environment, ...settings },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    },
   });
   let output = '';
   const ended = once(child, 'exit').then(() => {
@@ -78,10 +83,11 @@ async function start(
   return child;
 }
 
+/** As Ctrl+C does it: npx hands no signal on, so its process group gets it. */
 async function stop(child: ChildProcess): Promise<void> {
-  const exit = once(child, 'exit');
-  child.kill('SIGTERM');
-  await exit;
+  const closed = once(child, 'close'); // when the last of the group has ended
+  process.kill(-(child.pid ?? 0), 'SIGTERM');
+  await closed;
 }
 
 /** Runs `npx symbolon …` to its end. @returns what it printed */
