@@ -1,7 +1,9 @@
-// Mail requests: mails that anybody can cause by naming an address, to reset a password, to sign up, or by guessing. The
-// request is stored first. Whether the address has an account is looked up here, after the answer has left, so that
-// neither the answer nor its time can tell.
+// Mail requests: mails that anybody can cause by naming an address, to reset a password, to sign up, or by guessing; and
+// the one that is not needed if a second factor follows the password. The request is stored first. Whether the address
+// has an account is looked up here, after the answer has left, so that neither the answer nor its time can tell.
 import { asciiAddress } from '../accounts/email-address.ts';
+import { networkOf } from '../accounts/networks.ts';
+import { mayTellOfFactor } from '../accounts/wrong-factor.ts';
 import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Prisma } from '../generated/client.ts';
@@ -41,6 +43,7 @@ export function askForSignUp(
   return saveMail(database, keyring, { to: email, locale, template: 'ask-sign-up', values }, now);
 }
 
+type Parts = Pick<Storage, 'prisma' | 'keyring' | 'pool'>;
 type Answer = MailOf<keyof MailTemplates>;
 
 /**
@@ -50,12 +53,16 @@ type Answer = MailOf<keyof MailTemplates>;
  * @returns undefined when nothing is to be sent
  */
 export async function answerRequest(
-  { prisma, keyring }: Pick<Storage, 'prisma' | 'keyring'>,
+  storage: Parts,
   delivery: Delivery<'mail'>,
 ): Promise<Answer | undefined> {
   if (!isRequest(delivery)) return delivery;
+  const { prisma, keyring } = storage;
   return prisma.$transaction(async (database) => {
-    const mail = await answerTo(database, keyring, delivery);
+    const mail =
+      delivery.template === 'ask-factor'
+        ? await answerFactor(database, storage, delivery)
+        : await answerTo(database, keyring, delivery);
     if (mail) await replaceMail(database, keyring, delivery, mail);
     return mail;
   });
@@ -72,11 +79,35 @@ function isRequest<M extends { readonly template: string }>(
 function answerTo(
   database: Database,
   keyring: Keyring,
-  request: Request,
+  request: Exclude<Request, { template: 'ask-factor' }>,
 ): Promise<Answer | undefined> {
   if (request.template === 'ask-reset') return answerReset(database, keyring, request);
   if (request.template === 'ask-sign-up') return answerSignUp(database, keyring, request);
   return answerGuessed(database, request);
+}
+
+// Whoever has signed in since, from the same network with the same browser, was slow or began again.
+async function answerFactor(
+  database: Database,
+  storage: Parts,
+  { values, attempts }: Extract<Delivery<'mail'>, { template: 'ask-factor' }>,
+): Promise<Answer | undefined> {
+  const { accountId, at, ip, userAgent } = values;
+  const account = await database.account.findUnique({ where: { id: accountId } });
+  if (!account || account.lockedAt) return undefined;
+  const signIns = await database.auditEvent.findMany({
+    where: { accountId, type: 'sign_in', at: { gte: new Date(at) } },
+    select: { ip: true, userAgent: true },
+  });
+  const isSame = (one: (typeof signIns)[number]) =>
+    networkOf(one.ip ?? '') === networkOf(ip) && (one.userAgent ?? '') === userAgent;
+  if (signIns.some(isSame)) return undefined;
+  // A try that failed may have used up the day's mail.
+  if (!(await mayTellOfFactor(storage, accountId)) && attempts === 1) return undefined;
+  const { email, locale } = account;
+  const kind = 'second_factor_missing';
+  const notice = { kind, at, ip, userAgent, about: '', account: email } as const;
+  return { to: email, locale, template: 'notice', values: notice };
 }
 
 async function answerGuessed(

@@ -19,6 +19,8 @@ interface MailValues extends MailTemplates, MailRequests {}
 /** What a mail from one of these templates is made of when it is sent. */
 export type MailOf<Template extends keyof MailValues> = {
   [T in Template]: {
+    /** When it is due, in milliseconds since the epoch; not set: at once. */
+    readonly dueAt?: number;
     /** One e-mail address. */
     readonly to: string;
     /** BCP 47; null when unknown. */
@@ -69,7 +71,7 @@ export function saveDeliveries(
   messages: readonly Message[],
   now: Date,
 ): Promise<void> {
-  return save(database, keyring, 'http', messages, now);
+  return save(database, keyring, 'http', messages, now, now);
 }
 
 /**
@@ -84,7 +86,8 @@ export function saveMail(
   now: Date,
   expiresAt?: Date,
 ): Promise<void> {
-  return save(database, keyring, 'mail', [mail], now, expiresAt);
+  const dueAt = mail.dueAt === undefined ? now : new Date(mail.dueAt);
+  return save(database, keyring, 'mail', [mail], now, dueAt, expiresAt);
 }
 
 /**
@@ -169,6 +172,7 @@ async function save(
   channel: Channel,
   contents: readonly (Message | Mail)[],
   now: Date,
+  nextAt: Date,
   until?: Date,
 ): Promise<void> {
   if (contents.length === 0) return;
@@ -178,7 +182,7 @@ async function save(
     data: contents.map((content) => {
       const id = randomUUID();
       const sealed = keyring.seal(deliveryContext(id), JSON.stringify(content));
-      return { id, channel, sealed, nextAt: now, expiresAt };
+      return { id, channel, sealed, nextAt, expiresAt };
     }),
   });
 }

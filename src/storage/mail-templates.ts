@@ -11,6 +11,7 @@ export type NoticeKind =
   | 'totp_removed'
   | 'recovery_codes_made'
   | 'second_factor_failed' // after the right password
+  | 'second_factor_missing' // the same, and nobody went on
   | 'reuse' // a used-up refresh token was presented, and its family ended
   | 'signed_out_everywhere';
 
@@ -78,7 +79,18 @@ interface Guesses {
   readonly userAgent: string;
 }
 
+/** The right password, where it came from, and whose it is. */
+interface Verified {
+  readonly accountId: string;
+  /** When, in milliseconds since the epoch. */
+  readonly at: number;
+  /** The IP address; '' when unknown. */
+  readonly ip: string;
+  readonly userAgent: string;
+}
+
 export interface MailRequests {
+  'ask-factor': Verified;
   'ask-guessed': Guesses;
   'ask-reset': RequestValues;
   'ask-sign-up': RequestValues & SignUp;

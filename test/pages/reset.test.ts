@@ -184,9 +184,9 @@ describe('a link', () => {
   test('that was used is not made again when its mail is sent a second time', async () => {
     await ask();
     // A process makes the link, hands the mail over, and dies before it removes it.
-    const { prisma, keyring } = provider.storage;
+    const { prisma, keyring, pool } = provider.storage;
     const [taken] = await takeDeliveries(prisma, keyring, 'mail', new Date());
-    const mail = taken && (await answerRequest({ prisma, keyring }, taken));
+    const mail = taken && (await answerRequest({ prisma, keyring, pool }, taken));
     const token = mail?.template === 'password-reset' ? mail.values.token : '';
     const link = new URL(`${provider.issuer}/reset?token=${token}`);
     expect(heading(await reset(link))).toBe('Your password is changed');

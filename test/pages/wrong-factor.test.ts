@@ -96,6 +96,46 @@ test('the right password at the password grant, which has no second factor', asy
   expect(await told()).toEqual(['Somebody knows your password']);
 });
 
+/** As if the time in which a second factor may follow had passed. */
+const later = () => provider.storage.prisma.delivery.updateMany({ data: { nextAt: new Date(0) } });
+const recorded = () =>
+  provider.storage.prisma.auditEvent.count({ where: { type: 'password.verified' } });
+
+test('the right password in an unknown browser, which stops there, is told once the time has passed', async () => {
+  const before = await recorded();
+  await afterPassword();
+  expect(await recorded()).toBe(before + 1);
+  expect(await told()).toEqual([]);
+  const [row] = await provider.storage.prisma.delivery.findMany();
+  expect((row?.nextAt.getTime() ?? 0) - Date.now()).toBeGreaterThan(600_000);
+  await later();
+  expect(await told()).toEqual(['Your password was entered, but no second factor']);
+  expect(server.mails[0]?.text).toContain('stopped before the second factor');
+  expect(server.mails[0]?.text).toContain('Browser: Test browser');
+  // Once a day.
+  await afterPassword();
+  await later();
+  expect(await told()).toHaveLength(1);
+});
+
+test('who goes on or begins again there is not told of; whoever stopped elsewhere is, and a day’s mail is left for it', async () => {
+  await afterPassword(); // begun, and begun again
+  const { agent, page } = await afterPassword();
+  expect((await agent.submit(page, { code: right() }, /factor/)).url.pathname).toBe('/account');
+  const elsewhere = new Agent(provider.issuer, undefined, { 'user-agent': 'Another' });
+  await afterPassword(elsewhere);
+  await told();
+  server.mails.length = 0;
+  await later();
+  expect(await told()).toEqual(['Your password was entered, but no second factor']);
+  // A browser that the account knows is its owner's.
+  const before = await recorded();
+  const known = new Agent(provider.issuer);
+  for (const cookie of agent.cookies) if (cookie.name.includes('browser')) known.set(cookie);
+  await afterPassword(known);
+  expect(await recorded()).toBe(before);
+});
+
 test('the wrong password tells nobody that it is known', async () => {
   const agent = new Agent(provider.issuer);
   const page = await agent.open(`${provider.issuer}/sign-in?to=/account`);

@@ -20,6 +20,7 @@ export const isTold = {
   sign_out: false,
   'sign_in.failed': true,
   'sign_in.limited': true,
+  'password.verified': true,
   'second_factor.failed': true,
   'passkey.added': true,
   'passkey.removed': true,

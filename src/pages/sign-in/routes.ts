@@ -3,7 +3,7 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { findAccountByEmail } from '../../accounts/accounts.ts';
-import { FactorError, factorsOf } from '../../accounts/factors.ts';
+import { FactorError, factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
 import { type Limits, TooManyAttempts } from '../../accounts/limits.ts';
 import {
   checkPasskey,
@@ -11,7 +11,9 @@ import {
   checkSecondFactor,
   recordSignIn,
 } from '../../accounts/sign-in.ts';
+import { awaitFactor } from '../../accounts/wrong-factor.ts';
 import type { Language } from '../../languages.ts';
+import { FACTOR_LIFE } from '../cookies.ts';
 import { type Form, type ReadForm, assertFormToken } from '../forms.ts';
 import { seeOther, tooMany } from '../responses.ts';
 import type { SignInContext, VerifiedFactors } from './context.ts';
@@ -79,7 +81,11 @@ async function takePassword(parts: RouteParts, { ctx, context, form }: Submissio
     (summary) => passwordPage(parts, ctx, context, { email, errors: { summary } }),
     (t) => passwordsClosed(parts, t),
   );
-  if (account) await goOn(parts, ctx, context, { account, amr: ['pwd'] });
+  if (!account) return;
+  const factors = await factorsOf(storage.prisma, account.id);
+  if (hasSecondFactor(factors) && knownBrowser.of(ctx, account.id) === undefined)
+    await awaitFactor(storage, account, FACTOR_LIFE, clientId);
+  await goOn(parts, ctx, context, { account, amr: ['pwd'] });
 }
 
 async function takePasskey(parts: RouteParts, { ctx, context, form }: Submission): Promise<void> {

@@ -21,6 +21,10 @@ export const eventTypes = {
     'A sign-in was refused: a wrong password, or a passkey that is not accepted.',
   ],
   'sign_in.limited': [3002, 'Too many tries: the next is not judged before a time has passed.'],
+  'password.verified': [
+    3002,
+    'The right password came from a browser that the account does not know; a second factor is asked for.',
+  ],
   'second_factor.failed': [3002, 'The password was right, the second factor was not.'],
   'passkey.added': [3001, 'A passkey was added.'],
   'passkey.removed': [3001, 'A passkey was removed.'],
