@@ -16,7 +16,7 @@ const WAITING = 5; // requests of one client for one person at a time
 type Ciba = NonNullable<NonNullable<Configuration['features']>['ciba']>;
 
 // A dot within a word that is no number, and seven digits or more, as telephone numbers are written.
-const linked = /[^\s\d]\.\S|\S\.[^\s\d]|\d(?:[ .:/_-]{0,2}\d){6}/u;
+const linked = /[^\s\d]\.\S|\S\.[^\s\d]|\p{Nd}(?:[^\p{L}\p{N}]{0,2}\p{Nd}){6}/u;
 
 export function ciba(
   config: Config,

@@ -197,7 +197,7 @@ test.each([
   expect(await subjects()).toEqual([]);
 });
 
-test.each(['TIGER-42', 'Pay 12.50 EUR', 'No.5, e.g. 7', '31/12 at 10:30', 'Ref:1234'])(
+test.each(['TIGER-42', 'Pay 12.50 EUR', 'No. 5, 7 of 9', '31/12 at 10:30', 'Ref:1234'])(
   'other words are shown: %s',
   async (words) => {
     const request = { scope: 'openid', login_hint: person.email, binding_message: words };

@@ -304,6 +304,8 @@ describe('CIBA', () => {
     for (const binding_message of [
       'x'.repeat(41),
       'Call +1 800 555 0199',
+      'Call 1,800,555,0199',
+      'Call ٠١٢٣٤٥٦٧',
       'evil_.com',
       'evil.c0m/x',
     ]) {
