@@ -82,6 +82,12 @@ function warns(page: Page, place = 'It sends you to evil.example.') {
   expect(source).not.toContain('accounts.google.com');
 }
 
+/** It is named, and no host with it, not even its own word. */
+function warnsOfNoPlace(page: Page) {
+  warns(page, '');
+  expect(told(page)).not.toContain('evil.example');
+}
+
 describe('an authorization request', () => {
   test('signing in, consent, choosing an account', async () => {
     const party = new Party(provider, google);
@@ -171,7 +177,6 @@ describe('a client id metadata document', () => {
 });
 
 test('the device flow, where nothing proves any host to be its own', async () => {
-  const says = 'It says that it redirects to evil.example.';
   const { body } = await post(
     `${provider.issuer}/device_authorization`,
     { scope: 'openid' },
@@ -181,16 +186,16 @@ test('the device flow, where nothing proves any host to be its own', async () =>
   const agent = new Agent(provider.issuer);
   const typed = await agent.open(uri ?? '');
   const confirm = await agent.submit(typed, { user_code }, /device/);
-  warns(confirm, says);
+  warnsOfNoPlace(confirm);
   let page = await agent.submit(confirm, {}, /device/);
-  warns(page, says);
+  warnsOfNoPlace(page);
   page = await agent.submit(page, credentials, signInForm);
   if (page.html.querySelector('form[action$="/consent"]')) {
-    warns(page, says);
+    warnsOfNoPlace(page);
     page = await agent.submit(page, {}, /consent$/);
   }
   expect(page.html.text).toContain('Your device is connected');
-  warns(page, says);
+  warnsOfNoPlace(page);
 });
 
 test('CIBA: the mail, the page and its answer', async () => {
@@ -210,9 +215,8 @@ test('CIBA: the mail, the page and its answer', async () => {
   expect(mail?.text).toContain(warning);
   const agent = new Agent(provider.issuer);
   const list = await agent.submit(await agent.open(`${provider.issuer}/approve`), credentials);
-  const says = 'It says that it redirects to evil.example.';
-  warns(list, says);
-  warns(await agent.submit(list, { answer: 'allow' }, /approve\/.+/), says);
+  warnsOfNoPlace(list);
+  warnsOfNoPlace(await agent.submit(list, { answer: 'allow' }, /approve\/.+/));
 });
 
 test('in the history, who needs no redirect has no host', async () => {
