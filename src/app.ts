@@ -72,7 +72,8 @@ export interface App {
   readonly koa: Koa;
   readonly engine: Engine;
   readonly keyRotation: KeyRotation;
-  readonly outgoing: Outgoing;
+  /** What is sent to relying parties. */
+  readonly outgoing: Omit<Outgoing, 'start'> & { start(): { stop(): Promise<void> } };
   readonly mailer: Mailer;
   readonly health: Health;
 }
@@ -160,7 +161,10 @@ export async function createApp({ config, storage, log, stopping }: AppParts): P
   koa.use(exceptForPrograms(base, mount(base || '/', ownPages(routers))));
   koa.use(ownContinuePage(renderer, base));
   koa.use(engine.middleware);
-  return { koa, engine, keyRotation, outgoing, mailer, health };
+  return {
+    ...{ koa, engine, keyRotation, mailer, health },
+    outgoing: { ...outgoing, start: () => outgoing.start(() => engine.provider) },
+  };
 
   /** The methods that a path is there for. */
   function methodsAt(path: string): string[] {

@@ -4,7 +4,7 @@
 import type { Account, Prisma } from '../generated/client.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { saveNotice } from '../storage/notices.ts';
-import { type Revocation, endSessions, revokeAccount } from '../storage/revocation.ts';
+import { type AccessEnd, type Revocation, endAccess } from '../storage/revocation.ts';
 import type { Origin } from '../storage/origin.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { AccountError, assertPassword } from './accounts.ts';
@@ -56,7 +56,6 @@ export async function assertAnotherPassword(
  *
  * @param passwordHash as {@link acceptedPassword} returns it
  * @param by how it was changed, if not by the person who is signed in
- * @returns how many refresh-token families ended
  */
 export async function changePassword(
   database: Database,
@@ -64,7 +63,7 @@ export async function changePassword(
   id: string,
   passwordHash: string,
   by?: 'reset' | 'command line',
-): Promise<number> {
+): Promise<AccessEnd> {
   const { storage, origin } = parts;
   const occasion = { now: storage.now(), origin };
   const { email } = await database.account.update({ where: { id }, data: { passwordHash } });
@@ -95,16 +94,12 @@ export function isSignInOver(authTime: number, signedOutAt: Date | null | undefi
   return authTime <= (signedOutAt ? signedOutAt.getTime() / 1000 : 0);
 }
 
-/**
- * Locks an account: nobody can sign in with it, and nothing is refreshed.
- *
- * @returns how many refresh-token families ended
- */
+/** Locks an account: nobody can sign in with it, and nothing is refreshed. */
 export async function lockAccount(
   database: Database,
   parts: ChangeParts,
   id: string,
-): Promise<number> {
+): Promise<AccessEnd> {
   const now = parts.storage.now();
   await database.account.update({ where: { id }, data: { lockedAt: now } });
   const event = { type: 'account.locked', accountId: id } as const;
@@ -123,21 +118,22 @@ export async function unlockAccount(
   await writeEvent(database, event, { now: storage.now(), origin });
 }
 
-/** Ends every browser session and every family of a person. @returns how many families ended */
+/** Ends every browser session and every family of a person. */
 export async function signOutEverywhere(
   database: Database,
   { storage, origin }: Omit<ChangeParts, 'config'>,
   id: string,
   reason: 'revoked_by_user' | 'revoked_by_admin',
-): Promise<number> {
+): Promise<AccessEnd> {
   const now = storage.now();
+  const { keyring } = storage;
   await database.account.update({ where: { id }, data: { signedOutAt: now } });
-  const ended = await revokeAccount(database, id, { reason, now, origin });
-  await endSessions(database, id);
+  const ended = await endAccess(database, id, 'all', { reason, now, origin, keyring });
   await voidWhatWasBegun(database, id);
   const notice = { kind: 'signed_out_everywhere', accountId: id, now, origin } as const;
   await saveNotice(database, storage.keyring, notice);
-  const event = { type: 'account.signed_out', accountId: id, detail: { families: ended } } as const;
+  const detail = { families: ended.families };
+  const event = { type: 'account.signed_out', accountId: id, detail } as const;
   await writeEvent(database, event, { now, origin });
   return ended;
 }
@@ -146,39 +142,44 @@ export async function signOutEverywhere(
  * Removes every factor of an account except its password, for a person who has lost them, and ends its browser
  * sessions.
  *
- * @returns the factors that there were
+ * @returns the factors that there were, and what has ended
  */
 export async function resetFactors(
   database: Database,
   { storage, origin }: Omit<ChangeParts, 'config'>,
   id: string,
-): Promise<Factors> {
+): Promise<AccessEnd & { readonly had: Factors }> {
   const now = storage.now();
+  const { keyring } = storage;
   const had = await factorsOf(database, id);
   await database.passkey.deleteMany({ where: { accountId: id } });
   await database.totp.deleteMany({ where: { accountId: id } });
   await database.recoveryCode.deleteMany({ where: { accountId: id } });
   await database.account.update({ where: { id }, data: { signedOutAt: now } });
-  await endSessions(database, id);
+  const revocation = { reason: 'revoked_by_admin', now, origin, keyring } as const;
+  const ended = await endAccess(database, id, 'sessions', revocation);
   await voidWhatWasBegun(database, id);
   const detail = { passkeys: had.passkeys, totp: had.totp };
   await writeEvent(database, { type: 'factors.reset', accountId: id, detail }, { now, origin });
-  return had;
+  return { ...ended, had };
 }
 
-/** Ends an account's sessions, and its families if the settings say so. @returns how many families ended */
+/**
+ * Ends an account's sessions, and what was issued if the settings say so. Applications are told of a lock in any case,
+ * of another password when it ends what they were given.
+ */
 async function end(
   database: Database,
   { storage, config, origin }: ChangeParts,
   id: string,
   reason: Extract<Revocation['reason'], 'password_changed' | 'account_locked'>,
-): Promise<number> {
+): Promise<AccessEnd> {
   const now = storage.now();
   await database.account.update({ where: { id }, data: { signedOutAt: now } });
-  // In the order of locks: grants first, then the rest.
-  const ends = config.endFamiliesOn.includes(reason);
-  const ended = ends ? await revokeAccount(database, id, { reason, now, origin }) : 0;
-  await endSessions(database, id);
+  const all = config.endFamiliesOn.includes(reason);
+  const revocation = { reason, now, origin, keyring: storage.keyring } as const;
+  const tells = all || reason === 'account_locked';
+  const ended = await endAccess(database, id, all ? 'all' : 'sessions', revocation, tells);
   await voidWhatWasBegun(database, id);
   return ended;
 }

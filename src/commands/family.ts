@@ -13,9 +13,9 @@ import { commandLine } from '../storage/origin.ts';
 import {
   type EndReason,
   type Revocation,
+  endAccess,
   endLine,
   endReasons,
-  revokeAccount,
   revokeClient,
   revokeGrant,
 } from '../storage/revocation.ts';
@@ -167,7 +167,8 @@ export function addFamilyCommands(family: Command): void {
           if (row) return endLine(database, row, revocation);
           if (client !== undefined) return revokeClient(database, client, revocation);
           if (grant !== undefined) return revokeGrant(database, grant, revocation);
-          return revokeAccount(database, accountId, revocation);
+          const telling = { ...revocation, keyring: storage.keyring };
+          return (await endAccess(database, accountId, 'issued', telling)).families;
         });
         const text = row ? `Revoked ${row.id}.` : `Revoked; ${ended} refresh-token families ended.`;
         print(json, { ...(row ? { id: row.id } : {}), revoked: true, ended }, text);

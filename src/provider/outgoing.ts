@@ -1,28 +1,28 @@
 // Requests that the provider itself makes: it fetches clients' keys and documents, and notifies clients of logouts and
 // answered authentication requests. All of them go by way of guarded-fetch.ts.
-import type { Configuration } from 'oidc-provider';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Client, Configuration, Provider } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import type { Log } from '../operations/log.ts';
-import { causeOf, reportOutages } from '../operations/outages.ts';
-import { repeat } from '../operations/repeat.ts';
-import {
-  type Message,
-  postponeDelivery,
-  removeDelivery,
-  takeDeliveries,
-} from '../storage/deliveries.ts';
+import type { Logout, Message } from '../storage/deliveries.ts';
+import { bySystem } from '../storage/origin.ts';
 import type { Storage } from '../storage/storage.ts';
-import { currentUnit } from '../storage/unit-of-work.ts';
-import { UnusableAnswer, createGuardedFetch, isPublic } from './guarded-fetch.ts';
+import { currentUnit, runUnit } from '../storage/unit-of-work.ts';
+import { createGuardedFetch, isPublic } from './guarded-fetch.ts';
+import { type Failure, sender } from './sender.ts';
 
 const TIMEOUT = 5_000; // milliseconds
 const EVERY = 2_000; // milliseconds between two looks for due messages
+const EVERY_LOGOUT = 500; // who is locked out is not to work on elsewhere
+const AT_ONCE = 100; // messages of a channel that are on their way
 
 export interface Outgoing {
   /** The engine's `fetch`. A POST is delivered after the commit of the request that it belongs to. */
   readonly fetch: NonNullable<Configuration['fetch']>;
-  /** Sends due messages until stopped. */
-  start(): { stop(): Promise<void> };
+  /** Has an application told of a sign-out after the commit. @param now tells it, with a logout token made now */
+  signOut(logout: Logout, now: () => Promise<void>): Promise<void>;
+  /** Sends due messages until stopped. @param provider the one that serves now */
+  start(provider: () => Provider): { stop(): Promise<void> };
 }
 
 export interface OutgoingParts {
@@ -35,7 +35,18 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
   const guardedFetch = createGuardedFetch({
     allows: config.allowPrivateAddresses ? () => true : isPublic,
   });
-  const sending = repeat(sendDue, { every: EVERY, ...reportOutages(log, 'delivering messages') });
+  const parts = { storage, log, atOnce: AT_ONCE };
+  const messages = sender('http', { ...parts, every: EVERY }, async (message) => {
+    const status = await post(message);
+    return failureOf(status);
+  });
+  let current: (() => Provider) | undefined;
+  const logouts = sender('logout', { ...parts, every: EVERY_LOGOUT }, async (logout) => {
+    await runUnit(storage, bySystem('deliveries'), () => tell(current?.(), logout));
+    return undefined;
+  });
+  // Set while a due logout is sent: its request is made at once.
+  const sending = new AsyncLocalStorage<true>();
 
   return {
     async fetch(url, options = {}) {
@@ -51,7 +62,11 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
           headers: Object.fromEntries(request.headers),
           body: await request.text(),
         };
-        currentUnit().deliver(message, () => void sending.wake());
+        if (sending.getStore()) {
+          const status = await post(message);
+          return new Response(null, { status: failureOf(status) ? status : 204 });
+        }
+        currentUnit().deliver(message, messages.wake);
         return new Response(null, { status: 204 });
       }
       const { headers, redirect, signal } = options;
@@ -61,32 +76,29 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
         signal: signal ?? AbortSignal.timeout(TIMEOUT),
       });
     },
-    start() {
-      void sending.wake();
-      return sending.start();
+    async signOut(logout, now) {
+      if (sending.getStore()) await now();
+      else currentUnit().signOut(logout, logouts.wake);
+    },
+    start(provider) {
+      current = provider;
+      const running = [messages.start(), logouts.start()];
+      return {
+        async stop() {
+          await Promise.all(running.map((one) => one.stop()));
+        },
+      };
     },
   };
 
-  async function sendDue(): Promise<void> {
-    const { prisma, keyring, now } = storage;
-    const due = await takeDeliveries(prisma, keyring, 'http', now());
-    await Promise.all(
-      due.map(async ({ id, attempts, isLast, ...message }) => {
-        const to = new URL(message.url).origin;
-        const failure = await post(message).then(failureOf, (error: unknown) => ({
-          ...causeOf(error),
-          mayPass: !(error instanceof UnusableAnswer),
-        }));
-        const isOver = failure === undefined || isLast || !failure.mayPass;
-        if (failure !== undefined) {
-          const text = isOver ? 'message given up' : 'message to be sent again';
-          const { cause, reason } = failure;
-          log[isOver ? 'warn' : 'info']({ to, attempts, cause, reason }, text);
-        }
-        if (isOver) await removeDelivery(prisma, id);
-        else await postponeDelivery(prisma, 'http', { id, attempts }, now());
-      }),
-    );
+  /** An application that is gone, or wants to hear nothing any more, is not told. */
+  async function tell(
+    provider: Provider | undefined,
+    { clientId, accountId, sid }: Logout,
+  ): Promise<void> {
+    const client = (await provider?.Client.find(clientId)) as LogoutClient | undefined;
+    if (client?.backchannelLogoutUri === undefined) return;
+    await sending.run(true, () => client.backchannelLogout(accountId, sid));
   }
 
   /** @returns the status of the answer; its body is not read */
@@ -98,12 +110,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
   }
 }
 
-interface Failure {
-  readonly cause?: string | undefined;
-  readonly reason: string;
-  /** Whether the same message may be taken later: a message that was refused does not become right by repetition. */
-  readonly mayPass: boolean;
-}
+type LogoutClient = Client & { backchannelLogout(accountId: string, sid?: string): Promise<void> };
 
 /** RFC 9110 §15.5.9, RFC 6585 §4: of the refusals, only 408 and 429 ask for the same request again. */
 function failureOf(status: number): Failure | undefined {

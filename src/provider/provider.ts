@@ -45,6 +45,7 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     },
     isClientSecret: ({ clientId, clientSecret }, presented) =>
       judge(clientId, () => isClientSecret(clientSecret, presented)),
+    signOut: (logout, now) => outgoing.signOut(logout, now),
     grantMembers,
     origin: signedInFrom,
     now: () => epoch(storage.now()),

@@ -7,7 +7,7 @@ import type { SealedTable } from '../keys/reseal.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 
 // The marker in the row of a client whose metadata is fetched from its id.
-const DOCUMENT = 'client_id_metadata_document';
+export const DOCUMENT = 'client_id_metadata_document';
 
 /** Whether a row stands for a client whose metadata is fetched from its id. */
 export function isDocument(metadata: object): boolean {

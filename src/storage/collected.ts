@@ -1,6 +1,6 @@
 // What a unit of work has collected so far, and which of it is written after a success, a refusal or a failure.
 import type { AuditEvent } from './audit.ts';
-import type { Mail, Message } from './deliveries.ts';
+import type { Logout, Mail, Message } from './deliveries.ts';
 import type { FamilyUse } from './families/verdict.ts';
 import type { Notice } from './notices.ts';
 import type { EndReason } from './revocation.ts';
@@ -29,7 +29,10 @@ export class Collected {
   readonly removals = new Map<string, Omit<Removal, 'wasFound'>>();
   readonly grantEnds = new Map<string, EndReason>();
   readonly lineEnds = new Map<string, LineEnd>();
-  readonly messages: { message: Message; send: () => void }[] = [];
+  readonly messages: Message[] = [];
+  readonly logouts: Logout[] = [];
+  /** Called after the commit. */
+  readonly sends = new Set<() => void>();
   readonly mails: { mail: Mail; evenIfRefused: boolean }[] = [];
   readonly notices: { notice: Notice; evenIfRefused: boolean }[] = [];
   readonly events: { event: AuditEvent; evenIfRefused: boolean }[] = [];
@@ -42,9 +45,11 @@ export class Collected {
       kind,
       value instanceof Map
         ? new Map(value)
-        : Array.isArray(value)
-          ? [...(value as unknown[])]
-          : value,
+        : value instanceof Set
+          ? new Set(value)
+          : Array.isArray(value)
+            ? [...(value as unknown[])]
+            : value,
     ]);
     return Object.assign(new Collected(), Object.fromEntries(copies) as Collected);
   }
@@ -65,7 +70,8 @@ export class Collected {
       lineEnds: [...all.lineEnds.values()],
       family: isWritten(family, refused) ? family : undefined,
       client: refused ? undefined : client,
-      messages: refused ? [] : all.messages.map(({ message }) => message),
+      messages: refused ? [] : [...all.messages],
+      logouts: refused ? [] : [...all.logouts],
       mails: all.mails
         .filter(({ evenIfRefused }) => !refused || evenIfRefused)
         .map(({ mail }) => mail),

@@ -6,7 +6,7 @@ import { artifactId, findArtifact, lineOf, saveArtifact } from './artifacts.ts';
 import { endOtherInteraction, useInvitation } from './bounded.ts';
 import { writeEvents } from './audit.ts';
 import { saveRegisteredClient } from './clients.ts';
-import { saveDeliveries, saveMail } from './deliveries.ts';
+import { saveDeliveries, saveLogouts, saveMail } from './deliveries.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
 import { describeRefusal } from './families/reasons.ts';
 import {
@@ -76,7 +76,7 @@ export async function write(
   occasion: Occasion,
 ): Promise<void> {
   const { saves, spendings, removals, grantEnds, lineEnds, family, client, ...telling } = writes;
-  const { messages, mails, notices, events, ...forgotten } = telling;
+  const { messages, logouts, mails, notices, events, ...forgotten } = telling;
   assertNone(forgotten);
   const { now } = occasion;
   const revocation = { ...occasion, keyring };
@@ -106,6 +106,7 @@ export async function write(
   if (family?.kind === 'presented') await touchFamily(database, family, occasion);
   if (family?.kind === 'refused') await recordRefusal(database, family, occasion);
   await saveDeliveries(database, keyring, messages, now);
+  await saveLogouts(database, keyring, logouts, now);
   for (const mail of mails) await saveMail(database, keyring, mail, now);
   for (const notice of notices) await saveNotice(database, keyring, notice);
   await writeEvents(database, events, occasion);

@@ -1,6 +1,6 @@
 // Messages that must arrive: to relying parties over HTTP, to people by mail. A message is committed with the change
 // that it tells of, and sent afterwards. The process that sends one leases it for a while; a failed attempt is repeated
-// after a growing delay.
+// after a growing delay. A logout token lives for minutes only, so it is made anew at every attempt.
 import { randomUUID } from 'node:crypto';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import { type Keyring, SealError } from '../keys/keyring.ts';
@@ -32,8 +32,17 @@ export type MailOf<Template extends keyof MailValues> = {
 
 export type Mail = MailOf<keyof MailValues>;
 
+/** What tells an application that a person is signed out (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+export interface Logout {
+  readonly clientId: string;
+  readonly accountId: string;
+  /** The session that has ended; not set: all of them. */
+  readonly sid?: string | undefined;
+}
+
 interface Contents {
   readonly http: Message;
+  readonly logout: Logout;
   readonly mail: Mail;
 }
 
@@ -59,19 +68,34 @@ interface Schedule {
 }
 
 const schedules: Record<Channel, Schedule> = {
-  http: { life: 120_000, lease: 10, first: 2, longest: 3600 }, // a logout token lives that long
+  http: { life: 120_000, lease: 10, first: 2, longest: 3600 },
+  logout: { life: 7 * 86_400_000, lease: 10, first: 2, longest: 3600 },
   mail: { life: 86_400_000, lease: 120, first: 10, longest: 3600 },
 };
-const AT_ONCE = 10;
 
 /** Queues messages to relying parties, which are sent once the transaction is committed. */
-export function saveDeliveries(
+export async function saveDeliveries(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   messages: readonly Message[],
   now: Date,
 ): Promise<void> {
-  return save(database, keyring, 'http', messages, now, now);
+  await save(database, keyring, 'http', messages, now, now);
+}
+
+/** Has applications told that a person is signed out, once the transaction is committed. @returns the messages' ids */
+export function saveLogouts(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  logouts: readonly Logout[],
+  now: Date,
+): Promise<string[]> {
+  return save(database, keyring, 'logout', logouts, now, now);
+}
+
+/** How many of these messages have not arrived yet, and are still tried. */
+export function countWaiting(prisma: PrismaClient, ids: readonly string[]): Promise<number> {
+  return prisma.delivery.count({ where: { id: { in: [...ids] } } });
 }
 
 /**
@@ -79,7 +103,7 @@ export function saveDeliveries(
  *
  * @param expiresAt after this time it is not sent any more; a day from now at most
  */
-export function saveMail(
+export async function saveMail(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   mail: Mail,
@@ -87,19 +111,22 @@ export function saveMail(
   expiresAt?: Date,
 ): Promise<void> {
   const dueAt = mail.dueAt === undefined ? now : new Date(mail.dueAt);
-  return save(database, keyring, 'mail', [mail], now, dueAt, expiresAt);
+  await save(database, keyring, 'mail', [mail], now, dueAt, expiresAt);
 }
 
 /**
  * Takes the deliveries that are due. The caller must remove or postpone each; otherwise it is due again when its lease
  * ends. A mail that is too old is left to the sweep; a message to a relying party is tried once more, however late. A
  * delivery that this process cannot open is left to others.
+ *
+ * @param most how many at once
  */
 export async function takeDeliveries<C extends Channel>(
   prisma: PrismaClient,
   keyring: Keyring,
   channel: C,
   now: Date,
+  most = 10,
 ): Promise<Delivery<C>[]> {
   const { lease, first, longest } = schedules[channel];
   const rows = await prisma.$queryRaw<
@@ -108,8 +135,8 @@ export async function takeDeliveries<C extends Channel>(
     UPDATE delivery
     SET attempts = attempts + 1, next_at = ${now}::timestamptz + ${lease} * interval '1 second'
     WHERE id IN (
-      SELECT id FROM delivery WHERE channel = ${channel} AND next_at <= ${now} AND (${channel} = 'http' OR expires_at > ${now})
-      ORDER BY next_at LIMIT ${AT_ONCE} FOR UPDATE SKIP LOCKED)
+      SELECT id FROM delivery WHERE channel = ${channel} AND next_at <= ${now} AND (${channel} <> 'mail' OR expires_at > ${now})
+      ORDER BY next_at LIMIT ${most} FOR UPDATE SKIP LOCKED)
     RETURNING id, sealed, attempts, ${now}::timestamptz
       + interval '1 second' * least(${first} * power(2, attempts - 1), ${longest}) >= expires_at AS is_last`;
   return rows.flatMap(({ id, sealed, attempts, is_last: isLast }) => {
@@ -118,7 +145,7 @@ export async function takeDeliveries<C extends Channel>(
   });
 }
 
-/** Postpones the next attempt: HTTP by 2, 4, 8, … seconds, mail by 10, 20, 40, …, an hour at most. */
+/** Postpones the next attempt: over HTTP by 2, 4, 8, … seconds, mail by 10, 20, 40, …, an hour at most. */
 export async function postponeDelivery(
   prisma: PrismaClient,
   channel: Channel,
@@ -170,21 +197,21 @@ async function save(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   channel: Channel,
-  contents: readonly (Message | Mail)[],
+  contents: readonly (Message | Logout | Mail)[],
   now: Date,
   nextAt: Date,
   until?: Date,
-): Promise<void> {
-  if (contents.length === 0) return;
+): Promise<string[]> {
+  if (contents.length === 0) return [];
   const longest = new Date(now.getTime() + schedules[channel].life);
   const expiresAt = until && until < longest ? until : longest;
-  await database.delivery.createMany({
-    data: contents.map((content) => {
-      const id = randomUUID();
-      const sealed = keyring.seal(deliveryContext(id), JSON.stringify(content));
-      return { id, channel, sealed, nextAt, expiresAt };
-    }),
+  const data = contents.map((content) => {
+    const id = randomUUID();
+    const sealed = keyring.seal(deliveryContext(id), JSON.stringify(content));
+    return { id, channel, sealed, nextAt, expiresAt };
   });
+  await database.delivery.createMany({ data });
+  return data.map(({ id }) => id);
 }
 
 function open(keyring: Keyring, id: string, sealed: Uint8Array): unknown {

@@ -5,6 +5,7 @@ import type { Keyring } from '../keys/keyring.ts';
 import { writeEvents } from './audit.ts';
 import { isDocument } from './clients.ts';
 import { saveNotice } from './notices.ts';
+import { clientsOf, endSessions, tellApplications } from './sign-outs.ts';
 import { clientName, strangerOf, whereabouts } from './strangers.ts';
 import type { Occasion } from './origin.ts';
 
@@ -41,6 +42,17 @@ export interface Line {
   readonly grantId: string | null;
 }
 
+/** A revocation that applications are told of. */
+export type Telling = Revocation & { readonly keyring: Keyring };
+
+/** What has ended with a person's access. */
+export interface AccessEnd {
+  /** How many refresh-token families. */
+  readonly families: number;
+  /** The messages to applications that are registered for it: deliveries' ids. */
+  readonly told: readonly string[];
+}
+
 type Database = Prisma.TransactionClient;
 
 /** Ends a grant with everything issued from it. */
@@ -49,7 +61,8 @@ export async function revokeGrant(
   id: string,
   revocation: Revocation,
 ): Promise<number> {
-  return revoke(database, Prisma.sql`id = ${id}`, { grantId: id }, revocation);
+  const { families } = await revoke(database, Prisma.sql`id = ${id}`, { grantId: id }, revocation);
+  return families;
 }
 
 /** Ends everything that was issued to a client. */
@@ -58,23 +71,27 @@ export async function revokeClient(
   id: string,
   revocation: Revocation,
 ): Promise<number> {
-  const ended = await revoke(database, Prisma.sql`client_id = ${id}`, { clientId: id }, revocation);
+  const grants = Prisma.sql`client_id = ${id}`;
+  const { families } = await revoke(database, grants, { clientId: id }, revocation);
   await database.artifact.deleteMany({ where: { clientId: id } });
-  return ended;
+  return families;
 }
 
-/** Ends everything that a person has allowed a client, on all devices. */
+/** Ends everything that a person has allowed a client, on all devices. The client is told. */
 export async function revokeAccess(
   database: Database,
   { accountId, clientId }: { readonly accountId: string; readonly clientId: string },
-  revocation: Revocation,
+  revocation: Telling,
 ): Promise<number> {
   const grants = Prisma.sql`account_id = ${accountId} AND client_id = ${clientId}`;
-  return revoke(database, grants, { accountId, clientId }, revocation);
+  const { families } = await revoke(database, grants, { accountId, clientId }, revocation);
+  await tellApplications(database, accountId, [clientId], revocation);
+  return families;
 }
 
 /**
- * Ends one line of a person, and its grant unless something else of that lives.
+ * Ends one line of a person, and its grant unless something else of that lives. An application that knows the session of
+ * its line is told that this one has ended.
  *
  * @param id its family's
  * @returns how many families ended; undefined when the person has no such family
@@ -82,15 +99,18 @@ export async function revokeAccess(
 export async function endLineOf(
   database: Database,
   { accountId, id }: { readonly accountId: string; readonly id: string },
-  revocation: Revocation,
+  revocation: Telling,
 ): Promise<number | undefined> {
   const family = await database.refreshFamily.findFirst({
     where: { id, accountId },
-    select: { grantId: true, endedAt: true },
+    select: { grantId: true, endedAt: true, clientId: true, payload: true },
   });
   if (!family) return undefined;
-  const { grantId, endedAt } = family;
+  const { grantId, endedAt, clientId } = family;
   if (endedAt !== null) return 0;
+  const { sid } = family.payload as { readonly sid?: string };
+  // Without one the application would take it for the end of all its sessions.
+  if (sid !== undefined) await tellApplications(database, accountId, [clientId], revocation, sid);
   if (grantId === null) return endLine(database, { id, grantId }, revocation);
   await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR UPDATE`;
   const { now } = revocation;
@@ -116,18 +136,28 @@ export function aliveAtTime(time: Date): Prisma.RefreshFamilyWhereInput {
   };
 }
 
-/** Ends everything that was issued for a person, except browser sessions: see {@link endSessions}. */
-export async function revokeAccount(
+/**
+ * Ends a person's access, and has applications told of it: one message each, that it is over in all sessions.
+ *
+ * @param id the account's
+ * @param what `issued`: grants with everything issued from them; `sessions`: being signed in, in every browser; `all`
+ * @param tells false: nobody is told
+ */
+export async function endAccess(
   database: Database,
   id: string,
-  revocation: Revocation,
-): Promise<number> {
-  return revoke(database, Prisma.sql`account_id = ${id}`, { accountId: id }, revocation);
-}
-
-/** Signs a person out of every browser. */
-export async function endSessions(database: Database, accountId: string): Promise<void> {
-  await database.artifact.deleteMany({ where: { model: 'Session', accountId } });
+  what: 'issued' | 'sessions' | 'all',
+  revocation: Telling,
+  tells = true,
+): Promise<AccessEnd> {
+  // In the order of locks: grants first, then the rest. Those that have ended are told, not those that were read before.
+  const { families, clientIds } =
+    what === 'sessions'
+      ? { families: 0, clientIds: await clientsOf(database, id) }
+      : await revoke(database, Prisma.sql`account_id = ${id}`, { accountId: id }, revocation);
+  if (what !== 'issued') clientIds.push(...(await endSessions(database, revocation.keyring, id)));
+  const told = tells ? await tellApplications(database, id, clientIds, revocation) : [];
+  return { families, told };
 }
 
 /** Ends a line: its family, if it has one, and its opaque access tokens. Its grant stays: others may use it. */
@@ -151,12 +181,12 @@ async function revoke(
   grants: Prisma.Sql,
   families: Prisma.RefreshFamilyWhereInput,
   revocation: Revocation,
-): Promise<number> {
-  const locked = await database.$queryRaw<{ id: string }[]>`
-    SELECT id FROM "grant" WHERE ${grants} ORDER BY id FOR UPDATE`;
+): Promise<{ families: number; clientIds: string[] }> {
+  const locked = await database.$queryRaw<{ id: string; clientId: string }[]>`
+    SELECT id, client_id AS "clientId" FROM "grant" WHERE ${grants} ORDER BY id FOR UPDATE`;
   const ended = await endFamilies(database, families, revocation);
   await database.grant.deleteMany({ where: { id: { in: locked.map(({ id }) => id) } } });
-  return ended;
+  return { families: ended, clientIds: locked.map(({ clientId }) => clientId) };
 }
 
 async function endFamilies(

@@ -7,7 +7,7 @@ import type { Prisma } from '../generated/client.ts';
 import type { AuditEvent } from './audit.ts';
 import { Collected, type Outcome } from './collected.ts';
 import { commit, inTransaction, write } from './commit.ts';
-import type { Mail, Message } from './deliveries.ts';
+import type { Logout, Mail, Message } from './deliveries.ts';
 import { StorageUnavailable, answered, unlessUnavailable } from './errors.ts';
 import type { FamilyUse } from './families/verdict.ts';
 import type { Notice } from './notices.ts';
@@ -167,7 +167,16 @@ export class UnitOfWork {
    * @param send called after the commit, so that the message is sent at once
    */
   deliver(message: Message, send: () => void): void {
-    this.#open().messages.push({ message, send });
+    const { messages, sends } = this.#open();
+    messages.push(message);
+    sends.add(send);
+  }
+
+  /** Has an application told after the commit that a person is signed out. @param send as in {@link deliver} */
+  signOut(logout: Logout, send: () => void): void {
+    const { logouts, sends } = this.#open();
+    logouts.push(logout);
+    sends.add(send);
   }
 
   /**
@@ -261,7 +270,7 @@ export class UnitOfWork {
 
   /** Starts the delivery of the messages that were committed. */
   #send(): void {
-    for (const { send } of this.#collected.messages) send();
+    for (const send of this.#collected.sends) send();
   }
 }
 

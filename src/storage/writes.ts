@@ -3,7 +3,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import type { AuditEvent } from './audit.ts';
 import type { ClientMetadata } from './clients.ts';
-import type { Mail, Message } from './deliveries.ts';
+import type { Logout, Mail, Message } from './deliveries.ts';
 import type { FamilyUse } from './families/verdict.ts';
 import type { Notice } from './notices.ts';
 import type { EndReason, Line } from './revocation.ts';
@@ -60,6 +60,7 @@ export interface Writes {
   readonly family: FamilyUse | undefined;
   readonly client: ClientWrite | undefined;
   readonly messages: readonly Message[];
+  readonly logouts: readonly Logout[];
   readonly mails: readonly Mail[];
   readonly notices: readonly Notice[];
   readonly events: readonly AuditEvent[];

@@ -42,6 +42,10 @@ afterEach(async () => {
   await provider.close();
 });
 
+// The engine that makes logout tokens; here none is made.
+const nobody = (): never => {
+  throw new Error('no logout is sent');
+};
 const message = (path: string): Message => ({
   url: `http://localhost:${(server.address() as AddressInfo).port}${path}`,
   headers: { 'content-type': 'text/plain' },
@@ -109,7 +113,7 @@ test('of two processes one sends it, however long the answer takes', async () =>
     storage: provider.storage,
     log: createLog('silent'),
   });
-  const running = [provider.outgoing.start(), other.start()];
+  const running = [provider.outgoing.start(), other.start(nobody)];
   await eventually(async () => {
     const [row] = await provider.storage.prisma.delivery.findMany();
     expect(row?.attempts).toBe(1);
@@ -139,7 +143,7 @@ test.each([
     log,
   });
   await save([{ ...message('/'), url }]);
-  const running = careful.start();
+  const running = careful.start(nobody);
   await eventually(() => {
     expect(lines).toEqual([expect.stringContaining('private address')]);
   });

@@ -41,27 +41,36 @@ export async function changePassword(
   also?: WithDatabase['also'],
 ): Promise<number> {
   const hash = await changes.acceptedPassword(parts.storage, parts.config, id, password);
-  return inTransaction({ storage: parts.storage, ...(also ? { also } : {}) }, (database) =>
-    changes.changePassword(database, parts, id, hash),
+  const { families } = await inTransaction(
+    { storage: parts.storage, ...(also ? { also } : {}) },
+    (database) => changes.changePassword(database, parts, id, hash),
   );
+  return families;
 }
 
-export const lockAccount = (parts: Parts, id: string) =>
-  inTransaction(parts, (database) => changes.lockAccount(database, parts, id));
+export const lockAccount = async (parts: Parts, id: string) => {
+  const lock = (database: Database) => changes.lockAccount(database, parts, id);
+  return (await inTransaction(parts, lock)).families;
+};
 
 export const unlockAccount = (parts: Pick<Parts, 'storage'>, id: string) =>
   inTransaction(parts, (database) =>
     changes.unlockAccount(database, { origin: commandLine, ...parts }, id),
   );
 
-export const signOutEverywhere = (
+export const signOutEverywhere = async (
   parts: Omit<Parts, 'config'>,
   id: string,
   reason: 'revoked_by_user' | 'revoked_by_admin',
-) => inTransaction(parts, (database) => changes.signOutEverywhere(database, parts, id, reason));
+) => {
+  const end = (database: Database) => changes.signOutEverywhere(database, parts, id, reason);
+  return (await inTransaction(parts, end)).families;
+};
 
-export const resetFactors = (parts: Omit<Parts, 'config'>, id: string) =>
-  inTransaction(parts, (database) => changes.resetFactors(database, parts, id));
+export const resetFactors = async (parts: Omit<Parts, 'config'>, id: string) => {
+  const reset = (database: Database) => changes.resetFactors(database, parts, id);
+  return (await inTransaction(parts, reset)).had;
+};
 
 export const beginTotp = (
   parts: { readonly storage: Storage; readonly config: Config },

@@ -2,7 +2,7 @@
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { addAccount } from '../../src/accounts/accounts.ts';
-import { createApp } from '../../src/app.ts';
+import { type App, createApp } from '../../src/app.ts';
 import { type Config, type Environment, readConfig } from '../../src/config/config.ts';
 import { connect, connectPrepared } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
@@ -10,7 +10,6 @@ import { createLog } from '../../src/operations/log.ts';
 import type { Mailer } from '../../src/mail/mailer.ts';
 import type { Engine } from '../../src/provider/engine.ts';
 import type { KeyRotation } from '../../src/provider/key-rotation.ts';
-import type { Outgoing } from '../../src/provider/outgoing.ts';
 import { type ClientMetadata, insertClient } from '../../src/storage/clients.ts';
 import { type Storage, createStorage } from '../../src/storage/storage.ts';
 import { type TestDatabase, createDatabase } from './database.ts';
@@ -44,7 +43,7 @@ export interface TestProvider {
   readonly storage: Storage;
   readonly databaseUrl: string;
   readonly accountId: string;
-  readonly outgoing: Outgoing;
+  readonly outgoing: App['outgoing'];
   readonly mailer: Mailer;
   readonly engine: Engine;
   readonly keyRotation: KeyRotation;

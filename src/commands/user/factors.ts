@@ -4,6 +4,7 @@ import { resetFactors } from '../../accounts/changes.ts';
 import { factorsOf } from '../../accounts/factors.ts';
 import { asJson, change, date, print, table } from '../run.ts';
 import { withAccount } from './account.ts';
+import { endedAccess } from './told.ts';
 
 export function factorsCommand(user: Command): void {
   user
@@ -51,13 +52,15 @@ export function resetFactorsCommand(user: Command): void {
     .option(...asJson)
     .action((email: string, { json }: { json?: boolean }) =>
       withAccount(email, async (account, parts) => {
-        const { passkeys, totp, recoveryCodes } = await change(parts.storage, (database) =>
+        const { had, ...ended } = await change(parts.storage, (database) =>
           resetFactors(database, parts, account.id),
         );
+        const { passkeys, totp, recoveryCodes } = had;
+        const { facts, applications } = await endedAccess(parts.storage, ended);
         print(
           json,
-          { passkeys, totp, recovery_codes: recoveryCodes },
-          `${account.email} signs in with the password alone now; every browser session ended.`,
+          { passkeys, totp, recovery_codes: recoveryCodes, applications: facts.applications },
+          `${account.email} signs in with the password alone now; every browser session ended.${applications}`,
         );
       }),
     );

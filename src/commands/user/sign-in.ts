@@ -10,6 +10,7 @@ import {
 import { forgetGuesses } from '../../accounts/limits.ts';
 import { asJson, change, print } from '../run.ts';
 import { givenPassword, withAccount } from './account.ts';
+import { endedAccess } from './told.ts';
 
 export function passwordCommand(user: Command): void {
   user
@@ -26,11 +27,9 @@ export function passwordCommand(user: Command): void {
         const ended = await change(parts.storage, (database) =>
           changePassword(database, parts, id, hash, 'command line'),
         );
-        print(
-          options.json,
-          { ended },
-          `Changed the password of ${account.email}; ${families(ended)} ended.`,
-        );
+        const { facts, families, applications } = await endedAccess(parts.storage, ended);
+        const text = `Changed the password of ${account.email}; ${families} ended.${applications}`;
+        print(options.json, facts, text);
       });
     });
 }
@@ -46,7 +45,8 @@ export function lockCommand(user: Command): void {
         const ended = await change(parts.storage, (database) =>
           lockAccount(database, parts, account.id),
         );
-        print(json, { ended }, `Locked ${account.email}; ${families(ended)} ended.`);
+        const { facts, families, applications } = await endedAccess(parts.storage, ended);
+        print(json, facts, `Locked ${account.email}; ${families} ended.${applications}`);
       }),
     );
 }
@@ -80,11 +80,9 @@ export function signOutCommand(user: Command): void {
         const ended = await change(parts.storage, (database) =>
           signOutEverywhere(database, parts, account.id, 'revoked_by_admin'),
         );
-        print(json, { ended }, `Signed ${account.email} out everywhere; ${families(ended)} ended.`);
+        const { facts, families, applications } = await endedAccess(parts.storage, ended);
+        const text = `Signed ${account.email} out everywhere; ${families} ended.${applications}`;
+        print(json, facts, text);
       }),
     );
-}
-
-function families(count: number): string {
-  return count === 1 ? 'one refresh-token family' : `${count} refresh-token families`;
 }

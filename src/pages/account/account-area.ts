@@ -7,7 +7,7 @@ import type { Config } from '../../config/config.ts';
 import type { Language, MessageKey, Values } from '../../languages.ts';
 import type { Engine } from '../../provider/engine.ts';
 import { answered } from '../../storage/errors.ts';
-import type { Revocation } from '../../storage/revocation.ts';
+import type { Telling } from '../../storage/revocation.ts';
 import type { Storage } from '../../storage/storage.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import {
@@ -75,7 +75,7 @@ export interface AccountArea extends AccountAreaParts {
   readonly orSayWhy: (ctx: Context, page: string, change: () => Promise<void>) => Promise<void>;
   readonly language: (ctx: Context) => Language;
   /** A revocation by the person, now and from here. */
-  readonly revocation: () => Revocation;
+  readonly revocation: () => Telling;
   readonly when: (ctx: Context, date: Date) => When;
 }
 
@@ -132,6 +132,7 @@ export function createAccountArea(parts: AccountAreaParts): AccountArea {
       }
     },
     revocation: () => ({
+      keyring: storage.keyring,
       reason: 'revoked_by_user',
       now: storage.now(),
       origin: currentUnit().origin,

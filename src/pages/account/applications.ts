@@ -8,7 +8,7 @@ import type { Grant, RefreshFamily } from '../../generated/client.ts';
 import { refreshPolicy } from '../../provider/refresh-policy.ts';
 import { chooseEnd } from '../../storage/families/until.ts';
 import { expiresAt, latestEnd, lifeEnd } from '../../storage/families/verdict.ts';
-import { endLineOf, revokeAccess, revokeAccount } from '../../storage/revocation.ts';
+import { endAccess, endLineOf, revokeAccess } from '../../storage/revocation.ts';
 import { clientName } from '../../storage/strangers.ts';
 import { currentUnit } from '../../storage/unit-of-work.ts';
 import { type ClientView, clientInWords, presentClient } from '../client-view.ts';
@@ -80,7 +80,7 @@ export function createApplications(area: AccountArea): Router {
       const unit = currentUnit();
       for (const { clientId } of clients)
         unit.audit({ type: 'access.removed', accountId: id, clientId });
-      await unit.change((database) => revokeAccount(database, id, area.revocation()));
+      await unit.change((database) => endAccess(database, id, 'issued', area.revocation()));
       area.done(ctx, '/applications', 'applications.ended-all');
     }),
   );

@@ -71,7 +71,7 @@ export function createMethods(area: AccountArea): Router {
         passwordPage(ctx, person, { mistakes: { password } });
         return;
       }
-      const families = await unit.change(async (database) => {
+      const { families } = await unit.change(async (database) => {
         const parts = { storage, config, origin };
         const ended = await changePassword(database, parts, account.id, hash);
         await sessions.startAnew(ctx, account, person.amr);

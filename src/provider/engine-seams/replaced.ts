@@ -1,6 +1,7 @@
 // The members of the engine's classes that Symbolon replaces. What replaces them is decided elsewhere and handed in. No
 // other file replaces anything of the engine.
-import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { Client, KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { Logout } from '../../storage/deliveries.ts';
 import { type RequestDecisions, readParameters, refuseGrants } from './requests.ts';
 import { type Seam, assertKnown, memberOf } from './seam.ts';
 import { used } from './used.ts';
@@ -18,6 +19,8 @@ export interface Decisions extends RequestDecisions {
     client: { readonly clientId: string; readonly clientSecret?: string | undefined },
     presented: string,
   ) => Promise<boolean>;
+  /** Has an application told of a sign-out, by and by. @param now tells it at once, with a new logout token */
+  readonly signOut: (logout: Logout, now: () => Promise<void>) => Promise<void>;
   /** Additional members of a grant. */
   readonly grantMembers: readonly string[];
   /** The origin of the request, kept in the session at its sign-in. */
@@ -65,6 +68,12 @@ export const replaced: readonly Replaced[] = [
     kind: 'method',
     by: compareHashes,
     why: 'client secrets are kept as hashes, and guessing them is limited',
+  },
+  {
+    name: 'Client.prototype.backchannelLogout',
+    kind: 'method',
+    by: keepLogouts,
+    why: 'what tells of a sign-out is kept until it has arrived, longer than a logout token lives',
   },
   {
     name: 'Grant.IN_PAYLOAD',
@@ -165,6 +174,19 @@ function detectReplay(provider: Provider, { isFirstUse }: Decisions): void {
 function compareHashes(provider: Provider, { isClientSecret }: Decisions): void {
   provider.Client.prototype.compareClientSecret = function compare(presented: string) {
     return isClientSecret(this, presented);
+  };
+}
+
+function keepLogouts({ Client }: Provider, { signOut }: Decisions): void {
+  const prototype = Client.prototype as unknown as {
+    backchannelLogout: (this: Client, accountId: string, sid?: string) => Promise<void>;
+  };
+  const { backchannelLogout } = prototype;
+  prototype.backchannelLogout = function tell(accountId, sid) {
+    const { clientId } = this;
+    return signOut({ clientId, accountId, sid }, () =>
+      backchannelLogout.call(this, accountId, sid),
+    );
   };
 }
 

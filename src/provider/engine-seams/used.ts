@@ -32,12 +32,6 @@ export const used: readonly Used[] = [
     why: 'what pairwise subjects are made for (OIDC Core §8.1)',
   },
   {
-    name: 'Client.prototype.backchannelLogout',
-    kind: 'method',
-    by: 'endSession in provider/sign-out.ts',
-    why: 'ending a session of another browser tells the applications',
-  },
-  {
     name: 'Session.get',
     kind: 'method',
     by: 'createBrowserSession in pages/browser-session.ts',

@@ -1,0 +1,62 @@
+// Whom the end of a person's access is told: the applications that have asked for it (OpenID Connect Back-Channel Logout
+// 1.0) and that the person has a grant for or a session with. Whether a token is still valid does not matter: an
+// application's own session outlives it.
+import type { Prisma } from '../generated/client.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import { openArtifact } from './artifacts.ts';
+import { DOCUMENT } from './clients.ts';
+import { type Logout, saveLogouts } from './deliveries.ts';
+
+type Database = Prisma.TransactionClient;
+
+/** The applications that a person has a grant for. */
+export async function clientsOf(database: Database, accountId: string): Promise<string[]> {
+  const where = { accountId };
+  const grants = await database.grant.findMany({
+    ...{ where, distinct: ['clientId'], select: { clientId: true } },
+  });
+  return grants.map(({ clientId }) => clientId);
+}
+
+/** Signs a person out of every browser. @returns the applications that the person has signed in to there */
+export async function endSessions(
+  database: Database,
+  keyring: Keyring,
+  accountId: string,
+): Promise<string[]> {
+  const rows = await database.$queryRaw<Parameters<typeof openArtifact>[1][]>`
+    DELETE FROM artifact WHERE model = 'Session' AND account_id = ${accountId}
+    RETURNING id, sealed, consumed_at AS "consumedAt"`;
+  return rows.flatMap((row) => {
+    const { authorizations = {} } = openArtifact(keyring, row);
+    return Object.keys(authorizations);
+  });
+}
+
+/**
+ * Has applications told that a person is signed out: a logout token (§2.4), one for each.
+ *
+ * @param clientIds of which those are told that have asked for it
+ * @returns the ids of the messages to clients that are registered here; whether one that is known by its document alone
+ *   wants any shows when it is sent
+ * @param sid the one session that has ended; without it all of the application's have
+ */
+export async function tellApplications(
+  database: Database,
+  accountId: string,
+  clientIds: readonly string[],
+  { now, keyring }: { readonly now: Date; readonly keyring: Keyring },
+  sid?: string,
+): Promise<string[]> {
+  const asked = await database.$queryRaw<{ id: string; isDocument: boolean }[]>`
+    SELECT id, metadata ? ${DOCUMENT} AS "isDocument" FROM client
+    WHERE id = ANY(${[...new Set(clientIds)]})
+      AND (metadata ? ${DOCUMENT} OR metadata->>'backchannel_logout_uri' IS NOT NULL)`;
+  const [documents, registered] = [true, false].map((kind) =>
+    asked
+      .filter(({ isDocument }) => isDocument === kind)
+      .map(({ id: clientId }) => ({ clientId, accountId, sid })),
+  ) as [Logout[], Logout[]];
+  await saveLogouts(database, keyring, documents, now);
+  return saveLogouts(database, keyring, registered, now);
+}
