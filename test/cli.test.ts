@@ -7,7 +7,7 @@ import { connect } from '../src/database/open.ts';
 import type { PrismaClient } from '../src/generated/client.ts';
 import { Keyring, sha256 } from '../src/keys/keyring.ts';
 import { maintainKeys } from '../src/keys/signing-keys.ts';
-import { artifactContext } from '../src/storage/artifacts.ts';
+import { artifactContext } from '../src/storage/sealed-artifact.ts';
 import { type TestDatabase, createDatabase } from './support/database.ts';
 import { type ProviderProcess, freePort, run, startProcess } from './support/process.ts';
 import { secret } from './support/provider.ts';

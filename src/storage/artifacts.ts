@@ -6,6 +6,7 @@ import type { SealedTable } from '../keys/reseal.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 import type { ArtifactRow } from './fast/reads.ts';
 import type { IssuedArtifact } from './fast/writes.ts';
+import { artifactContext, unsealArtifact } from './sealed-artifact.ts';
 import type { Save } from './writes.ts';
 
 // The models that the engine revokes by their grant: they cannot exist without it.
@@ -117,7 +118,7 @@ function isWaiting({ model, payload: { grantId, error } }: Save): boolean {
 
 /** The engine's payload of an artifact. */
 export function openArtifact(keyring: Keyring, row: ArtifactRow): AdapterPayload {
-  const payload = JSON.parse(keyring.unseal(artifactContext(row.id), row.sealed)) as AdapterPayload;
+  const payload = unsealArtifact(keyring, row.id, row.sealed) as AdapterPayload;
   if (row.consumedAt) payload.consumed = Math.floor(row.consumedAt.getTime() / 1000);
   return payload;
 }
@@ -162,11 +163,6 @@ export function lookups(
     Uint8Array<ArrayBuffer>,
     ...Uint8Array<ArrayBuffer>[],
   ];
-}
-
-/** The record's identity, under which it is sealed. */
-export function artifactContext(id: Uint8Array): string {
-  return `artifact ${Buffer.from(id).toString('base64url')}`;
 }
 
 export const sealedArtifacts: SealedTable<Uint8Array> = {

@@ -3,7 +3,8 @@
 import { errors } from 'oidc-provider';
 import type { Prisma } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import { artifactContext, artifactId, findArtifact, lookups } from './artifacts.ts';
+import { artifactId, findArtifact, lookups } from './artifacts.ts';
+import { artifactContext } from './sealed-artifact.ts';
 import type { Save } from './writes.ts';
 
 type Database = Prisma.TransactionClient;

@@ -2,10 +2,10 @@
 // 1.0) and that the person has a grant for or a session with. Whether a token is still valid does not matter: an
 // application's own session outlives it.
 import type { Prisma } from '../generated/client.ts';
-import type { Keyring } from '../keys/keyring.ts';
-import { openArtifact } from './artifacts.ts';
+import { type Keyring, SealError } from '../keys/keyring.ts';
 import { DOCUMENT } from './clients.ts';
 import { type Logout, saveLogouts } from './deliveries.ts';
+import { unsealArtifact } from './sealed-artifact.ts';
 
 type Database = Prisma.TransactionClient;
 
@@ -24,12 +24,17 @@ export async function endSessions(
   keyring: Keyring,
   accountId: string,
 ): Promise<string[]> {
-  const rows = await database.$queryRaw<Parameters<typeof openArtifact>[1][]>`
+  const rows = await database.$queryRaw<{ id: Uint8Array; sealed: Uint8Array }[]>`
     DELETE FROM artifact WHERE model = 'Session' AND account_id = ${accountId}
-    RETURNING id, sealed, consumed_at AS "consumedAt"`;
-  return rows.flatMap((row) => {
-    const { authorizations = {} } = openArtifact(keyring, row);
-    return Object.keys(authorizations);
+    RETURNING id, sealed`;
+  return rows.flatMap(({ id, sealed }) => {
+    try {
+      const { authorizations = {} } = unsealArtifact(keyring, id, sealed) as Session;
+      return Object.keys(authorizations);
+    } catch (error) {
+      if (error instanceof SealError) return []; // nobody can use it either
+      throw error;
+    }
   });
 }
 
@@ -59,4 +64,9 @@ export async function tellApplications(
   ) as [Logout[], Logout[]];
   await saveLogouts(database, keyring, documents, now);
   return saveLogouts(database, keyring, registered, now);
+}
+
+interface Session {
+  /** By the client's id. */
+  readonly authorizations?: Readonly<Record<string, unknown>>;
 }

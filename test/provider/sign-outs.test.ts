@@ -122,8 +122,11 @@ describe('each is told once, of all sessions', () => {
 
 test('a change that is undone tells nobody', async () => {
   await signInTo();
-  const undone = changes.changePassword(parts(), provider.accountId, 'another password', () =>
-    Promise.reject(new Error('undone')),
+  const undone = changes.changePassword(
+    parts(),
+    provider.accountId,
+    'another good battery staple',
+    () => Promise.reject(new Error('undone')),
   );
   await expect(undone).rejects.toThrow('undone');
   expect(await left()).toBe(0);
@@ -132,7 +135,11 @@ test('a change that is undone tells nobody', async () => {
 test('another password tells nobody when it ends nothing that they were given', async () => {
   await signInTo();
   const config = { ...provider.config, endFamiliesOn: ['none'] };
-  await changes.changePassword({ ...parts(), config }, provider.accountId, 'another password');
+  await changes.changePassword(
+    { ...parts(), config },
+    provider.accountId,
+    'another good battery staple',
+  );
   expect(await left()).toBe(0);
 });
 
