@@ -54,6 +54,9 @@ beforeEach(async () => {
   await prisma.artifact.deleteMany();
   await prisma.auditEvent.deleteMany();
   await prisma.attempt.deleteMany();
+  await eventually(async () => {
+    expect(await prisma.delivery.count({ where: { channel: 'logout' } })).toBe(0);
+  });
   told.length = 0;
 });
 afterAll(async () => {
