@@ -72,6 +72,8 @@ export interface AccountOptions {
   /** Whether the address is known to be the person's. */
   readonly emailVerified?: boolean;
   readonly locale?: string;
+  /** The `sub`, if it is kept from elsewhere (OIDC Core §2: 255 characters of ASCII at most). */
+  readonly id?: string | undefined;
 }
 
 /** An account to be made: checked, its password hashed. */
@@ -115,11 +117,11 @@ export async function checkAccount(input: AccountInput, service: Service): Promi
 export async function createAccount(
   database: Prisma.TransactionClient,
   account: NewAccount,
-  { admin, first, emailVerified = false, locale }: AccountOptions,
+  { admin, first, emailVerified = false, locale, id = randomUUID() }: AccountOptions,
 ): Promise<Account> {
   const emailAscii = asciiAddress(account.email);
   const more = { admin, emailVerified, locale: locale ?? null };
-  const data = { id: randomUUID(), ...account, emailAscii, ...more };
+  const data = { id, ...account, emailAscii, ...more };
   if (first) {
     await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.makingFirstAccount})`;
     if ((await database.account.count()) > 0) throw new AccountError('account', 'account.exists');
@@ -144,8 +146,33 @@ export function findAccountByEmail(
   return database.account.findUnique({ where: { emailAscii: asciiAddress(email) } });
 }
 
-export function listAccounts(prisma: PrismaClient): Promise<Account[]> {
-  return prisma.account.findMany({ orderBy: { createdAt: 'asc' } });
+/**
+ * A page of the accounts, by address.
+ *
+ * @param search what the address or the name contains, in upper or lower case
+ * @param after the address that the page before has ended with
+ */
+export function listAccounts(
+  prisma: PrismaClient,
+  {
+    search,
+    after,
+    limit,
+  }: { search?: string | undefined; after?: string | undefined; limit: number },
+): Promise<Account[]> {
+  // Prisma passes on what LIKE takes for a pattern.
+  const text = (search ?? '').replace(/[\\%_]/g, '\\$&');
+  const contains = { contains: text, mode: 'insensitive' } as const;
+  return prisma.account.findMany({
+    where: {
+      ...(after === undefined ? {} : { emailAscii: { gt: asciiAddress(after) } }),
+      ...(search === undefined
+        ? {}
+        : { OR: [{ email: contains }, { name: contains }, { id: search }] }),
+    },
+    orderBy: { emailAscii: 'asc' },
+    take: limit,
+  });
 }
 
 // The hash that is verified when no account has the address, so that the answer takes as long as if one had it.

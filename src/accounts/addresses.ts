@@ -107,3 +107,30 @@ export async function confirmAddress(
 async function voidLinks(database: Database, accountId: string): Promise<void> {
   await database.link.deleteMany({ where: { accountId } });
 }
+
+/**
+ * Gives an account another address, on the word of an operator: it counts as verified. Links to the former one are void,
+ * and that is told of it.
+ *
+ * @throws {AccountError} when it is no address, or somebody else has it
+ */
+export async function changeAddress(
+  database: Database,
+  { storage, origin }: { readonly storage: Storage; readonly origin: Origin },
+  account: Pick<Account, 'id' | 'email'>,
+  wanted: string,
+): Promise<void> {
+  const parsed = accountInput.shape.email.safeParse(wanted);
+  if (!parsed.success) throw accountError('email', parsed.error);
+  const { data: email } = parsed;
+  const { id: accountId, email: former } = account;
+  const data = { email, emailAscii: asciiAddress(email), emailVerified: true };
+  await database.account.update({ where: { id: accountId }, data }).catch((error: unknown) => {
+    if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
+    throw error;
+  });
+  if (former === email) return;
+  await voidLinks(database, accountId);
+  const kind = { kind: 'email_changed', accountId, to: former } as const;
+  await saveNotice(database, storage.keyring, { ...kind, now: storage.now(), origin });
+}

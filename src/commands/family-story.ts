@@ -26,6 +26,7 @@ export const reasonsInWords: Record<RefusalReason, string> = {
   revoked_by_client: 'the application revoked it',
   password_changed: 'the person’s password was changed',
   account_locked: 'the person’s account was locked',
+  account_deleted: 'the person’s account was deleted',
   client_removed: 'the application was removed',
   limit: 'the person connected a newer device, and the application allows only so many',
   binding_mismatch:

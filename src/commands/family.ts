@@ -30,6 +30,7 @@ import {
 import {
   CommandError,
   asJson,
+  countOption,
   change,
   date,
   existingAccount,
@@ -289,11 +290,4 @@ function timeOption(text: string): Date {
   if (Number.isNaN(time.getTime()))
     throw new InvalidArgumentError('A time looks like 2026-11-28T14:30:00Z.');
   return time;
-}
-
-function countOption(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1 || count > 10_000)
-    throw new InvalidArgumentError('A number from 1 to 10000.');
-  return count;
 }

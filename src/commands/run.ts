@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline/promises';
 import { PassThrough } from 'node:stream';
+import { InvalidArgumentError } from 'commander';
 import { AccountError, findAccountByEmail } from '../accounts/accounts.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import type { Migrations } from '../database/open.ts';
@@ -146,6 +147,14 @@ export async function askSecret(what: string, option: string): Promise<string> {
 export function secondsIn(option: string, given: string): number {
   if (!/^[1-9]\d{0,8}$/.test(given)) throw new CommandError(`${option}: wants a number of seconds`);
   return Number(given);
+}
+
+/** Reads how many, in decimal digits. */
+export function countOption(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > 10_000)
+    throw new InvalidArgumentError('A number from 1 to 10000.');
+  return count;
 }
 
 /** A time for tables: UTC, to the minute; `-` for none. */

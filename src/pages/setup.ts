@@ -50,7 +50,11 @@ export function createSetup({ config, storage, renderer, limits }: SetupParts): 
       const wanted = await checkAccount({ email, name, password: form.text('password') }, config);
       const unit = currentUnit();
       const account = await unit.change(async (database) => {
-        const made = await createAccount(database, wanted, { admin: true, first: true });
+        const made = await createAccount(database, wanted, {
+          admin: true,
+          first: true,
+          emailVerified: true,
+        });
         const { id: accountId } = made;
         unit.actsAs({ kind: 'person', id: accountId });
         unit.audit({ type: 'account.added', accountId, detail: { by: 'setup' } });

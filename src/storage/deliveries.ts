@@ -180,6 +180,19 @@ export async function removeDelivery(
   await database.delivery.deleteMany({ where: { id } });
 }
 
+/** Removes the mails to an address that were not sent yet. */
+export async function removeMailsTo(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  email: string,
+): Promise<void> {
+  const rows = await database.delivery.findMany({ where: { channel: 'mail' } });
+  const theirs = rows.filter(
+    ({ id, sealed }) => (open(keyring, id, sealed) as Mail | undefined)?.to === email,
+  );
+  await database.delivery.deleteMany({ where: { id: { in: theirs.map(({ id }) => id) } } });
+}
+
 /** The record's identity, under which it is sealed. */
 export function deliveryContext(id: string): string {
   return `delivery ${id}`;

@@ -18,6 +18,7 @@ export const endReasons = [
   'revoked_by_admin', // the command line
   'password_changed',
   'account_locked',
+  'account_deleted',
   'client_removed',
   'limit', // a newer family took its place
 ] as const;

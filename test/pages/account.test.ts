@@ -430,7 +430,13 @@ describe('the history', () => {
 
   test('every event that is told, in every language', async () => {
     const reasons = ['reuse', 'revoked_by_user', 'revoked_by_admin', 'revoked_by_client'];
-    reasons.push('password_changed', 'account_locked', 'client_removed', 'limit');
+    reasons.push(
+      'password_changed',
+      'account_locked',
+      'account_deleted',
+      'client_removed',
+      'limit',
+    );
     const { isTold } = await import('../../src/pages/account/history.ts');
     const types = Object.entries(isTold).flatMap(([type, isShown]) => (isShown ? [type] : []));
     const { agent, page } = await signedIn();

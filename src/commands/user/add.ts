@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { checkAccount, createAccount } from '../../accounts/accounts.ts';
 import { invite } from '../../accounts/invitations.ts';
-import { asJson, change, date, print, secondsIn, withStorage } from '../run.ts';
+import { CommandError, asJson, change, date, print, secondsIn, withStorage } from '../run.ts';
 import { accountFacts, givenPassword } from './account.ts';
 
 export function addCommand(user: Command): void {
@@ -12,26 +12,30 @@ export function addCommand(user: Command): void {
     .argument('<email>')
     .option('--name <name>', 'what applications may call the person')
     .option('--admin', 'make the person an administrator')
+    .option('--no-verified', 'whether the address is the person’s is not known')
+    .option('--id <sub>', 'the sub that applications know the person by, kept from elsewhere')
     .option('--password-stdin', 'read the password from standard input')
     .option(...asJson)
-    .action(
-      async (
-        email: string,
-        options: { name?: string; admin?: boolean; passwordStdin?: boolean; json?: boolean },
-      ) => {
-        const password = await givenPassword(options);
-        await withStorage(async ({ config, storage }) => {
-          const wanted = await checkAccount({ email, name: options.name, password }, config);
-          const account = await change(storage, async (database, record) => {
-            const made = await createAccount(database, wanted, { admin: options.admin ?? false });
-            const detail = { by: 'command line' };
-            await record({ type: 'account.added', accountId: made.id, detail });
-            return made;
-          });
-          print(options.json, accountFacts(account), `Added ${account.email}.`);
+    .action(async (email: string, options: AddOptions) => {
+      // OIDC Core §2; without what could be taken for a part of a URL or a list.
+      if (options.id !== undefined && !/^[!-~]{1,255}$/.test(options.id))
+        throw new CommandError('--id: wants 1 to 255 characters of ASCII, without spaces');
+      const password = await givenPassword(options);
+      await withStorage(async ({ config, storage }) => {
+        const wanted = await checkAccount({ email, name: options.name, password }, config);
+        const account = await change(storage, async (database, record) => {
+          const { admin = false, verified, id } = options;
+          if (id !== undefined && (await database.account.findUnique({ where: { id } })))
+            throw new CommandError('--id: somebody has this sub already');
+          const how = { admin, emailVerified: verified, id };
+          const made = await createAccount(database, wanted, how);
+          const detail = { by: 'command line' };
+          await record({ type: 'account.added', accountId: made.id, detail });
+          return made;
         });
-      },
-    );
+        print(options.json, accountFacts(account), `Added ${account.email}.`);
+      });
+    });
 }
 
 export function inviteCommand(user: Command): void {
@@ -65,4 +69,13 @@ export function inviteCommand(user: Command): void {
           );
         }),
     );
+}
+
+interface AddOptions {
+  name?: string;
+  admin?: boolean;
+  verified: boolean;
+  id?: string;
+  passwordStdin?: boolean;
+  json?: boolean;
 }

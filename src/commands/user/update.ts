@@ -1,5 +1,6 @@
 // symbolon user update, claims: a person's data.
 import type { Command } from 'commander';
+import { changeAddress } from '../../accounts/addresses.ts';
 import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../../config/claims.ts';
 import type { Prisma } from '../../generated/client.ts';
 import { whatChanged } from '../../storage/audit/changed.ts';
@@ -12,6 +13,9 @@ export function updateCommand(user: Command): void {
     .description('change what is known of a person')
     .argument('<email>')
     .option('--name <name>', 'what applications may call the person; empty for none')
+    .option('--email <address>', 'another address; it counts as verified unless you say otherwise')
+    .option('--admin', 'make the person an administrator')
+    .option('--no-admin', 'make the person none')
     .option(
       '--email-verified <boolean>',
       'whether the address is known to be theirs: true or false',
@@ -20,18 +24,27 @@ export function updateCommand(user: Command): void {
     .action(
       (
         email: string,
-        options: { name?: string; emailVerified?: string; json?: boolean },
+        options: {
+          name?: string;
+          email?: string;
+          admin?: boolean;
+          emailVerified?: string;
+          json?: boolean;
+        },
       ): Promise<void> => {
-        const { name, emailVerified } = options;
+        const { name, admin, emailVerified } = options;
         if (emailVerified !== undefined && !['true', 'false'].includes(emailVerified))
           throw new CommandError('--email-verified: wants true or false');
-        return withAccount(email, async (account, { storage }) => {
+        return withAccount(email, async (account, { storage, origin }) => {
           const { id } = account;
           const changed = await change(storage, async (database, record) => {
+            if (options.email !== undefined)
+              await changeAddress(database, { storage, origin }, account, options.email);
             const after = await database.account.update({
               where: { id },
               data: {
                 ...(name === undefined ? {} : { name: name.trim() || null }),
+                ...(admin === undefined ? {} : { admin }),
                 ...(emailVerified === undefined ? {} : { emailVerified: emailVerified === 'true' }),
               },
             });

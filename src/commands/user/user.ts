@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { addCommand, inviteCommand } from './add.ts';
 import { factorsCommand, resetFactorsCommand } from './factors.ts';
+import { deleteCommand, exportCommand } from './leave.ts';
 import { listCommand, showCommand } from './show.ts';
 import { lockCommand, passwordCommand, signOutCommand, unlockCommand } from './sign-in.ts';
 import { claimsCommand, updateCommand } from './update.ts';
@@ -20,6 +21,8 @@ export function addUserCommands(user: Command): void {
     factorsCommand,
     resetFactorsCommand,
     signOutCommand,
+    deleteCommand,
+    exportCommand,
   ])
     add(user);
 }

@@ -46,6 +46,7 @@ export const isTold = {
   'account.invited': false,
   'account.locked': true,
   'account.unlocked': true,
+  'account.deleted': false, // nobody is left to read it
   'account.signed_out': true,
   'family.started': true,
   'family.ended': true,

@@ -52,6 +52,10 @@ export const eventTypes = {
   'account.invited': [3001, 'Somebody was invited to make an account.'],
   'account.locked': [3001, 'A person was locked out.'],
   'account.unlocked': [3001, 'A person was let in again.'],
+  'account.deleted': [
+    3001,
+    'An account was deleted; the audit keeps what happened, without the person’s data.',
+  ],
   'account.signed_out': [3002, 'A person was signed out of every browser and every application.'],
   'password.changed': [
     3001,

@@ -14,6 +14,7 @@ const sentences: Record<RefusalReason, string> = {
   revoked_by_client: 'the application itself revoked it',
   password_changed: 'the password of the person was changed',
   account_locked: 'the account of the person is locked',
+  account_deleted: 'the account of the person was deleted',
   client_removed: 'the application was removed',
   limit: 'the person connected a newer device, and the application allows only so many',
   binding_mismatch: 'the key that the token is bound to was not proved',

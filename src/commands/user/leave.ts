@@ -1,0 +1,52 @@
+// symbolon user delete, export: a person leaves, or wants to know what is kept.
+import { createInterface } from 'node:readline/promises';
+import type { Command } from 'commander';
+import { exportPerson } from '../../accounts/export.ts';
+import { deleteAccount } from '../../accounts/removal.ts';
+import { CommandError, asJson, change, print } from '../run.ts';
+import { withAccount } from './account.ts';
+import { endedAccess } from './told.ts';
+
+export function deleteCommand(user: Command): void {
+  user
+    .command('delete')
+    .description('delete a person’s account with everything that is kept about them')
+    .argument('<email>')
+    .option('--yes', 'do not ask')
+    .option(...asJson)
+    .action((email: string, { yes, json }: { yes?: boolean; json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        if (!yes) await confirm(account.email);
+        const ended = await change(parts.storage, (database) =>
+          deleteAccount(database, parts, account),
+        );
+        const { facts, families, applications } = await endedAccess(parts.storage, ended);
+        const text = `Deleted ${account.email}; ${families} ended.${applications}`;
+        print(json, { deleted: true, sub: account.id, ...facts }, text);
+      }),
+    );
+}
+
+export function exportCommand(user: Command): void {
+  user
+    .command('export')
+    .description('print everything that is kept about a person, as JSON')
+    .argument('<email>')
+    .action((email: string) =>
+      withAccount(email, async ({ id }, { storage: { prisma, keyring, now } }) => {
+        print(true, await exportPerson(prisma, keyring, id, now()), '');
+      }),
+    );
+}
+
+/** @throws {CommandError} unless the person at the terminal writes the address once more */
+async function confirm(email: string): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new CommandError(`There is no terminal to ask whether to delete ${email}: say --yes.`);
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question(
+    `This deletes ${email} for good. Write the address once more: `,
+  );
+  terminal.close();
+  if (answer.trim().toLowerCase() !== email) throw new CommandError('Nothing was deleted.');
+}
