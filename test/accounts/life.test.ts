@@ -94,6 +94,12 @@ describe('commands', { timeout: 60_000 }, () => {
     expect(told).toContain('Test browser');
     expect(told).not.toMatch(/argon2|Hash|salt|sealed/);
 
+    expect(await json(`user show ${person.email} --json`)).toMatchObject({
+      ...{ sub: accountId, password: true, passkeys: 0, totp: false, sessions: 1, families: 1 },
+      ...{ applications: ['web'], last_sign_in: expect.any(String) as string, locked_at: null },
+    });
+    expect((await symbolon(`user show ${person.email}`)).stdout).toMatch(/applications +web\n/);
+
     const unasked = await symbolon(`user delete ${person.email}`);
     expect(unasked.stderr).toContain('--yes');
     expect(await json(`user delete ${person.email} --yes --json`)).toMatchObject({

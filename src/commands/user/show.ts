@@ -1,6 +1,11 @@
 // symbolon user list, show: print accounts.
 import type { Command } from 'commander';
 import { listAccounts } from '../../accounts/accounts.ts';
+import { factorsOf } from '../../accounts/factors.ts';
+import type { Account } from '../../generated/client.ts';
+import { aliveAtTime } from '../../storage/revocation.ts';
+import { clientsOf } from '../../storage/sign-outs.ts';
+import type { Storage } from '../../storage/storage.ts';
 import { asJson, countOption, date, print, table, withStorage } from '../run.ts';
 import { accountFacts, withAccount } from './account.ts';
 
@@ -36,18 +41,48 @@ export function listCommand(user: Command): void {
 export function showCommand(user: Command): void {
   user
     .command('show')
-    .description('show one person')
+    .description('show what an administrator may know of one person')
     .argument('<email>')
     .option(...asJson)
     .action((email: string, { json }: { json?: boolean }) =>
-      withAccount(email, (account) => {
-        const { admin, ...rest } = accountFacts(account);
-        const lines = Object.entries({ ...rest, admin: admin ? 'yes' : 'no' }).map(
-          ([name, value]) => [name, String(value ?? '-')],
-        );
-        print(json, accountFacts(account), table(['', ''], lines).trim());
+      withAccount(email, async (account, { storage }) => {
+        const facts = { ...accountFacts(account), ...(await more(account, storage)) };
+        const lines = Object.entries(facts).map(([name, value]) => [name, inWords(value)]);
+        print(json, facts, table(['', ''], lines).trim());
       }),
     );
+}
+
+async function more(
+  { id: accountId, locale, claims, passwordHash, pictureId, signedOutAt }: Account,
+  { prisma, now }: Pick<Storage, 'prisma' | 'now'>,
+) {
+  const { totp, passkeys, recoveryCodes } = await factorsOf(prisma, accountId);
+  const alive = { accountId, expiresAt: { gt: now() } };
+  const last = await prisma.auditEvent.findFirst({
+    ...{ where: { accountId, type: 'sign_in' }, orderBy: { id: 'desc' }, select: { at: true } },
+  });
+  return {
+    language: locale,
+    claims: claims as object,
+    picture: pictureId !== null,
+    password: passwordHash !== null,
+    ...{ passkeys, totp, recovery_codes: recoveryCodes },
+    last_sign_in: last?.at ?? null,
+    signed_out_at: signedOutAt,
+    sessions: await prisma.artifact.count({ where: { ...alive, model: 'Session' } }),
+    families: await prisma.refreshFamily.count({ where: { accountId, ...aliveAtTime(now()) } }),
+    applications: await clientsOf(prisma, accountId),
+  };
+}
+
+function inWords(value: unknown): string {
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  if (value instanceof Date) return date(value);
+  if (Array.isArray(value)) return value.join(', ') || '-';
+  if (typeof value === 'object' && value !== null)
+    return Object.keys(value).length === 0 ? '-' : JSON.stringify(value);
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';
 }
 
 interface ListOptions {
