@@ -117,12 +117,14 @@ export async function erasePerson(
   const events = await database.auditEvent.findMany({
     where: { OR: [{ accountId }, { actorKind: 'person', actorId: accountId }], erased: null },
   });
-  for (const event of events) {
-    const { kept } = split(event);
-    const data = { ip: null, userAgent: null, detail: kept as Prisma.InputJsonObject };
-    const erased = personalHash(key, event);
-    await database.auditEvent.update({ where: { id: event.id }, data: { ...data, erased } });
-  }
+  // One statement: of ten thousand, each would outlast the transaction.
+  const ids = events.map(({ id }) => id);
+  const kept = events.map((event) => JSON.stringify(split(event).kept));
+  const erased = events.map((event) => personalHash(key, event));
+  await database.$executeRaw`
+    UPDATE audit_event SET ip = NULL, user_agent = NULL, detail = one.kept::jsonb, erased = one.erased
+    FROM unnest(${ids}::bigint[], ${kept}::text[], ${erased}::text[]) AS one (id, kept, erased)
+    WHERE audit_event.id = one.id`;
 }
 
 // Somebody may have put other data where the person's were.
