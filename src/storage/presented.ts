@@ -24,6 +24,8 @@ export interface ReadAhead {
   readonly accounts: Map<string, AccountRead>;
   /** The session that an artifact ends with. */
   session: ArtifactRow | undefined;
+  /** The refresh token that is presented: the tag of its value takes an HMAC. */
+  presented: { value: string; token: RefreshToken | undefined } | undefined;
   /** What was read for a refresh: the client, the family with its grant, the person. */
   refresh: { token: RefreshToken; clientId: string; read: Promise<RefreshRead> } | undefined;
   /** The family of the refresh token that is presented. */
@@ -37,6 +39,7 @@ export function nothingAhead(): ReadAhead {
     artifacts: new Map(),
     accounts: new Map(),
     session: undefined,
+    presented: undefined,
     refresh: undefined,
     family: undefined,
     resource: undefined,
@@ -61,7 +64,7 @@ export async function readClient(
   ahead: ReadAhead,
   id: string,
 ): Promise<ClientRead | undefined> {
-  const { token, artifacts } = presented(keyring);
+  const { token, artifacts } = presented(keyring, ahead);
   if (token) return (await readForRefresh(fast, ahead, token, id)).client;
   if (artifacts.length === 0) return fast.client(id);
   const reads = artifacts.map(({ model, value }) => {
@@ -71,6 +74,17 @@ export async function readClient(
   });
   const [first] = await Promise.all(reads);
   return first?.presenter;
+}
+
+/** Takes a refresh token apart, once in a request. @returns undefined when the value has not its form */
+export function presentedToken(
+  keyring: Keyring,
+  ahead: ReadAhead,
+  value: string,
+): RefreshToken | undefined {
+  if (ahead.presented?.value !== value)
+    ahead.presented = { value, token: parseRefreshToken(keyring, value) };
+  return ahead.presented.token;
 }
 
 /** Reads the client, the family, its grant and its person at once. Within a request the same read is not repeated. */
@@ -91,14 +105,14 @@ export function readForRefresh(
 }
 
 /** The token or code that the request presents, while its client has not authenticated yet. */
-function presented(keyring: Keyring): Presented {
+function presented(keyring: Keyring, ahead: ReadAhead): Presented {
   const { route = '', params, client } = Provider.ctx?.oidc ?? {};
   const { refresh_token: refreshToken, code, token } = params ?? {};
   const mayBe = client ? undefined : mayBePresented[route];
   if (!mayBe) return { artifacts: [] };
   const value = route === 'token' ? (refreshToken ?? code) : token;
   if (typeof value !== 'string') return { artifacts: [] };
-  const parsed = parseRefreshToken(keyring, value);
+  const parsed = presentedToken(keyring, ahead, value);
   if (parsed) return { token: parsed, artifacts: [] };
   return { artifacts: mayBe.map((model) => ({ model, value })) };
 }

@@ -6,7 +6,7 @@ import { ArtifactAdapter, byOwnClock } from '../artifact-adapter.ts';
 import { lineOf } from '../artifacts.ts';
 import type { FamilyRead } from '../fast/reads.ts';
 import { payloadOf } from '../grants.ts';
-import { readForRefresh } from '../presented.ts';
+import { presentedToken, readForRefresh } from '../presented.ts';
 import { epoch } from '../storage.ts';
 import { type UnitOfWork, currentUnit } from '../unit-of-work.ts';
 import {
@@ -15,7 +15,6 @@ import {
   formatFirstForm,
   formatRefreshToken,
   newRefreshToken,
-  parseRefreshToken,
 } from './token.ts';
 import type { RetryLimits } from './retries.ts';
 import {
@@ -75,7 +74,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
 
   override async find(value: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
-    const token = parseRefreshToken(unit.storage.keyring, value);
+    const token = presentedToken(unit.storage.keyring, unit.ahead, value);
     if (token) {
       const payload = await unit.read('RefreshToken', value, () => this.#find(unit, token, value));
       return payload && byOwnClock(unit, payload);

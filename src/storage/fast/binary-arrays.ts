@@ -37,16 +37,6 @@ const types: {
   },
 };
 
-/** A parameter of the type `type`. */
-export function binary<T extends keyof Types>(
-  type: T,
-  value: Types[T] | null | undefined,
-): Buffer | null {
-  if (value == null) return null;
-  const wire = types[type].wire(value);
-  return Buffer.isBuffer(wire) ? wire : Buffer.from(wire.buffer, wire.byteOffset, wire.byteLength);
-}
-
 /**
  * A parameter of the type `type[]`: one dimension, from index 1, whose elements may be NULL (array_recv in PostgreSQL's
  * arrayfuncs.c). The driver sends a buffer as it is.

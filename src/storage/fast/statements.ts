@@ -2,7 +2,7 @@
 // with its name, type and source, which gives its place in the SQL, its alias and its values. The columns that are read
 // from a table are declared once as well, which gives the SELECT list and the object.
 import type { Pool } from 'pg';
-import { type Types, binary, binaryArray } from './binary-arrays.ts';
+import { type Types, binaryArray } from './binary-arrays.ts';
 
 /** A parameter: its type, and how its value is taken from a request. */
 export type Parameter<Item> = {
@@ -31,38 +31,17 @@ export function statement<Item, Name extends string>(
   sql: (asked: string, parameter: Readonly<Record<Name, string>>) => string,
 ): Statement<Item> {
   const all = Object.entries<Parameter<Item>>(parameters);
+  const places = all.map(([, [type]], index) => `$${index + 1}::${type}[]`);
   const names = all.map(([column]) => column);
-  const byName = (place: (type: string, index: number) => string) =>
-    Object.fromEntries(
-      all.map(([column, [type]], index) => [column, place(type, index)]),
-    ) as Record<Name, string>;
-  const arrays = byName((type, index) => `$${index + 1}::${type}[]`);
-  const values = byName((type, index) => `$${index + 1}::${type}`);
-  const ofMany = sql(
-    `unnest(${Object.values(arrays).join(', ')}) WITH ORDINALITY AS asked (${names.join(', ')}, n)`,
-    arrays,
-  );
-  const ofOne = sql(
-    `(VALUES (${Object.values(values).join(', ')}, 1)) AS asked (${names.join(', ')}, n)`,
-    byName((type, index) => `ARRAY[$${index + 1}::${type}]`),
-  );
+  const asked = `unnest(${places.join(', ')}) WITH ORDINALITY AS asked (${names.join(', ')}, n)`;
+  const byName = Object.fromEntries(names.map((column, index) => [column, places[index]]));
+  const text = sql(asked, byName as Record<Name, string>);
   return {
     async run(pool, items) {
-      const [only] = items;
-      const query =
-        items.length === 1 && only !== undefined
-          ? { name: `${name}_one`, text: ofOne, values: all.map(([, one]) => valueOf(one, only)) }
-          : { name, text: ofMany, values: all.map(([, one]) => valuesOf(one, items)) };
-      return (await pool.query<Row>(query)).rows;
+      const values = all.map(([, parameter]) => valuesOf(parameter, items));
+      return (await pool.query<Row>({ name, text, values })).rows;
     },
   };
-}
-
-function valueOf<Item, T extends keyof Types>(
-  [type, of]: readonly [T, (item: Item) => Types[T] | null | undefined],
-  item: Item,
-): Buffer | null {
-  return binary(type, of(item));
 }
 
 function valuesOf<Item, T extends keyof Types>(
