@@ -42,9 +42,13 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
   });
   let current: (() => Provider) | undefined;
   const logouts = sender('logout', { ...parts, every: EVERY_LOGOUT }, async (logout) => {
-    await runUnit(storage, bySystem('deliveries'), () => tell(current?.(), logout));
+    await runUnit(storage, bySystem('deliveries'), () => tell(logout));
     return undefined;
   });
+  // Until the engine is there, the message waits: it is found at the start.
+  const wakeLogouts = () => {
+    if (current) logouts.wake();
+  };
   // Set while a due logout is sent: its request is made at once.
   const sending = new AsyncLocalStorage<true>();
 
@@ -78,7 +82,7 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
     },
     async signOut(logout, now) {
       if (sending.getStore()) await now();
-      else currentUnit().signOut(logout, logouts.wake);
+      else currentUnit().signOut(logout, wakeLogouts);
     },
     start(provider) {
       current = provider;
@@ -92,11 +96,8 @@ export function createOutgoing({ config, storage, log }: OutgoingParts): Outgoin
   };
 
   /** An application that is gone, or wants to hear nothing any more, is not told. */
-  async function tell(
-    provider: Provider | undefined,
-    { clientId, accountId, sid }: Logout,
-  ): Promise<void> {
-    const client = (await provider?.Client.find(clientId)) as LogoutClient | undefined;
+  async function tell({ clientId, accountId, sid }: Logout): Promise<void> {
+    const client = (await current?.().Client.find(clientId)) as LogoutClient | undefined;
     if (client?.backchannelLogoutUri === undefined) return;
     await sending.run(true, () => client.backchannelLogout(accountId, sid));
   }

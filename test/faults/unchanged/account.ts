@@ -72,6 +72,7 @@ export const account: Record<string, Case> = {
     ),
     events: ['family.ended', 'family.ended', 'password.changed'],
     mails: ['password_changed'],
+    messages: 1,
   },
 
   // A challenge is good for one answer, whatever becomes of it: the page is opened anew.
@@ -149,6 +150,7 @@ export const account: Record<string, Case> = {
   'all applications': {
     arrange: form('/applications', /\/end-all$/, {}, connected),
     events: ['family.ended', 'family.ended', 'access.removed', 'access.removed'],
+    messages: 1,
   },
 
   // Which is the one that the applications hang on.
