@@ -159,10 +159,12 @@ export function createLimits({ pool, keyring }: { pool: Pool; keyring: Keyring }
   async function subtract(key: string): Promise<void> {
     await pool.query({
       name: 'take guess back',
-      // A try that was not judged leaves no row. Of tries that end at once each looks at what the other has left.
-      text: `MERGE INTO attempt USING (VALUES ($1)) AS taken (key) ON attempt.key = taken.key
-        WHEN MATCHED AND attempt.points <= 1 THEN DELETE
-        WHEN MATCHED THEN UPDATE SET points = attempt.points - 1`,
+      // A try that was not judged leaves no row. Of tries that end at once each looks at what the other has left: the lock
+      // waits, and reads the row anew. (MERGE does the same in one step, and PostgreSQL 14 has none.)
+      text: `WITH held AS MATERIALIZED (SELECT key, points FROM attempt WHERE key = $1 FOR UPDATE),
+          gone AS (DELETE FROM attempt USING held WHERE attempt.key = held.key AND held.points <= 1)
+        UPDATE attempt SET points = attempt.points - 1
+        FROM held WHERE attempt.key = held.key AND held.points > 1`,
       values: [`n:${key}`],
     });
   }

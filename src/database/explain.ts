@@ -27,9 +27,9 @@ export function explained(
     if (code === '3D000')
       return because(`has no such database, ${said}. CREATE DATABASE makes it.`);
     if (code === '53300') return because(`has no connection left, ${said}. Each process needs 20.`);
-    if (code === '42501')
+    if (code === '42501' || code === '3F000')
       return because(
-        `does not let us make the tables, ${said}. GRANT CREATE ON SCHEMA … TO ${user}, or make ${user} the owner of the schema.`,
+        `does not let us make the tables, ${said}. GRANT CREATE ON SCHEMA … TO ${user}, or make ${user} the owner of the schema; or run \`symbolon migrate\` with the role that owns it, and let this one use its tables (docs/operate.md, Two roles).`,
       );
     if (/statement pooling/.test(error.message))
       return because(`refused us, ${said}. Use the pooler's transaction mode or its session mode.`);

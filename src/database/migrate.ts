@@ -4,7 +4,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ClientBase, Pool } from 'pg';
+import { type ClientBase, DatabaseError, type Pool } from 'pg';
 import { parseDatabaseUrl } from '../config/database-url.ts';
 import { type Inspected, inspect, startPool } from './inspect.ts';
 import { locks } from './locks.ts';
@@ -185,6 +185,11 @@ async function apply(client: ClientBase, { name, sql, checksum }: Migration): Pr
     await client.query(sql);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
+    if (cause instanceof DatabaseError && cause.code === '42501')
+      throw new Error(
+        `The database is older than this version of Symbolon, and the role at DATABASE_URL may not change its tables (${reason}). Run \`symbolon migrate\` with the role that owns them, then start this one.`,
+        { cause },
+      );
     throw new Error(
       `The migration ${name} failed, and nothing of it was kept: ${reason}. The version of Symbolon that ran before goes on running; report this.`,
       { cause },

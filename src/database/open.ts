@@ -11,6 +11,7 @@ import { explained } from './explain.ts';
 import { HostPool } from './hosts.ts';
 import { type Inspected, connectionOptions, inspect, startPool } from './inspect.ts';
 import { applyMigrations, assertUpToDate } from './migrate.ts';
+import { assertPrivileges } from './privileges.ts';
 import { STATEMENT_TIMEOUT, prepareSession } from './session.ts';
 
 export interface Database {
@@ -99,6 +100,7 @@ async function prepareDatabase(
       migrations === 'apply'
         ? await applyMigrations(pool, session)
         : await assertUpToDate(pool, session);
+    await assertPrivileges(pool, session);
     return { applied, session };
   } catch (error) {
     throw explained(error, url, pool.failures);

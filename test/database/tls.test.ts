@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type Embedded, startEmbedded } from '../../src/database/embedded.ts';
 import { connectPrepared } from '../../src/database/open.ts';
+import { run, startProcess } from '../support/process.ts';
+import { secret } from '../support/provider.ts';
 import { tls } from '../support/tls.ts';
 import { databaseOn, makeFolder, query } from './processes.ts';
 
@@ -103,6 +105,28 @@ describe('with TLS', () => {
     expect(await encrypted(as('sslmode=prefer'))).toBe(false);
     await expect(encrypted(as('sslmode=require'))).rejects.toThrow('pg_hba.conf');
   });
+});
+
+test('a service that takes TLS alone, with an authority of its own: the provider runs', async () => {
+  await writeFile(
+    join(folder, 'postgres/pg_hba.conf'),
+    'hostssl all all all scram-sha-256\nhostnossl all all all reject\n',
+  );
+  await query(`${embedded.url.replace(/\?.*/, '')}?sslmode=no-verify`, 'SELECT pg_reload_conf()');
+  const of = (parameters: string) => ({
+    DATABASE_URL: by('localhost', parameters),
+    SYMBOLON_SECRET: secret,
+  });
+  const stranger = await run(['src/main.ts'], of('sslmode=verify-full'));
+  expect(stranger.stderr).toMatch(/DATABASE_URL.*certificate/);
+  const provider = await startProcess(of(`sslmode=verify-full&sslrootcert=${ca}`));
+  expect((await fetch(`${provider.url}/readyz`)).status).toBe(200);
+  const plain = await query<{ count: string }>(
+    by('localhost', 'sslmode=no-verify'),
+    "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE NOT ssl AND application_name = 'symbolon 2'",
+  );
+  expect(plain).toEqual([{ count: '0' }]);
+  await provider.end();
 });
 
 describe('without TLS', () => {

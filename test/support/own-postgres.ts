@@ -41,13 +41,14 @@ export interface OwnPostgres {
  *
  * @param settings arguments of the server
  * @param primary with it, a streaming standby of this one
+ * @param bin the folder of its programs, of another version
  */
 export async function ownPostgres(
   settings: readonly string[] = [],
   primary?: OwnPostgres,
+  bin = programs,
 ): Promise<OwnPostgres> {
-  if (!programs) throw new Error('PostgreSQL’s programs are missing');
-  const bin = programs;
+  if (bin === undefined) throw new Error('PostgreSQL’s programs are missing');
   const folder = mkdtempSync(join(tmpdir(), 'symbolon-own-'));
   const owner = ownerOf();
   if (owner) chownSync(folder, owner.uid, owner.gid);

@@ -1,4 +1,5 @@
-// One real PostgreSQL for the run: started here, with a migrated template that every file's database is made from.
+// One real PostgreSQL for the run: started here, with a migrated template that every file's database is made from. It is
+// the embedded one, or that whose programs are in the folder TEST_POSTGRES (npm run test:postgres).
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { startEmbedded } from '../../src/database/embedded.ts';
 import { migrate } from '../../src/database/migrate.ts';
+import { ownPostgres } from './own-postgres.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -14,9 +16,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const folder = await mkdtemp(join(tmpdir(), 'symbolon-test-'));
-  const embedded = await startEmbedded(folder);
-  const { url } = embedded;
+  const { url, stop } = await startPostgres();
   const admin = new pg.Client({ connectionString: url });
   await admin.connect();
   await admin.query('CREATE DATABASE template_symbolon');
@@ -25,8 +25,22 @@ export default async function setup(project: TestProject): Promise<() => Promise
   template.pathname = '/template_symbolon';
   await migrate(template.href);
   project.provide('postgres', url);
-  return async () => {
-    await embedded.release();
-    await rm(folder, { recursive: true, force: true });
+  return stop;
+}
+
+async function startPostgres(): Promise<{ url: string; stop: () => Promise<void> }> {
+  const bin = process.env['TEST_POSTGRES'];
+  if (bin !== undefined) {
+    const own = await ownPostgres(['-c', 'max_connections=300'], undefined, bin);
+    return { url: own.urlOf('postgres'), stop: own.remove };
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'symbolon-test-'));
+  const embedded = await startEmbedded(folder);
+  return {
+    url: embedded.url,
+    async stop() {
+      await embedded.release();
+      await rm(folder, { recursive: true, force: true });
+    },
   };
 }
