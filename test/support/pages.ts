@@ -58,6 +58,13 @@ const calendar = {
   redirect_uris: ['http://localhost:4002/callback'],
 };
 
+/** An application that registered itself. */
+const stranger = {
+  ...webClient,
+  ...{ client_id: 'stranger', client_id_issued_at: 1, client_name: 'Google' },
+  redirect_uris: ['https://evil.example/callback'],
+};
+
 interface Stage {
   readonly page: Page;
   readonly provider: TestProvider;
@@ -103,7 +110,7 @@ export async function* tour(
       SYMBOLON_AUTHORIZATION_DETAILS_TYPES: 'payment',
       SYMBOLON_VIEWS_DIR: views,
     },
-    clients: [client, tv, bank, calendar],
+    clients: [client, tv, bank, calendar, stranger],
   });
   const scopes = { 'notes:read': 'Read your notes', 'notes:write': 'Change your notes' };
   await provider.storage.prisma.resource.create({
@@ -236,6 +243,18 @@ async function* authorizing(stage: Stage): AsyncGenerator<string, void> {
   await page.goto(`${provider.issuer}/logout`);
   await send(page, '/logout/confirm');
   yield 'signed-out';
+}
+
+async function* strangers(stage: Stage): AsyncGenerator<string, void> {
+  const { page, provider } = stage;
+  const party = await discover(provider.issuer, stranger);
+  await page.goto((await authorizationRequest(party, { prompt: 'consent' })).url.href);
+  yield 'sign-in-stranger';
+  await send(page, '/sign-in', credentials);
+  yield 'consent-stranger';
+  const other = { redirect_uri: 'https://evil.example/other' };
+  await page.goto((await authorizationRequest(party, other)).url.href);
+  yield 'error-redirect';
 }
 
 async function* secondFactors(stage: Stage): AsyncGenerator<string, void> {
@@ -473,6 +492,7 @@ async function closeDatabase(url: string): Promise<void> {
 const stories: readonly Story[] = [
   settingUp,
   authorizing,
+  strangers,
   secondFactors,
   devices,
   approvals,
