@@ -156,5 +156,6 @@ export const sealedLinks: SealedTable<Uint8Array> = {
   table: 'link',
   key: 'id',
   column: 'sealed',
+  told: 'email',
   context: linkContext,
 };

@@ -143,5 +143,6 @@ export const sealedTotp: SealedTable<string> = {
   table: 'totp',
   key: 'account_id',
   column: 'sealed',
+  told: 'account_id',
   context: totpContext,
 };

@@ -11,7 +11,6 @@ import {
   type ClientMetadata,
   findClient,
   insertClient,
-  leastSecretLength,
   newClientSecret,
   updateClient,
 } from '../storage/clients.ts';
@@ -19,6 +18,7 @@ import { isTaken } from '../storage/errors.ts';
 import { commandLine } from '../storage/origin.ts';
 import { revokeClient } from '../storage/revocation.ts';
 import { addInviteCommand } from './client-invite.ts';
+import { addSecretCommand, assertLongEnough } from './client-secret.ts';
 import {
   CommandError,
   asJson,
@@ -189,6 +189,7 @@ export function addClientCommands(client: Command): void {
       });
     });
 
+  addSecretCommand(client);
   addInviteCommand(client);
 
   client
@@ -226,14 +227,6 @@ async function givenMetadata(id: string, options: AddOptions): Promise<ClientMet
   const types = metadata['grant_types'];
   const redirects = Array.isArray(types) && types.includes('authorization_code');
   return redirects ? metadata : { response_types: [], redirect_uris: [], ...metadata };
-}
-
-function assertLongEnough(secret: string, metadata: ClientMetadata): void {
-  const least = leastSecretLength(metadata);
-  if (secret.length < least)
-    throw new CommandError(
-      `client_secret: has ${secret.length} characters; at least ${least} are wanted, at random. Leave --secret-stdin out, and one is made.`,
-    );
 }
 
 function withoutNulls(metadata: Record<string, unknown>): Record<string, unknown> {

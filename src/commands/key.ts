@@ -1,12 +1,10 @@
-// symbolon key, symbolon secret: the keys that sign tokens, and the data sealed under SYMBOLON_SECRET.
+// symbolon key: the keys that sign tokens.
 import type { Command } from 'commander';
 import { keySchedule } from '../app.ts';
-import { reseal } from '../keys/reseal.ts';
 import { keyStates, rotateKeys } from '../keys/signing-keys.ts';
 import { recordKeys } from '../storage/audit/keys.ts';
 import { commandLine } from '../storage/origin.ts';
 import { CommandError, asJson, change, date, print, table, withStorage } from './run.ts';
-import { sealedTables } from './sealed-tables.ts';
 
 export function addKeyCommands(key: Command): void {
   key
@@ -73,23 +71,6 @@ export function addKeyCommands(key: Command): void {
           await record({ type: 'key.removed', detail: { kids: [kid] } });
         });
         print(json, { kid, removed: true }, `Removed ${kid}.`);
-      }),
-    );
-}
-
-export function addSecretCommands(secret: Command): void {
-  secret
-    .command('reseal')
-    .description('seal everything anew under the first secret, so that the others can be removed')
-    .option(...asJson)
-    .action(({ json }: { json?: boolean }) =>
-      withStorage(async ({ storage }) => {
-        const counts = await reseal(storage, sealedTables);
-        await change(storage, (_database, record) =>
-          record({ type: 'secret.resealed', detail: counts }),
-        );
-        const rows = Object.entries(counts).map(([what, count]) => [what, String(count)]);
-        print(json, counts, table(['WHAT', 'SEALED ANEW'], rows));
       }),
     );
 }

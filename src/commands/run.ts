@@ -143,6 +143,22 @@ export async function askSecret(what: string, option: string): Promise<string> {
   }
 }
 
+/**
+ * Has the person at the terminal write something once more, before what cannot be undone.
+ *
+ * @param ask what is written before the answer
+ * @param otherwise the error's message, when anything else is answered
+ * @throws {CommandError} also when there is no terminal
+ */
+export async function confirm(ask: string, wanted: string, otherwise: string): Promise<void> {
+  if (!process.stdin.isTTY)
+    throw new CommandError(`There is no terminal to ask at: say --yes. ${otherwise}`);
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await terminal.question(ask);
+  terminal.close();
+  if (answer.trim().toLowerCase() !== wanted) throw new CommandError(otherwise);
+}
+
 /** Reads a number of seconds, in decimal digits. @throws {CommandError} naming the option */
 export function secondsIn(option: string, given: string): number {
   if (!/^[1-9]\d{0,8}$/.test(given)) throw new CommandError(`${option}: wants a number of seconds`);

@@ -49,7 +49,7 @@ const commands: Readonly<Record<string, readonly [description: string, load: () 
     key: ['the keys that sign tokens', async () => (await import('./key.ts')).addKeyCommands],
     secret: [
       'what is sealed under SYMBOLON_SECRET',
-      async () => (await import('./key.ts')).addSecretCommands,
+      async () => (await import('./secret.ts')).addSecretCommands,
     ],
     audit: [
       'what happened: every change, every end, every refusal, and by whom',

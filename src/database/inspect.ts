@@ -7,7 +7,7 @@ import { HostPool } from './hosts.ts';
 import { type Pooling, alterRole, identifier, prepareSession, settingsOfRole } from './session.ts';
 
 /** What connections are called in pg_stat_activity, and those of builds before refresh tokens of the second form. */
-const APPLICATION = 'symbolon 2';
+export const APPLICATION = 'symbolon 2';
 export const FORMER_APPLICATION = 'symbolon';
 
 export interface Inspected {

@@ -26,5 +26,6 @@ export const sealedInstallationSecrets: SealedTable<string> = {
   table: 'installation_secret',
   key: 'name',
   column: 'sealed',
+  told: 'name',
   context: secretContext,
 };

@@ -14,6 +14,10 @@ export interface SealedTable<Key extends string | Uint8Array = never> {
   readonly key: string;
   /** The sealed column; NULL or empty in rows that have nothing to seal, a `jti` that was seen for example. */
   readonly column: string;
+  /** The column that tells a row to an operator: a name, an address, a kind. */
+  readonly told: string;
+  /** Set when a row is of use without what is sealed in it. */
+  readonly outlives?: true;
   /** A row's identity, under which it is sealed. */
   readonly context: (key: Key) => string;
   /** Other columns that depend on the secret and on the sealed text: keyed hashes. */
@@ -21,7 +25,7 @@ export interface SealedTable<Key extends string | Uint8Array = never> {
 }
 
 /** All columns of a row, by name. */
-type Row = Readonly<Record<string, unknown>>;
+export type Row = Readonly<Record<string, unknown>>;
 
 /**
  * Seals again what is sealed under a former secret in these tables.
@@ -49,8 +53,8 @@ export async function reseal(
  * The rows of a table that have a sealed value, in batches. Each batch begins after the last row of the one before,
  * which may be gone by then.
  */
-async function* rowsOf(
-  prisma: PrismaClient,
+export async function* rowsOf(
+  prisma: Prisma.TransactionClient,
   { table, key, column }: SealedTable,
   batch: number,
 ): AsyncGenerator<Row> {
@@ -83,6 +87,6 @@ async function resealRow(
     WHERE ${identifier(key)} = ${id} AND ${identifier(column)} = ${sealed}`;
 }
 
-function identifier(name: string): Prisma.Sql {
+export function identifier(name: string): Prisma.Sql {
   return Prisma.raw(`"${name}"`);
 }

@@ -255,6 +255,7 @@ export const sealedSigningKeys: SealedTable<string> = {
   table: 'signing_key',
   key: 'kid',
   column: 'sealed',
+  told: 'kid',
   context: signingKeyContext,
 };
 

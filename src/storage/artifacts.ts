@@ -170,6 +170,7 @@ export const sealedArtifacts: SealedTable<Uint8Array> = {
   table: 'artifact',
   key: 'id',
   column: 'sealed',
+  told: 'model',
   context: artifactContext,
   others(keyring, { model }, text) {
     const payload = JSON.parse(text) as AdapterPayload;

@@ -118,6 +118,17 @@ export async function saveRegisteredClient(
   if (count === 0) throw new errors.InvalidToken('the client was removed meanwhile');
 }
 
+/** Replaces a client's secret. */
+export async function replaceClientSecret(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  { client_id: id, ...metadata }: ClientMetadata,
+  secret: string,
+): Promise<void> {
+  const sealed = keyring.seal(clientContext(id), storedSecret(secret, metadata));
+  await database.client.update({ where: { id }, data: { secret: sealed } });
+}
+
 /** A new client secret: 256 random bits, base64url. */
 export function newClientSecret(): string {
   return randomBytes(32).toString('base64url');
@@ -156,5 +167,7 @@ export const sealedClients: SealedTable<string> = {
   table: 'client',
   key: 'id',
   column: 'secret',
+  told: 'id',
+  outlives: true,
   context: clientContext,
 };

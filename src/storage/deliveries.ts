@@ -203,6 +203,7 @@ export const sealedDeliveries: SealedTable<string> = {
   table: 'delivery',
   key: 'id',
   column: 'sealed',
+  told: 'channel',
   context: deliveryContext,
 };
 

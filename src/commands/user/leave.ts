@@ -1,9 +1,8 @@
 // symbolon user delete, export: a person leaves, or wants to know what is kept.
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { exportPerson } from '../../accounts/export.ts';
 import { deleteAccount } from '../../accounts/removal.ts';
-import { CommandError, asJson, change, print } from '../run.ts';
+import { asJson, change, confirm, print } from '../run.ts';
 import { withAccount } from './account.ts';
 import { endedAccess } from './told.ts';
 
@@ -16,7 +15,8 @@ export function deleteCommand(user: Command): void {
     .option(...asJson)
     .action((email: string, { yes, json }: { yes?: boolean; json?: boolean }) =>
       withAccount(email, async (account, parts) => {
-        if (!yes) await confirm(account.email);
+        const ask = `This deletes ${account.email} for good. Write the address once more: `;
+        if (!yes) await confirm(ask, account.email, 'Nothing was deleted.');
         const ended = await change(parts.storage, (database) =>
           deleteAccount(database, parts, account),
         );
@@ -37,16 +37,4 @@ export function exportCommand(user: Command): void {
         print(true, await exportPerson(prisma, keyring, id, now()), '');
       }),
     );
-}
-
-/** @throws {CommandError} unless the person at the terminal writes the address once more */
-async function confirm(email: string): Promise<void> {
-  if (!process.stdin.isTTY)
-    throw new CommandError(`There is no terminal to ask whether to delete ${email}: say --yes.`);
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await terminal.question(
-    `This deletes ${email} for good. Write the address once more: `,
-  );
-  terminal.close();
-  if (answer.trim().toLowerCase() !== email) throw new CommandError('Nothing was deleted.');
 }

@@ -60,6 +60,7 @@ export const isTold = {
   'client.added': false,
   'client.registered': false,
   'client.changed': false,
+  'client.secret_changed': false,
   'client.limited': false,
   'client.removed': false,
   'key.added': false,
@@ -67,6 +68,7 @@ export const isTold = {
   'key.rotated': false,
   'key.removed': false,
   'secret.resealed': false,
+  'secret.abandoned': false,
 } as const satisfies Record<EventType, boolean>;
 
 type ToldType = { [T in EventType]: (typeof isTold)[T] extends true ? T : never }[EventType];

@@ -83,6 +83,25 @@ export async function sealEvents(
   return made;
 }
 
+/**
+ * Begins the seals anew, since the key of those that there are is lost. What is there is sealed again, as it is now.
+ *
+ * @returns how many seals there were
+ */
+export async function beginSealsAnew(database: Prisma.TransactionClient): Promise<number> {
+  await awaitTurn(database);
+  const { count } = await database.auditCheckpoint.deleteMany();
+  const { position } = await database.auditHead.findUniqueOrThrow({ where: { id: 1 } });
+  const { _min: first } = await database.auditEvent.aggregate({
+    where: { position: { gt: 0n } },
+    _min: { position: true },
+  });
+  const sealed = first.position === null ? position : first.position - 1n;
+  const none = { number: 0n, hash: '', sealedAt: null, youngest: null };
+  await database.auditHead.update({ where: { id: 1 }, data: { ...none, sealed } });
+  return count;
+}
+
 /** The hash of a checkpoint. */
 export function hashOf(key: Buffer, checkpoint: Omit<AuditCheckpoint, 'hash'>): string {
   const { number, at, first, last, youngest, before, digest, previous } = checkpoint;

@@ -85,6 +85,7 @@ export const eventTypes = {
   'client.added': [3004, 'A client was added.'],
   'client.registered': [3004, 'A client registered itself.'],
   'client.changed': [3004, 'A client’s metadata was changed: `changed` tells what.'],
+  'client.secret_changed': [3004, 'A client got another secret; the former one is not valid.'],
   'client.limited': [3002, 'Too many wrong secrets for a client came from one network.'],
   'client.removed': [3004, 'A client was removed, with all that was issued to it.'],
   'key.added': [3004, 'Signing keys were made; they are published before they sign.'],
@@ -92,6 +93,10 @@ export const eventTypes = {
   'key.rotated': [3004, 'The next signing keys took over, or will.'],
   'key.removed': [3004, 'A signing key was withdrawn.'],
   'secret.resealed': [3004, 'What was sealed under a former SYMBOLON_SECRET was sealed anew.'],
+  'secret.abandoned': [
+    3004,
+    'SYMBOLON_SECRET was lost: what was sealed under it was cleared. `detail` counts it.',
+  ],
 } as const satisfies Record<string, readonly [class_uid: OcsfClass, tells: string]>;
 
 export type EventType = keyof typeof eventTypes;
