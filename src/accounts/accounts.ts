@@ -42,7 +42,7 @@ export type AccountInput = z.input<typeof accountInput>;
  * message that says how to mend it, in any language. `message` is the English text, for the command line.
  */
 export class AccountError extends Error {
-  readonly field: 'email' | 'name' | 'password' | 'account';
+  readonly field: 'email' | 'name' | 'username' | 'password' | 'account';
   readonly code: MessageKey;
   readonly values: Values;
 
@@ -72,6 +72,8 @@ export interface AccountOptions {
   /** Whether the address is known to be the person's. */
   readonly emailVerified?: boolean;
   readonly locale?: string;
+  /** As {@link writtenUsername} returns it. */
+  readonly username?: string | null;
   /** The `sub`, if it is kept from elsewhere (OIDC Core §2: 255 characters of ASCII at most). */
   readonly id?: string | undefined;
 }
@@ -117,10 +119,17 @@ export async function checkAccount(input: AccountInput, service: Service): Promi
 export async function createAccount(
   database: Prisma.TransactionClient,
   account: NewAccount,
-  { admin, first, emailVerified = false, locale, id = randomUUID() }: AccountOptions,
+  {
+    admin,
+    first,
+    emailVerified = false,
+    locale,
+    username = null,
+    id = randomUUID(),
+  }: AccountOptions,
 ): Promise<Account> {
   const emailAscii = asciiAddress(account.email);
-  const more = { admin, emailVerified, locale: locale ?? null };
+  const more = { admin, emailVerified, username, locale: locale ?? null };
   const data = { id, ...account, emailAscii, ...more };
   if (first) {
     await database.$executeRaw`SELECT pg_advisory_xact_lock(${locks.makingFirstAccount})`;
@@ -129,10 +138,17 @@ export async function createAccount(
   try {
     return await database.account.create({ data });
   } catch (error) {
-    if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
+    if (isTaken(error)) throw taken(error);
     if (isUnstorable(error)) throw new AccountError('name', 'error.unstorable');
     throw error;
   }
+}
+
+/** Which of an account's names somebody else has. @param error for which `isTaken` is true */
+export function taken(error: unknown): AccountError {
+  return JSON.stringify((error as { meta?: unknown }).meta ?? {}).includes('username')
+    ? new AccountError('username', 'account.username-taken')
+    : new AccountError('email', 'account.email-taken');
 }
 
 export async function hasAccounts(prisma: PrismaClient): Promise<boolean> {
@@ -150,15 +166,22 @@ export function findAccountByEmail(
  * A page of the accounts, by address.
  *
  * @param search what the address or the name contains, in upper or lower case
+ * @param group of those who are in it
  * @param after the address that the page before has ended with
  */
 export function listAccounts(
   prisma: PrismaClient,
   {
     search,
+    group,
     after,
     limit,
-  }: { search?: string | undefined; after?: string | undefined; limit: number },
+  }: {
+    search?: string | undefined;
+    group?: string | undefined;
+    after?: string | undefined;
+    limit: number;
+  },
 ): Promise<Account[]> {
   // Prisma passes on what LIKE takes for a pattern.
   const text = (search ?? '').replace(/[\\%_]/g, '\\$&');
@@ -166,9 +189,12 @@ export function listAccounts(
   return prisma.account.findMany({
     where: {
       ...(after === undefined ? {} : { emailAscii: { gt: asciiAddress(after) } }),
+      ...(group === undefined ? {} : { groups: { has: group } }),
       ...(search === undefined
         ? {}
-        : { OR: [{ email: contains }, { name: contains }, { id: search }] }),
+        : {
+            OR: [{ email: contains }, { name: contains }, { username: contains }, { id: search }],
+          }),
     },
     orderBy: { emailAscii: 'asc' },
     take: limit,

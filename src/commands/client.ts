@@ -2,10 +2,13 @@
 // Registration 1.0 §2; the engine validates it before anything is written.
 import type { Command } from 'commander';
 import { errors } from 'oidc-provider';
+import { assertGroups } from '../accounts/groups.ts';
 import { cibaGrant, deviceCode, jwtBearer, tokenExchange } from '../provider/grant-types.ts';
+import type { OwnMetadata } from '../provider/own-metadata.ts';
 import { type OfflineProvider, createOfflineProvider } from '../provider/offline-provider.ts';
 import { clearUris } from '../provider/redirect-uris.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
+import { awaitAccessChanges, withdrawAccess } from '../storage/access.ts';
 import { whatChanged } from '../storage/audit/changed.ts';
 import {
   type ClientMetadata,
@@ -17,6 +20,7 @@ import {
 import { isTaken } from '../storage/errors.ts';
 import { commandLine } from '../storage/origin.ts';
 import { revokeClient } from '../storage/revocation.ts';
+import { endedAccess } from './user/told.ts';
 import { addInviteCommand } from './client-invite.ts';
 import { addSecretCommand, assertLongEnough } from './client-secret.ts';
 import {
@@ -87,6 +91,7 @@ export function addClientCommands(client: Command): void {
         await validate(provider, metadata);
         try {
           await change(storage, async (database, record) => {
+            await assertGroups(database, groupsOf(metadata));
             await insertClient(database, storage.keyring, metadata);
             await record({ type: 'client.added', clientId: id });
           });
@@ -180,12 +185,18 @@ export function addClientCommands(client: Command): void {
           client_id: id,
           ...(secret ? { client_secret: secret } : {}),
         });
-        await change(storage, async (database, record) => {
+        const ended = await change(storage, async (database, record) => {
+          await awaitAccessChanges(database);
+          await assertGroups(database, groupsOf(metadata));
           await updateClient(database, { ...metadata, client_id: id });
           const detail = whatChanged(current, { ...metadata, client_id: id });
           await record({ type: 'client.changed', clientId: id, detail });
+          const occasion = { now: storage.now(), origin: commandLine, keyring };
+          return withdrawAccess(database, { clientId: id }, occasion);
         });
-        print(json, metadata, `Changed ${id}.`);
+        const { facts, families, applications } = await endedAccess(storage, ended);
+        const withdrawn = facts.ended > 0 ? `; ${families} ended.${applications}` : '.';
+        print(json, metadata, `Changed ${id}${withdrawn}`);
       });
     });
 
@@ -210,6 +221,10 @@ export function addClientCommands(client: Command): void {
         print(json, { client_id: id, removed: true }, `Removed ${id}; its tokens no longer work.`);
       }),
     );
+}
+
+function groupsOf(metadata: Record<string, unknown>): readonly string[] {
+  return (metadata as OwnMetadata).allowed_groups ?? [];
 }
 
 async function givenMetadata(id: string, options: AddOptions): Promise<ClientMetadata> {

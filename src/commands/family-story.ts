@@ -31,6 +31,8 @@ export const reasonsInWords: Record<RefusalReason, string> = {
   limit: 'the person connected a newer device, and the application allows only so many',
   binding_mismatch:
     'whoever presented the token was another application, or could not prove to hold the key that it is bound to',
+  access_withdrawn:
+    'the person is in none of the groups that the application is for (allowed_groups)',
   level_too_low: 'the application asks for a higher level of sign-in (minimum_acr) by now',
   unknown: 'there is no such token',
 };
@@ -51,6 +53,8 @@ export const verdictsInWords = {
   ended: 'The token’s family has ended: it is refused.',
   expired: 'The token’s family has expired: it is refused.',
   low: 'The person signed in with less than the application asks for by now (minimum_acr): the token is refused.',
+  withdrawn:
+    'The person is in none of the groups that the application is for (allowed_groups): the token is refused.',
   locked:
     'The person’s account is locked: the token is refused, and works again once it is unlocked.',
 } as const;

@@ -228,6 +228,7 @@ async function verdictOf(
   if (!['rotate', 'catch_up', 'retry'].includes(verdict)) return verdict;
   const account = await prisma.account.findUnique({ where: { id: row.accountId } });
   if (account?.lockedAt) return 'locked';
+  if (!rules.isAllowed) return 'withdrawn';
   if (!rules.goesFarEnough) return 'low';
   const late = oneTooMany(row, rules);
   return verdict === 'retry' && late?.by === 'anybody' && late.from < now() ? 'in_step' : verdict;
@@ -237,7 +238,8 @@ async function verdictOf(
 async function rulesOf(config: Config, { prisma, keyring }: Storage, row: RefreshFamily) {
   const metadata = (await findClient(prisma, keyring, row.clientId)) ?? {};
   const policy = refreshPolicy(config);
-  const rules = rulesFor(policy, metadata, row.payload as AdapterPayload);
+  const account = await prisma.account.findUnique({ where: { id: row.accountId } });
+  const rules = rulesFor(policy, metadata, row.payload as AdapterPayload, account?.groups);
   const inEffect = { ...policy.inEffect(metadata), refresh_token_retry_window: rules.retryWindow };
   return { rules, inEffect };
 }

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline/promises';
 import { PassThrough } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import { AccountError, findAccountByEmail } from '../accounts/accounts.ts';
+import { GroupError } from '../accounts/groups.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import type { Migrations } from '../database/open.ts';
 import type { Account, Prisma, PrismaClient } from '../generated/client.ts';
@@ -36,6 +37,7 @@ export async function withStorage(
     await work({ config, ...open });
   } catch (error) {
     if (error instanceof AccountError) throw new CommandError(`${error.field}: ${error.message}`);
+    if (error instanceof GroupError) throw new CommandError(error.message);
     if (isUnstorable(error))
       throw new CommandError(
         'A text has a character that the database cannot store: NUL, or one that its encoding lacks (SHOW server_encoding tells it). Leave it out; nothing was changed.',

@@ -34,6 +34,10 @@ const commands: Readonly<Record<string, readonly [description: string, load: () 
       async () => (await import('./tables.ts')).sweepCommand,
     ],
     user: ['people who can sign in', async () => (await import('./user/user.ts')).addUserCommands],
+    group: [
+      'groups of people: what applications are told, and for whom they are',
+      async () => (await import('./group.ts')).addGroupCommands,
+    ],
     client: [
       'relying parties: the applications that people sign in to',
       async () => (await import('./client.ts')).addClientCommands,

@@ -17,6 +17,17 @@ export type ClaimType = keyof typeof claimTypes;
 /** The scopes of OIDC Core §5.4 and §11. */
 export const standardScopes = ['openid', 'offline_access', 'profile', 'email', 'address', 'phone'];
 
+/** The scope, and its claim, that tells a person's groups. */
+export const GROUPS = 'groups' as const;
+
+/**
+ * Whether groups are told as people are in them. A file from before there were any may have a scope or a claim of that
+ * name; then that stays what it was.
+ */
+export function tellsGroups({ scopes }: ClaimsConfig): boolean {
+  return !(GROUPS in scopes) && !Object.values(scopes).some(({ claims }) => GROUPS in claims);
+}
+
 /** The claims of OIDC Core §5.1 that accounts can have, by the scope that releases them (§5.4). */
 export const standardClaims = {
   profile: {
@@ -67,6 +78,7 @@ const schema = z
       'name',
       'email',
       'email_verified',
+      GROUPS,
       ...Object.values(standardClaims).flatMap((claims) => Object.keys(claims)),
       ...Object.values(scopes).flatMap(({ claims }) => Object.keys(claims)),
     ]);

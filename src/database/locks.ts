@@ -16,4 +16,6 @@ export const locks = {
   sweeping: 5_991_004,
   /** Giving the audit's events their places, and sealing them: one process at a time. */
   orderingAudit: 5_991_005,
+  /** Changing who may use which application: one transaction at a time. */
+  changingAccess: 5_991_006,
 } as const;

@@ -14,7 +14,9 @@ import { signInTime } from '../accounts/changes.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
+import { NO_ACCESS } from '../provider/interaction-policy.ts';
 import { isStepUp, wantedLevel } from '../provider/assurance.ts';
+import { describeRefusal } from '../storage/families/reasons.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { createBrowserSession } from './browser-session.ts';
@@ -84,6 +86,9 @@ export function createInteractions({
         // The request's words are shown as an address, or not at all.
         hint: accountInput.shape.email.safeParse(hint).data,
       });
+    } else if (prompt.name === NO_ACCESS) {
+      const switchAction = `${common.action}/account`;
+      renderer.page(ctx, 'no-access', { ...common, switchAction, account });
     } else {
       renderer.page(ctx, 'consent', {
         ...common,
@@ -144,7 +149,13 @@ export function createInteractions({
           error: 'unmet_authentication_requirements',
           error_description: 'the person did not sign in with what was asked for',
         }
-      : { error: 'access_denied', error_description: 'the person did not allow it' };
+      : {
+          error: 'access_denied',
+          error_description:
+            prompt.name === NO_ACCESS
+              ? describeRefusal('access_withdrawn')
+              : 'the person did not allow it',
+        };
     await finish(ctx, step, error, false);
   });
 

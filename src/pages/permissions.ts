@@ -1,7 +1,7 @@
 // The permissions that a request asks for, as the consent page and /approve show them, and as their forms answer. A
 // form can leave out optional permissions, but cannot add any.
 import type { Client } from 'oidc-provider';
-import { standardScopes } from '../config/claims.ts';
+import { GROUPS, standardScopes } from '../config/claims.ts';
 import type { Config } from '../config/config.ts';
 import type { PrismaClient } from '../generated/client.ts';
 import type { Language } from '../languages.ts';
@@ -53,7 +53,7 @@ export async function requested(
   { scope, claims, resource }: Params,
 ): Promise<Requested> {
   const asked = typeof scope === 'string' ? scope.split(' ') : [];
-  const known = [...standardScopes, ...Object.keys(config.claims.scopes)];
+  const known = [...standardScopes, GROUPS, ...Object.keys(config.claims.scopes)];
   return {
     client,
     scopes: asked.filter((one) => known.includes(one) && one !== 'offline_access'),

@@ -1,5 +1,5 @@
 // Scopes, claims, authorization details and durations in words that people understand.
-import type { ClaimsConfig } from '../config/claims.ts';
+import { type ClaimsConfig, GROUPS, tellsGroups } from '../config/claims.ts';
 import type { Language } from '../languages.ts';
 import { plainName } from '../names.ts';
 
@@ -9,7 +9,7 @@ export interface Sentence {
 }
 
 // The scopes that have messages: all standard ones except offline_access.
-const ownScopes = ['openid', 'profile', 'email', 'address', 'phone'] as const;
+const ownScopes = ['openid', 'profile', 'email', 'address', 'phone', GROUPS] as const;
 const ownClaims = [
   'name',
   'picture',
@@ -17,16 +17,17 @@ const ownClaims = [
   'phone_number',
   'email',
   'email_verified',
+  GROUPS,
 ] as const;
 
 /** @returns undefined for offline access, which the consent page shows apart, and for an unknown scope */
 export function scopeInWords(
   { t }: Language,
   scope: string,
-  { scopes: others }: ClaimsConfig,
+  claims: ClaimsConfig,
 ): Sentence | undefined {
-  if (!isOneOf(ownScopes, scope)) {
-    const { title, detail } = others[scope] ?? {};
+  if (!isOneOf(ownScopes, scope) || (scope === GROUPS && !tellsGroups(claims))) {
+    const { title, detail } = claims.scopes[scope] ?? {};
     return title === undefined ? undefined : { title, ...(detail === undefined ? {} : { detail }) };
   }
   const detail = scope === 'openid' ? { detail: t('scope.openid-detail') } : {};

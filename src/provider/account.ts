@@ -20,11 +20,13 @@ export function findAccountWith(
       accountId: account.id,
       account,
       // The grant may have been narrowed since the token was issued.
-      claims: (_use, scope, requested) =>
+      claims: (use, scope, requested) =>
         claims.of(
           account,
+          use,
           grantOf(ctx)?.getOIDCScopeFiltered(scope.split(' ')) ?? scope,
           requested,
+          ctx.oidc.client ?? {},
         ),
     };
   };
@@ -51,7 +53,7 @@ export function accessTokenClaims(
   const account = (oidc.account ?? oidc.entities.Account) as { account?: AccountRead } | undefined;
   const grant = grantOf({ oidc });
   if (!account?.account || !grant) return undefined;
-  return claims.ofAccessToken(account.account, grant.getOIDCScope());
+  return claims.ofAccessToken(account.account, grant.getOIDCScope(), oidc.client ?? {});
 }
 
 function grantOf({ oidc }: Pick<KoaContextWithOIDC, 'oidc'>) {

@@ -5,7 +5,9 @@ import { asciiAddress } from '../accounts/email-address.ts';
 import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import { looksLikeLink } from '../mail/links.ts';
+import { mayUse } from '../storage/access.ts';
 import { answered } from '../storage/errors.ts';
+import { describeRefusal } from '../storage/families/reasons.ts';
 import type { Storage } from '../storage/storage.ts';
 import { clientName, whereabouts } from '../storage/strangers.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -34,9 +36,11 @@ export function ciba(
       const account = await answered(() =>
         prisma.account.findFirst({
           where: { OR: [{ id: hint }, { emailAscii: asciiAddress(hint) }] },
-          select: { id: true },
+          select: { id: true, groups: true },
         }),
       );
+      if (account && oidc.client && !mayUse(oidc.client, account.groups))
+        throw new errors.AccessDenied(describeRefusal('access_withdrawn')); // CIBA §13
       return account?.id;
     },
     processLoginHintToken() {

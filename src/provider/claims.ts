@@ -1,9 +1,10 @@
 // Scopes, the claims that each releases (OIDC Core §5.4), and which of an account's claims go where.
 import { asciiAddress } from '../accounts/email-address.ts';
 import type { AccountClaims, ClaimsParameterMember } from 'oidc-provider';
-import { type ClaimsConfig, standardClaims } from '../config/claims.ts';
+import { type ClaimsConfig, GROUPS, standardClaims, tellsGroups } from '../config/claims.ts';
 import type { Config } from '../config/config.ts';
 import type { AccountRead } from '../storage/fast/reads.ts';
+import type { OwnMetadata } from './own-metadata.ts';
 
 type Requested = Readonly<Record<string, ClaimsParameterMember | null>>;
 
@@ -11,10 +12,20 @@ export interface ClaimsPolicy {
   readonly scopes: string[];
   /** The engine's `claims`: claims by scope, and those of the protocol itself. */
   readonly byScope: Record<string, string[] | null>;
-  /** The claims of an account for an ID token or userinfo; the engine takes those that the scopes release. */
-  of(account: AccountRead, scope: string, requested: Requested): AccountClaims;
+  /**
+   * The claims of an account for an ID token or userinfo; the engine takes those that the scopes release.
+   *
+   * @param client that they are for
+   */
+  of(
+    account: AccountRead,
+    use: string,
+    scope: string,
+    requested: Requested,
+    client: object,
+  ): AccountClaims;
   /** The account's claims in access tokens. @param scope the granted scope */
-  ofAccessToken(account: AccountRead, scope: string): Record<string, unknown>;
+  ofAccessToken(account: AccountRead, scope: string, client: object): Record<string, unknown>;
 }
 
 export function claimsPolicy({
@@ -29,12 +40,20 @@ export function claimsPolicy({
     email: ['email', 'email_verified'],
     address: Object.keys(standardClaims.address),
     phone: Object.keys(standardClaims.phone),
+    ...(tellsGroups(config) ? { [GROUPS]: [GROUPS] } : {}),
     ...Object.fromEntries(
       Object.entries(config.scopes).map(([scope, { claims }]) => [scope, Object.keys(claims)]),
     ),
   };
   const released = (claim: string, scope: string) =>
     scope.split(' ').some((one) => byScope[one]?.includes(claim));
+  // In which tokens the groups are is the client's to say; the file says it for all clients.
+  const inIdTokens = tellsGroups(config) ? [...config.id_token, GROUPS] : config.id_token;
+  const wantsGroups = (use: 'id_token' | 'userinfo' | 'access_token', client: object) => {
+    const { groups_in: uses = ['id_token', 'userinfo'] } = client as OwnMetadata;
+    const always: readonly string[] = use === 'userinfo' ? [] : config[use];
+    return !tellsGroups(config) || uses.includes(use) || always.includes(GROUPS);
+  };
 
   return {
     scopes: ['openid', 'offline_access', ...Object.keys(byScope)],
@@ -46,36 +65,43 @@ export function claimsPolicy({
       sid: null,
       // The engine puts the claims of `openid` into ID tokens; `of` makes sure that their scope was granted.
       // How and when the person signed in is always included.
-      openid: ['sub', 'acr', 'amr', 'auth_time', ...config.id_token],
+      openid: ['sub', 'acr', 'amr', 'auth_time', ...inIdTokens],
       ...byScope,
     },
-    of(account, scope, requested) {
-      const all = allOf(account, baseUrl);
+    of(account, use, scope, requested, client) {
+      const all = allOf(account);
       const kept = Object.entries(all).filter(
         ([claim]) =>
-          !config.id_token.includes(claim) || released(claim, scope) || claim in requested,
+          claim in requested ||
+          ((!inIdTokens.includes(claim) || released(claim, scope)) &&
+            (claim !== GROUPS || wantsGroups(use === 'id_token' ? use : 'userinfo', client))),
       );
       return { ...Object.fromEntries(kept), sub: account.id };
     },
-    ofAccessToken(account, scope) {
-      const all = allOf(account, baseUrl);
+    ofAccessToken(account, scope, client) {
+      const all = allOf(account);
+      const groups = tellsGroups(config) && wantsGroups('access_token', client) ? [GROUPS] : [];
       return Object.fromEntries(
-        config.access_token
+        [...new Set([...config.access_token, ...groups])]
           .filter((claim) => all[claim] !== undefined && released(claim, scope))
           .map((claim) => [claim, all[claim]]),
       );
     },
   };
-}
 
-function allOf(account: AccountRead, baseUrl: string): Record<string, unknown> {
-  return {
-    ...(account.claims as Record<string, unknown>),
-    // The person's own picture takes precedence over one that an administrator has entered.
-    ...(account.pictureId ? { picture: `${baseUrl}/picture/${account.pictureId}` } : {}),
-    name: account.name ?? undefined,
-    email: asciiAddress(account.email), // OIDC Core §5.1: an addr-spec of RFC 5322, which is ASCII
-    email_verified: account.emailVerified,
-    updated_at: Math.floor(account.updatedAt.getTime() / 1000),
-  };
+  function allOf(account: AccountRead): Record<string, unknown> {
+    const claims = account.claims as Record<string, unknown>;
+    return {
+      ...{ preferred_username: account.email.slice(0, account.email.lastIndexOf('@')) },
+      ...claims,
+      ...(account.username === null ? {} : { preferred_username: account.username }),
+      ...(tellsGroups(config) ? { [GROUPS]: account.groups } : {}),
+      // The person's own picture takes precedence over one that an administrator has entered.
+      ...(account.pictureId ? { picture: `${baseUrl}/picture/${account.pictureId}` } : {}),
+      name: account.name ?? undefined,
+      email: asciiAddress(account.email), // OIDC Core §5.1: an addr-spec of RFC 5322, which is ASCII
+      email_verified: account.emailVerified,
+      updated_at: Math.floor(account.updatedAt.getTime() / 1000),
+    };
+  }
 }

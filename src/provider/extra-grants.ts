@@ -8,9 +8,11 @@ import { asciiAddress } from '../accounts/email-address.ts';
 import { FactorError, factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
 import { TooManyAttempts, createLimits } from '../accounts/limits.ts';
 import { checkPassword } from '../accounts/sign-in.ts';
+import { addressOf } from '../accounts/username.ts';
 import { tellOfWrongFactor } from '../accounts/wrong-factor.ts';
 import type { Config } from '../config/config.ts';
 import type { Account } from '../generated/client.ts';
+import { assertMayUse } from '../storage/access.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -56,7 +58,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         if (username === undefined || given === undefined) {
           throw new errors.InvalidRequest('missing required parameter(s) (username, password)');
         }
-        const account = await owner(ctx, username, given);
+        const account = await owner(ctx, await addressOf(prisma, username), given);
         // There is no page to ask for a second factor, and the password alone is not enough.
         if (hasSecondFactor(await factorsOf(prisma, account.id))) {
           await tellOfWrongFactor(storage, account.id);
@@ -104,6 +106,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     }
     const { minimum_acr: minimum } = client as OwnMetadata;
     const acr = levelOf(amr);
+    assertMayUse(client, account.groups);
     if (minimum !== undefined && !suffices(acr, minimum))
       throw new errors.InvalidGrant(
         `the client asks for ${minimum}, which this grant does not reach`,

@@ -1,7 +1,8 @@
-// When a person is asked to choose an account, to sign in or to consent. The engine's policy with six changes: it
-// offers a choice of account and the making of one, offline access by itself needs consent, levels are those of
+// When a person is asked to choose an account, to sign in or to consent. The engine's policy with seven changes: it
+// offers a choice of account and the making of one, tells who may not use the application, offline access by itself needs consent, levels are those of
 // assurance.ts, a sign-in that has ended counts as none, and consent is asked for again when the answer may reach another application.
 import { interactionPolicy } from 'oidc-provider';
+import { mayUse } from '../storage/access.ts';
 import { isSignInOver } from '../accounts/changes.ts';
 import { asciiAddress } from '../accounts/email-address.ts';
 import type { Config } from '../config/config.ts';
@@ -13,6 +14,9 @@ import { sessionLife } from './lifetimes.ts';
 import { mayReachAnother } from './redirect-uris.ts';
 
 const { Check, Prompt, base } = interactionPolicy;
+
+/** The prompt for a person who may not use the application: a page that says so. */
+export const NO_ACCESS = 'no_access';
 
 export function createInteractionPolicy(
   config: Pick<Config, 'ttl' | 'signUp'>,
@@ -68,6 +72,23 @@ export function createInteractionPolicy(
   // The engine asks the context for `prompt=consent`, which may be assumed there (engine-seams/replaced.ts). Here only
   // the request itself counts.
   const consent = policy.get('consent');
+  const beforeConsent = policy.findIndex(({ name }) => name === 'consent');
+  policy.add(
+    new Prompt(
+      { name: NO_ACCESS, requestable: false },
+      new Check(
+        'not_in_groups',
+        'the person may not use the application',
+        'access_denied',
+        async ({ oidc: { client, session } }) => {
+          if (!client || session?.accountId === undefined) return Check.NO_NEED_TO_PROMPT;
+          const account = await findPerson(prisma, session.accountId);
+          return account !== undefined && !mayUse(client, account.groups);
+        },
+      ),
+    ),
+    beforeConsent,
+  );
   consent?.checks.remove(policyChecks.consentPrompt);
   consent?.checks.add(
     new Check(

@@ -115,6 +115,18 @@ export const clientMetadata = {
     help: 'The level that a person must have signed in with, whatever the request asks for: `2fa` with a second factor, `phr` with a passkey. See [sign-in](sign-in.md#levels).',
     fallback: 'none',
   },
+  allowed_groups: {
+    schema: z.array(z.string().min(1).max(100)).min(1).max(100),
+    wants: 'an array of names of groups',
+    help: 'The groups whose members may use the client, and nobody else: others are told so, and the application gets `access_denied`. Whoever leaves the last of them loses what was issued to them. See [administration](administration.md#who-may-use-what).',
+    fallback: 'everybody may',
+  },
+  groups_in: {
+    schema: z.array(z.enum(['id_token', 'userinfo', 'access_token'])).max(3),
+    wants: 'an array of "id_token", "userinfo" and "access_token"',
+    help: 'Where the claim `groups` is told, if the scope `groups` was granted.',
+    fallback: '`["id_token", "userinfo"]`',
+  },
   security_profile: {
     schema: z.enum(['fapi2']),
     wants: '"fapi2"',

@@ -5,7 +5,10 @@ import { type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type FindAccount, type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
+import { mayUse } from '../storage/access.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
+import type { AccountRead } from '../storage/fast/reads.ts';
+import { describeRefusal } from '../storage/families/reasons.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { findFamily } from '../storage/families/row.ts';
 import { lifeEnd } from '../storage/families/verdict.ts';
@@ -94,6 +97,9 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     const account = await findAccount(ctx, subject.accountId);
     if (!account) throw new errors.InvalidRequest('the subject_token is about nobody here');
     ctx.oidc.entity('Account', account);
+    const { groups } = (account as unknown as { account: AccountRead }).account;
+    if (!mayUse(client, groups))
+      throw new errors.InvalidRequest(describeRefusal('access_withdrawn'));
 
     const info = await resourceServer(ctx, resource, client);
     const server = new provider.ResourceServer(resource, info);

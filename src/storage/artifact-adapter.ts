@@ -1,7 +1,8 @@
 // The engine's Adapter for artifacts and grants. Every call goes to the request's unit of work; nothing is written
 // here.
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
-import { artifactId, lineOf, lookups, openArtifact } from './artifacts.ts';
+import { assertMayUse, mayUse } from './access.ts';
+import { artifactId, grantable, lineOf, lookups, openArtifact } from './artifacts.ts';
 import { answered } from './errors.ts';
 import type { ArtifactFound } from './fast/reads.ts';
 import { payloadOf } from './grants.ts';
@@ -45,9 +46,27 @@ export class ArtifactAdapter implements Adapter {
       const asked = unit.ahead.artifacts.get(recordKey(this.#model, id));
       const { found } = await (asked ?? fast.artifact(artifactId(this.#model, id)));
       if (route === 'revocation' && found) unit.line = found.artifact.familyId ?? undefined;
-      return found && opened(unit, found);
+      return found && this.#opened(unit, found);
     });
     return payload && byOwnClock(unit, payload);
+  }
+
+  /** The payload of an artifact. What was read with it is kept for the engine's next questions. */
+  #opened(unit: UnitOfWork, found: ArtifactFound): AdapterPayload | undefined {
+    const { keyring, engineClient } = unit.storage;
+    const { artifact, grant, client, account, session } = found;
+    unit.ahead.session ??= session;
+    if (grant) unit.remember('Grant', grant.id, payloadOf(grant));
+    if (account) unit.ahead.accounts.set(account.id, account);
+    const metadata = client && engineClient(client);
+    if (metadata && artifact.clientId !== null)
+      unit.remember('Client', artifact.clientId, metadata);
+    // What was issued by a request that had begun before the person left the groups.
+    if (metadata && account && grantable.has(this.#model)) {
+      if (codes.has(this.#model)) assertMayUse(metadata, account.groups);
+      if (!mayUse(metadata, account.groups)) return undefined;
+    }
+    return openArtifact(keyring, artifact);
   }
 
   findByUid(uid: string): Promise<AdapterPayload | undefined> {
@@ -120,20 +139,6 @@ export function byOwnClock(unit: UnitOfWork, payload: AdapterPayload): AdapterPa
 function shifted(payload: AdapterPayload, seconds: number): AdapterPayload {
   if (seconds === 0 || payload.exp === undefined) return payload;
   return { ...payload, exp: payload.exp + seconds };
-}
-
-/** The payload of an artifact. What was read with it is kept for the engine's next questions. */
-function opened(unit: UnitOfWork, found: ArtifactFound): AdapterPayload {
-  const { keyring, engineClient } = unit.storage;
-  const { artifact, grant, client, account, session } = found;
-  unit.ahead.session ??= session;
-  if (grant) unit.remember('Grant', grant.id, payloadOf(grant));
-  if (account) unit.ahead.accounts.set(account.id, account);
-  if (client && artifact.clientId !== null) {
-    const metadata = engineClient(client);
-    if (metadata) unit.remember('Client', artifact.clientId, metadata);
-  }
-  return openArtifact(keyring, artifact);
 }
 
 /** Why something ends, by the endpoint that the request is for. */

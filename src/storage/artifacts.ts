@@ -10,7 +10,7 @@ import { artifactContext, unsealArtifact } from './sealed-artifact.ts';
 import type { Save } from './writes.ts';
 
 // The models that the engine revokes by their grant: they cannot exist without it.
-const grantable = new Set([
+export const grantable: ReadonlySet<string> = new Set([
   'AccessToken',
   'AuthorizationCode',
   'DeviceCode',

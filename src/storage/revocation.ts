@@ -20,6 +20,7 @@ export const endReasons = [
   'account_locked',
   'account_deleted',
   'client_removed',
+  'access_withdrawn', // the person left the groups that the application is for
   'limit', // a newer family took its place
 ] as const;
 export type EndReason = (typeof endReasons)[number];
@@ -78,16 +79,17 @@ export async function revokeClient(
   return families;
 }
 
-/** Ends everything that a person has allowed a client, on all devices. The client is told. */
+/** Ends everything that people have allowed a client, on all devices. The client is told. */
 export async function revokeAccess(
   database: Database,
-  { accountId, clientId }: { readonly accountId: string; readonly clientId: string },
+  { accountIds, clientId }: { readonly accountIds: readonly string[]; readonly clientId: string },
   revocation: Telling,
-): Promise<number> {
-  const grants = Prisma.sql`account_id = ${accountId} AND client_id = ${clientId}`;
-  const { families } = await revoke(database, grants, { accountId, clientId }, revocation);
-  await tellApplications(database, accountId, [clientId], revocation);
-  return families;
+): Promise<AccessEnd> {
+  const grants = Prisma.sql`account_id = ANY (${accountIds}) AND client_id = ${clientId}`;
+  const of = { accountId: { in: [...accountIds] }, clientId };
+  const { families } = await revoke(database, grants, of, revocation);
+  const whom = accountIds.map((accountId) => ({ accountId, clientId }));
+  return { families, told: await tellApplications(database, whom, revocation) };
 }
 
 /**
@@ -111,7 +113,8 @@ export async function endLineOf(
   if (endedAt !== null) return 0;
   const { sid } = family.payload as { readonly sid?: string };
   // Without one the application would take it for the end of all its sessions.
-  if (sid !== undefined) await tellApplications(database, accountId, [clientId], revocation, sid);
+  if (sid !== undefined)
+    await tellApplications(database, [{ accountId, clientId }], revocation, sid);
   if (grantId === null) return endLine(database, { id, grantId }, revocation);
   await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR UPDATE`;
   const { now } = revocation;
@@ -157,7 +160,8 @@ export async function endAccess(
       ? { families: 0, clientIds: await clientsOf(database, id) }
       : await revoke(database, Prisma.sql`account_id = ${id}`, { accountId: id }, revocation);
   if (what !== 'issued') clientIds.push(...(await endSessions(database, revocation.keyring, id)));
-  const told = tells ? await tellApplications(database, id, clientIds, revocation) : [];
+  const whom = [...new Set(clientIds)].map((clientId) => ({ accountId: id, clientId }));
+  const told = tells ? await tellApplications(database, whom, revocation) : [];
   return { families, told };
 }
 

@@ -39,29 +39,30 @@ export async function endSessions(
 }
 
 /**
- * Has applications told that a person is signed out: a logout token (§2.4), one for each.
+ * Has applications told that people are signed out: a logout token (§2.4), one for each person and application.
  *
- * @param clientIds of which those are told that have asked for it
+ * @param whom of whose applications those are told that have asked for it
  * @returns the ids of the messages to clients that are registered here; whether one that is known by its document alone
  *   wants any shows when it is sent
  * @param sid the one session that has ended; without it all of the application's have
  */
 export async function tellApplications(
   database: Database,
-  accountId: string,
-  clientIds: readonly string[],
+  whom: readonly { readonly accountId: string; readonly clientId: string }[],
   { now, keyring }: { readonly now: Date; readonly keyring: Keyring },
   sid?: string,
 ): Promise<string[]> {
+  const clientIds = [...new Set(whom.map(({ clientId }) => clientId))];
   const asked = await database.$queryRaw<{ id: string; isDocument: boolean }[]>`
     SELECT id, metadata ? ${DOCUMENT} AS "isDocument" FROM client
-    WHERE id = ANY(${[...new Set(clientIds)]})
+    WHERE id = ANY(${clientIds})
       AND (metadata ? ${DOCUMENT} OR metadata->>'backchannel_logout_uri' IS NOT NULL)`;
-  const [documents, registered] = [true, false].map((kind) =>
-    asked
-      .filter(({ isDocument }) => isDocument === kind)
-      .map(({ id: clientId }) => ({ clientId, accountId, sid })),
-  ) as [Logout[], Logout[]];
+  const [documents, registered] = [true, false].map((kind) => {
+    const ids = new Set(asked.filter(({ isDocument }) => isDocument === kind).map(({ id }) => id));
+    return whom
+      .filter(({ clientId }) => ids.has(clientId))
+      .map(({ accountId, clientId }) => ({ clientId, accountId, sid }));
+  }) as [Logout[], Logout[]];
   await saveLogouts(database, keyring, documents, now);
   return saveLogouts(database, keyring, registered, now);
 }

@@ -42,6 +42,7 @@ const rules = {
   onReuse: 'revoke_family',
   idleTtl: 1000,
   goesFarEnough: true,
+  isAllowed: true,
 } as const;
 const row = {
   id: 'family',

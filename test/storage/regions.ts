@@ -27,6 +27,7 @@ const rules: FamilyRules = {
   onReuse: 'revoke_family',
   idleTtl: IDLE,
   goesFarEnough: true,
+  isAllowed: true,
 };
 export const OWNER = { ip: '192.0.2.1', userAgent: 'the owner’s' };
 export const THIEF = { ip: '192.0.2.2', userAgent: 'the thief’s' };

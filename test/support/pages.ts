@@ -223,6 +223,10 @@ async function* authorizing(stage: Stage): AsyncGenerator<string, void> {
   yield 'consent-details';
   await authorize(stage, { prompt: 'select_account' });
   yield 'select-account';
+  await prisma.$executeRaw`UPDATE client SET metadata = metadata || '{"allowed_groups": ["staff"]}'`;
+  await authorize(stage);
+  yield 'no-access';
+  await prisma.$executeRaw`UPDATE client SET metadata = metadata - 'allowed_groups'`;
   await authorize(stage, { prompt: 'login' });
   yield 'sign-in-again';
 

@@ -1,7 +1,10 @@
 // symbolon user add, invite: make accounts, or invite people to make theirs.
 import type { Command } from 'commander';
 import { checkAccount, createAccount } from '../../accounts/accounts.ts';
+import { joinGroups } from '../../accounts/groups.ts';
 import { invite } from '../../accounts/invitations.ts';
+import { writtenUsername } from '../../accounts/username.ts';
+import { commandLine } from '../../storage/origin.ts';
 import { CommandError, asJson, change, date, print, secondsIn, withStorage } from '../run.ts';
 import { accountFacts, givenPassword } from './account.ts';
 
@@ -13,6 +16,8 @@ export function addCommand(user: Command): void {
     .option('--name <name>', 'what applications may call the person')
     .option('--admin', 'make the person an administrator')
     .option('--no-verified', 'whether the address is the person’s is not known')
+    .option('--username <name>', 'what the person may sign in with as well')
+    .option('--group <name...>', 'the groups that the person is in')
     .option('--id <sub>', 'the sub that applications know the person by, kept from elsewhere')
     .option('--password-stdin', 'read the password from standard input')
     .option(...asJson)
@@ -24,14 +29,16 @@ export function addCommand(user: Command): void {
       await withStorage(async ({ config, storage }) => {
         const wanted = await checkAccount({ email, name: options.name, password }, config);
         const account = await change(storage, async (database, record) => {
-          const { admin = false, verified, id } = options;
+          const { admin = false, verified, id, group = [] } = options;
           if (id !== undefined && (await database.account.findUnique({ where: { id } })))
             throw new CommandError('--id: somebody has this sub already');
-          const how = { admin, emailVerified: verified, id };
+          const username = writtenUsername(options.username ?? '');
+          const how = { admin, emailVerified: verified, username, id };
           const made = await createAccount(database, wanted, how);
           const detail = { by: 'command line' };
           await record({ type: 'account.added', accountId: made.id, detail });
-          return made;
+          await joinGroups(database, { storage, origin: commandLine }, made.id, group);
+          return { ...made, groups: [...new Set(group)].sort() };
         });
         print(options.json, accountFacts(account), `Added ${account.email}.`);
       });
@@ -73,6 +80,8 @@ export function inviteCommand(user: Command): void {
 
 interface AddOptions {
   name?: string;
+  username?: string;
+  group?: string[];
   admin?: boolean;
   verified: boolean;
   id?: string;

@@ -1,6 +1,7 @@
 // symbolon user list, show: print accounts.
 import type { Command } from 'commander';
 import { listAccounts } from '../../accounts/accounts.ts';
+import { existingGroup } from '../../accounts/groups.ts';
 import { factorsOf } from '../../accounts/factors.ts';
 import type { Account } from '../../generated/client.ts';
 import { aliveAtTime } from '../../storage/revocation.ts';
@@ -14,12 +15,14 @@ export function listCommand(user: Command): void {
     .command('list')
     .description('list people, by address')
     .option('--search <text>', 'those whose address or name has it, or whose sub it is')
+    .option('--group <name>', 'those who are in this group')
     .option('--limit <number>', 'at most so many', countOption, 50)
     .option('--after <email>', 'go on after this address, the last of the page before')
     .option(...asJson)
-    .action(({ search, after, limit, json }: ListOptions) =>
+    .action(({ search, group, after, limit, json }: ListOptions) =>
       withStorage(async ({ storage: { prisma } }) => {
-        const found = await listAccounts(prisma, { search, after, limit: limit + 1 });
+        if (group !== undefined) await existingGroup(prisma, group);
+        const found = await listAccounts(prisma, { search, group, after, limit: limit + 1 });
         const accounts = found.slice(0, limit);
         const more =
           found.length > limit ? `\n\nThere are more: --after ${accounts.at(-1)?.email ?? ''}` : '';
@@ -87,6 +90,7 @@ function inWords(value: unknown): string {
 
 interface ListOptions {
   search?: string;
+  group?: string;
   after?: string;
   limit: number;
   json?: boolean;

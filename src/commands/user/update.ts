@@ -1,9 +1,12 @@
 // symbolon user update, claims: a person's data.
 import type { Command } from 'commander';
+import { taken } from '../../accounts/accounts.ts';
 import { changeAddress } from '../../accounts/addresses.ts';
 import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../../config/claims.ts';
 import type { Prisma } from '../../generated/client.ts';
 import { whatChanged } from '../../storage/audit/changed.ts';
+import { writtenUsername } from '../../accounts/username.ts';
+import { isTaken } from '../../storage/errors.ts';
 import { CommandError, asJson, change, jsonFile, print, table } from '../run.ts';
 import { accountFacts, withAccount } from './account.ts';
 
@@ -14,6 +17,7 @@ export function updateCommand(user: Command): void {
     .argument('<email>')
     .option('--name <name>', 'what applications may call the person; empty for none')
     .option('--email <address>', 'another address; it counts as verified unless you say otherwise')
+    .option('--username <name>', 'what the person may sign in with as well; empty for none')
     .option('--admin', 'make the person an administrator')
     .option('--no-admin', 'make the person none')
     .option(
@@ -27,12 +31,13 @@ export function updateCommand(user: Command): void {
         options: {
           name?: string;
           email?: string;
+          username?: string;
           admin?: boolean;
           emailVerified?: string;
           json?: boolean;
         },
       ): Promise<void> => {
-        const { name, admin, emailVerified } = options;
+        const { name, username, admin, emailVerified } = options;
         if (emailVerified !== undefined && !['true', 'false'].includes(emailVerified))
           throw new CommandError('--email-verified: wants true or false');
         return withAccount(email, async (account, { storage, origin }) => {
@@ -40,14 +45,17 @@ export function updateCommand(user: Command): void {
           const changed = await change(storage, async (database, record) => {
             if (options.email !== undefined)
               await changeAddress(database, { storage, origin }, account, options.email);
-            const after = await database.account.update({
-              where: { id },
-              data: {
-                ...(name === undefined ? {} : { name: name.trim() || null }),
-                ...(admin === undefined ? {} : { admin }),
-                ...(emailVerified === undefined ? {} : { emailVerified: emailVerified === 'true' }),
-              },
-            });
+            const data = {
+              ...(name === undefined ? {} : { name: name.trim() || null }),
+              ...(username === undefined ? {} : { username: writtenUsername(username) }),
+              ...(admin === undefined ? {} : { admin }),
+              ...(emailVerified === undefined ? {} : { emailVerified: emailVerified === 'true' }),
+            };
+            const after = await database.account
+              .update({ where: { id }, data })
+              .catch((error: unknown) => {
+                throw isTaken(error) ? taken(error) : error;
+              });
             const detail = whatChanged(accountFacts(account), accountFacts(after));
             await record({ type: 'account.changed', accountId: id, detail });
             return after;

@@ -146,7 +146,9 @@ export function createApplications(area: AccountArea): Router {
       }
       const unit = currentUnit();
       unit.audit({ type: 'access.removed', accountId, clientId });
-      await unit.change((database) => revokeAccess(database, where, area.revocation()));
+      await unit.change((database) =>
+        revokeAccess(database, { accountIds: [accountId], clientId }, area.revocation()),
+      );
       area.done(ctx, '/applications', 'applications.removed', {
         application: clientInWords(area.language(ctx), viewOf(clientId, await find(clientId))),
       });

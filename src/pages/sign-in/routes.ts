@@ -11,6 +11,7 @@ import {
   checkSecondFactor,
   recordSignIn,
 } from '../../accounts/sign-in.ts';
+import { addressOf } from '../../accounts/username.ts';
 import { awaitFactor } from '../../accounts/wrong-factor.ts';
 import type { Language } from '../../languages.ts';
 import { FACTOR_LIFE } from '../cookies.ts';
@@ -71,14 +72,15 @@ export function addRoutes(
 async function takePassword(parts: RouteParts, { ctx, context, form }: Submission): Promise<void> {
   const { storage, knownBrowser } = parts;
   const { clientId } = context;
-  const email = form.text('email');
+  const typed = form.text('email');
+  const email = await addressOf(storage.prisma, typed);
   const known = await findAccountByEmail(storage.prisma, email);
   const from = { ip: ctx.ip, browser: knownBrowser.of(ctx, known?.id, ['sign_in', 'reset']) };
   const account = await unlessRefused(
     parts,
     ctx,
     () => checkPassword(parts, { email, password: form.text('password'), from, clientId }),
-    (summary) => passwordPage(parts, ctx, context, { email, errors: { summary } }),
+    (summary) => passwordPage(parts, ctx, context, { email: typed, errors: { summary } }),
     (t) => passwordsClosed(parts, t),
   );
   if (!account) return;

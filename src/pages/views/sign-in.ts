@@ -55,6 +55,14 @@ export interface SignInViews {
     /** The account that the application expects. */
     readonly hint: string | undefined;
   };
+  'no-access': {
+    readonly csrf: string;
+    readonly client: ClientView;
+    readonly cancel: string;
+    readonly account: PersonView;
+    /** Where to choose another account. */
+    readonly switchAction: string;
+  };
   consent: {
     readonly csrf: string;
     readonly client: ClientView;

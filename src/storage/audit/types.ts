@@ -76,6 +76,10 @@ export const eventTypes = {
     3003,
     'A refresh was answered again, to another device at another address.',
   ],
+  'group.added': [3006, 'A group was made.'],
+  'group.removed': [3006, 'A group was removed, and with it who was in it.'],
+  'group.joined': [3006, 'A person came into a group.'],
+  'group.left': [3006, 'A person left a group: was taken out, or the group was removed.'],
   'resource.added': [3004, 'A resource server was added.'],
   'resource.removed': [3004, 'A resource server was removed.'],
   'client.invited': [

@@ -2,6 +2,7 @@
 // `upsert` note what the engine does. Nothing is written here.
 import { type AdapterPayload, type KoaContextWithOIDC, Provider, errors } from 'oidc-provider';
 import { randomBytes } from 'node:crypto';
+import { mayUse } from '../access.ts';
 import { ArtifactAdapter, byOwnClock } from '../artifact-adapter.ts';
 import { lineOf } from '../artifacts.ts';
 import type { FamilyRead } from '../fast/reads.ts';
@@ -100,7 +101,9 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
       return undefined;
     }
     if (family.grant) unit.remember('Grant', family.grant.id, payloadOf(family.grant));
-    if (isRefreshing() && client) return this.#presented(unit, family, token, value);
+    const groups = account?.groups;
+    if (isRefreshing() && client) return this.#presented(unit, family, token, value, groups);
+    if (groups && client?.clientId === family.clientId && !mayUse(client, groups)) return undefined;
 
     // Only the token endpoint honours the retry window and finds replays. At introspection a former token is not
     // active; at revocation it ends its line (RFC 7009 §2.1).
@@ -116,6 +119,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     family: FamilyRead,
     token: RefreshToken,
     value: string,
+    groups: readonly string[] | undefined,
   ): AdapterPayload {
     const client = engineClient();
     const { keyring, now } = unit.storage;
@@ -124,7 +128,7 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
       unit.family = refused(family, 'binding_mismatch');
       return payload; // the engine itself refuses it
     }
-    const rules = rulesFor(this.#policy, client, payload);
+    const rules = rulesFor(this.#policy, client, payload, groups);
     const decision = decide(family, token, rules, { now: now(), origin: unit.origin }, keyring);
     unit.family = decision;
     if (decision.kind === 'presented')
@@ -181,11 +185,17 @@ export function refusePresented(unit: UnitOfWork, reason: RefusalReason): void {
     unit.family = refused(family.family, reason);
 }
 
-/** What holds for a client's token. @param payload the engine's, of the family */
+/**
+ * What holds for a client's token.
+ *
+ * @param payload the engine's, of the family
+ * @param groups the person's; of nobody that is known the engine refuses the token itself
+ */
 export function rulesFor(
   policy: FamilyPolicy,
   metadata: object,
   payload: AdapterPayload,
+  groups: readonly string[] | undefined,
 ): FamilyRules {
   const isBound = payload.jkt !== undefined || payload['x5t#S256'] !== undefined;
   return {
@@ -194,6 +204,7 @@ export function rulesFor(
     onReuse: policy.onReuse(metadata),
     idleTtl: policy.idleTtl(metadata),
     goesFarEnough: policy.goesFarEnough(metadata, payload['amr']),
+    isAllowed: groups === undefined || mayUse(metadata, groups),
   };
 }
 

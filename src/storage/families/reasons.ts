@@ -16,6 +16,7 @@ const sentences: Record<RefusalReason, string> = {
   account_locked: 'the account of the person is locked',
   account_deleted: 'the account of the person was deleted',
   client_removed: 'the application was removed',
+  access_withdrawn: 'the person is in none of the groups that the application is for',
   limit: 'the person connected a newer device, and the application allows only so many',
   binding_mismatch: 'the key that the token is bound to was not proved',
   level_too_low: 'the application asks for a higher level of sign-in by now',

@@ -54,6 +54,8 @@ export interface FamilyRules {
   readonly idleTtl: number;
   /** Whether the sign-in reaches the level that the client requires now. */
   readonly goesFarEnough: boolean;
+  /** Whether the person may use the client now. */
+  readonly isAllowed: boolean;
 }
 
 /** A token that may be used: its family, and its successor. */
@@ -156,6 +158,7 @@ export function decide(
   if (verdict === 'ended' || verdict === 'expired')
     return refused(family, lifeEnd(family, now) ?? 'unknown');
   if (verdict === 'reuse') return refused(family, reuseReason(family, token), reuseEnds(rules));
+  if (!rules.isAllowed) return refused(family, 'access_withdrawn');
   if (!rules.goesFarEnough) return refused(family, 'level_too_low');
   const idleExpiresAt = new Date(now.getTime() + rules.idleTtl * 1000);
   const common = { kind: 'presented', family, token, idleExpiresAt, rules } as const;

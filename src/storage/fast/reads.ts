@@ -77,6 +77,8 @@ const accounts = columns<AccountRead>('account', {
   email: 'email',
   emailVerified: 'email_verified',
   name: 'name',
+  username: 'username',
+  groups: 'groups',
   claims: 'claims',
   lockedAt: 'locked_at',
   signedOutAt: 'signed_out_at',
