@@ -113,7 +113,7 @@ test('groups from the command line', { timeout: 600_000 }, async () => {
   );
   const answer = (await refreshAt(server.url, alan, client)).body;
   expect(answer.error_description).toMatch(/^access_withdrawn: /);
-  expect(await said('family', 'explain', alan)).toContain(
+  expect((await symbolon(['family', 'explain'], alan)).stdout).toContain(
     'the person is in none of the groups that the application is for (allowed_groups)',
   );
 

@@ -102,7 +102,8 @@ export async function listGroups(
 ): Promise<(Group & { readonly members: number })[]> {
   const groups = await prisma.group.findMany({ orderBy: { name: 'asc' } });
   const counts = await prisma.$queryRaw<{ name: string; members: number }[]>`
-    SELECT name, count(*)::int AS members FROM account, unnest(groups) AS name GROUP BY name`;
+    SELECT one.name, count(*)::int AS members FROM account, unnest(groups) AS one (name)
+    GROUP BY one.name`;
   const members = new Map(counts.map((one) => [one.name, one.members]));
   return groups.map((group) => ({ ...group, members: members.get(group.name) ?? 0 }));
 }

@@ -1,4 +1,5 @@
 // What a client may register: the values of its metadata, which are named in own-metadata.ts, and what is refused.
+import { isDeepStrictEqual } from 'node:util';
 import { type KoaContextWithOIDC, errors } from 'oidc-provider';
 import { fapi2Algorithms, isFapi2 } from './fapi2.ts';
 import { cibaGrant } from './grant-types.ts';
@@ -52,7 +53,7 @@ export function validateClientMetadata(
       `${name} may be "refuse" only for a client that authenticates: for a public client a used-up token is the only sign of a theft`,
     );
   }
-  if (registrant) refusePrivilege(name as OwnName);
+  if (registrant) refusePrivilege(name as OwnName, value, ctx?.oidc.client);
   if (registrant === 'alone')
     refuseGenerosity(name as OwnName, value, metadata, defaults(metadata));
   if (name === 'security_profile') applyFapi2(metadata);
@@ -78,9 +79,12 @@ const operatorsOnly: readonly OwnName[] = [
   'required_scopes', // or people could leave nothing out
 ];
 
-// Refuses what only an operator may give.
-function refusePrivilege(name: OwnName): void {
-  if (operatorsOnly.includes(name)) throw ofOperators(name);
+// Refuses what only an operator may give. A client that changes its registration sends all of it (RFC 7592 §2.2), also
+// what the operator has added.
+function refusePrivilege(name: OwnName, value: unknown, before: object | undefined): void {
+  const isUnchanged =
+    before !== undefined && isDeepStrictEqual(value, (before as OwnMetadata)[name]);
+  if (operatorsOnly.includes(name) && !isUnchanged) throw ofOperators(name);
 }
 
 // A client that registers itself without an invitation may be stricter than the server, not more generous.

@@ -2,7 +2,7 @@
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { type Admit, ArtifactAdapter, admitAll } from './artifact-adapter.ts';
 import { whatChanged } from './audit/changed.ts';
-import type { ClientMetadata } from './clients.ts';
+import { type ClientMetadata, restrictionsIn } from './clients.ts';
 import { type FamilyPolicy, RefreshTokenAdapter } from './families/adapter.ts';
 import { readClient } from './presented.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -38,17 +38,19 @@ class ClientAdapter extends ArtifactAdapter {
 
   override async upsert(clientId: string, payload: AdapterPayload): Promise<void> {
     const unit = currentUnit();
-    const metadata = payload as ClientMetadata;
+    const registered = payload as ClientMetadata;
     await this.#admit('Client', payload);
     unit.actsAs({ kind: 'client', id: clientId });
     const { oidc } = Provider.ctx ?? {};
     if (oidc?.route === 'registration') {
       const invitation = oidc.entities.InitialAccessToken?.jti;
-      unit.writeClient({ kind: 'new', metadata, invitation });
+      unit.writeClient({ kind: 'new', metadata: registered, invitation });
       const detail = { invited: invitation !== undefined };
       unit.audit({ type: 'client.registered', clientId, detail });
     } else {
-      const detail = { by: 'itself', ...whatChanged((await this.find(clientId)) ?? {}, metadata) };
+      const before = (await this.find(clientId)) ?? {};
+      const metadata = { ...registered, ...restrictionsIn(before) };
+      const detail = { by: 'itself', ...whatChanged(before, metadata) };
       unit.writeClient({ kind: 'changed', metadata });
       unit.audit({ type: 'client.changed', clientId, detail });
     }

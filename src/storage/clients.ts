@@ -98,6 +98,14 @@ export async function updateClient(
   });
 }
 
+/** What an operator has restricted a client to: it stays, whatever the client leaves out when it changes itself. */
+export function restrictionsIn(metadata: object): object {
+  const kept = Object.entries(metadata).filter(([name]) => restrictions.has(name));
+  return Object.fromEntries(kept);
+}
+
+const restrictions = new Set(['allowed_groups', 'minimum_acr', 'resource_scopes']);
+
 /** Writes a client that registered itself or changed its registration (RFC 7591, RFC 7592). */
 export async function saveRegisteredClient(
   database: Prisma.TransactionClient,

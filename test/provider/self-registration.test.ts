@@ -99,6 +99,29 @@ describe('registration', () => {
       );
   });
 
+  test('what an operator has restricted it to stays, whether the client sends it or not', async () => {
+    const { body } = await register({ redirect_uris: [redirect] });
+    const id = String(body['client_id']);
+    const { prisma } = provider.storage;
+    await prisma.$executeRaw`
+      UPDATE client SET metadata = metadata || '{"allowed_groups": ["staff"], "minimum_acr": "2fa"}'
+      WHERE id = ${id}`;
+    const secret = { client_id: id, client_secret: body['client_secret'] };
+    const wanted = { ...secret, redirect_uris: [redirect], client_name: 'Notes' };
+    const restrictions = { allowed_groups: ['staff'], minimum_acr: '2fa' };
+    const first = await manage(body, wanted);
+    expect(first.status).toBe(200);
+    const kept = async () => (await prisma.client.findUniqueOrThrow({ where: { id } })).metadata;
+    expect(await kept()).toMatchObject({ client_name: 'Notes', ...restrictions });
+    const as = { ...body, registration_access_token: first.body['registration_access_token'] };
+    const second = await manage(as, { ...wanted, ...restrictions, client_name: 'Other' });
+    expect(second.status).toBe(200);
+    expect(await kept()).toMatchObject({ client_name: 'Other', ...restrictions });
+    const again = { ...body, registration_access_token: second.body['registration_access_token'] };
+    const other = await manage(again, { ...wanted, allowed_groups: ['guests'] });
+    expect(other.status).toBe(400);
+  });
+
   test('what an operator alone may give is not to be had by invitation, nor by a change', async () => {
     const invited = await startProvider({ environment: { SYMBOLON_REGISTRATION: 'token' } });
     let token = '';
