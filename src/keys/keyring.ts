@@ -43,7 +43,8 @@ export class SealError extends Error {
   constructor(context: string) {
     super(
       `What is sealed as "${context}" cannot be opened with SYMBOLON_SECRET: it was sealed with a secret that is ` +
-        'not listed there, or it was altered. Add the former secret behind the current one, after a comma.',
+        'not listed there, or it was altered. Add the former secret behind the current one, after a comma. ' +
+        'If that is lost: `symbolon secret abandon` tells what can be kept without it.',
     );
     this.name = 'SealError';
   }

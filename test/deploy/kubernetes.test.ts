@@ -51,6 +51,7 @@ interface Pod {
   volumes: {
     name: string;
     projected: {
+      defaultMode: number;
       sources: { secret: { name: string; items?: { key: string; path: string }[] } }[];
     };
   }[];
@@ -182,6 +183,8 @@ describe('the manifests', () => {
       path: `/${made.database}`,
       namespace: kustomization.namespace,
     });
+    // For the group alone, in decimal: an octal number is read differently by YAML 1.1 and 1.2.
+    expect(pod.volumes[0]?.projected.defaultMode).toBe(0o440);
     const secrets = pod.volumes[0]?.projected.sources.map((source) => source.secret.name);
     expect(secrets).toEqual(['symbolon', `${name}-app`, `${name}-ca`]);
   });

@@ -122,7 +122,10 @@ test('while a process has the secret, nothing is cleared: it is not lost', async
   await provider.end();
 });
 
-test('nor without a yes: it is listed', async () => {
+test('nor without a yes: it is listed; the start names the command', async () => {
+  await expect(startProcess({ ...environment, SYMBOLON_SECRET: NEXT })).rejects.toThrow(
+    '`symbolon secret abandon` tells what can be kept',
+  );
   const before = await counts();
   const { code, stdout, stderr } = await abandon();
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
