@@ -155,11 +155,17 @@ export async function hasAccounts(prisma: PrismaClient): Promise<boolean> {
   return (await prisma.account.findFirst({ select: { id: true } })) !== null;
 }
 
-export function findAccountByEmail(
+/** The account that has this address, however its domain is written. */
+export async function findAccountByEmail(
   database: Prisma.TransactionClient,
   email: string,
 ): Promise<Account | null> {
-  return database.account.findUnique({ where: { emailAscii: asciiAddress(email) } });
+  const ascii = asciiAddress(email);
+  // A process of a former build writes `email` alone, which is ASCII there: one of the two is out of date then.
+  const found = await database.account.findMany({
+    where: { OR: [{ emailAscii: ascii }, { email: ascii }] },
+  });
+  return found.find((one) => asciiAddress(one.email) === ascii) ?? null;
 }
 
 /**

@@ -73,7 +73,7 @@ export async function confirmAddress(
   const account = await database.account.findUniqueOrThrow({ where: { id: accountId } });
   const isOver = account.signedOutAt !== null && account.signedOutAt >= link.createdAt;
   if (account.lockedAt !== null || isOver) return undefined;
-  const isSame = account.emailAscii === asciiAddress(email);
+  const isSame = asciiAddress(account.email) === asciiAddress(email);
   if (link.purpose === 'verification' && !isSame) return undefined;
   if (link.purpose === 'email_change' && by !== accountId)
     throw new AccountError('account', 'verify.other-account');

@@ -1,7 +1,7 @@
 // Mail requests: mails that anybody can cause by naming an address, to reset a password, to sign up, or by guessing; and
 // the one that is not needed if a second factor follows the password. The request is stored first. Whether the address
 // has an account is looked up here, after the answer has left, so that neither the answer nor its time can tell.
-import { asciiAddress } from '../accounts/email-address.ts';
+import { findAccountByEmail } from '../accounts/accounts.ts';
 import { networkOf } from '../accounts/networks.ts';
 import { mayTellOfFactor } from '../accounts/wrong-factor.ts';
 import { linkExpiry, linkToken, makeLink } from '../accounts/links.ts';
@@ -114,7 +114,7 @@ async function answerGuessed(
   database: Database,
   { to: typed, values }: MailOf<'ask-guessed'>,
 ): Promise<Answer | undefined> {
-  const account = await database.account.findUnique({ where: { emailAscii: asciiAddress(typed) } });
+  const account = await findAccountByEmail(database, typed);
   if (!account || account.lockedAt) return undefined;
   const { email, locale } = account;
   return { to: email, locale, template: 'guessed', values: { ...values, account: email } };
@@ -125,7 +125,7 @@ async function answerReset(
   keyring: Keyring,
   { to: typed, locale, values }: MailOf<'ask-reset'>,
 ): Promise<Answer | undefined> {
-  const account = await database.account.findUnique({ where: { emailAscii: asciiAddress(typed) } });
+  const account = await findAccountByEmail(database, typed);
   if (!account || account.lockedAt) return undefined;
   const { email } = account;
   const now = new Date(values.asked);
@@ -149,7 +149,7 @@ async function answerSignUp(
   keyring: Keyring,
   { to: email, locale, values }: MailOf<'ask-sign-up'>,
 ): Promise<Answer | undefined> {
-  const account = await database.account.findUnique({ where: { emailAscii: asciiAddress(email) } });
+  const account = await findAccountByEmail(database, email);
   if (account?.lockedAt) return undefined;
   if (account)
     return { to: email, locale: account.locale ?? locale, template: 'sign-up-taken', values: {} };

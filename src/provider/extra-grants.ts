@@ -4,7 +4,7 @@
 // Neither shows a page: the client is trusted to have the person's permission, and the audit records the grant type.
 import { type JWTPayload, type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
-import { asciiAddress } from '../accounts/email-address.ts';
+import { findAccountByEmail } from '../accounts/accounts.ts';
 import { FactorError, factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
 import { TooManyAttempts, createLimits } from '../accounts/limits.ts';
 import { checkPassword } from '../accounts/sign-in.ts';
@@ -38,10 +38,11 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         if (assertion === undefined)
           throw new errors.InvalidRequest('missing required parameter(s) (assertion)');
         const sub = await assertedSubject(ctx, assertion);
-        const account = await prisma.account.findFirst({
-          where: { OR: [{ id: sub }, { emailAscii: asciiAddress(sub) }], lockedAt: null },
-        });
-        if (!account) throw new errors.InvalidGrant('the assertion’s subject is nobody here');
+        const account =
+          (await prisma.account.findUnique({ where: { id: sub } })) ??
+          (await findAccountByEmail(prisma, sub));
+        if (!account || account.lockedAt)
+          throw new errors.InvalidGrant('the assertion’s subject is nobody here');
         await issue(ctx, account, jwtBearer, []);
       }),
       ['assertion', 'scope'],

@@ -68,6 +68,7 @@ export async function watchDatabase(
     const [row] = rows;
     if (!row) return;
     clock.sample(asked, row.now, Date.now());
+    if (isFormerBuildThere && !row.former) await pool.query(AFTER_FORMER_BUILD);
     isFormerBuildThere = row.former;
   }
 
@@ -88,6 +89,12 @@ export function offBy(ahead: number): string {
   const seconds = (Math.abs(ahead) / 1000).toFixed(1);
   return `${seconds} s ${ahead > 0 ? 'behind' : 'ahead of'} the database's`;
 }
+
+// The former build keeps `email` alone, which is ASCII there. Its last process has gone: once is enough.
+const AFTER_FORMER_BUILD = `
+  UPDATE account SET email_ascii = email
+  WHERE email_ascii <> email AND email ~ '^[\\x21-\\x7e]+$'
+    AND NOT EXISTS (SELECT FROM account other WHERE other.email_ascii = account.email)`;
 
 const LOOK = `
   SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now,
