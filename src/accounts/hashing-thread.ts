@@ -1,6 +1,7 @@
 // A thread that hashes passwords and compares them, one at a time; see hashing.ts.
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
+import { compareForeign } from './foreign-hashes.ts';
 import type { Answer, Question } from './hashing.ts';
 
 // Its program for the platform is an optional dependency: `npm install --omit=optional` leaves it out.
@@ -17,7 +18,8 @@ parentPort?.on('message', ({ password, stored }: Question) => {
 
 function answer(password: string, stored: string | undefined): Answer {
   try {
-    return { value: stored === undefined ? hashSync(password) : verifySync(stored, password) };
+    if (stored === undefined) return { value: hashSync(password) };
+    return { value: compareForeign(stored, password) ?? verifySync(stored, password) };
   } catch (error) {
     return { error };
   }

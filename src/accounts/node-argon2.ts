@@ -41,6 +41,7 @@ function derive(
   return argon2Sync(algorithm, { message, nonce, tagLength, ...costs });
 }
 
-function unpadded(bytes: Buffer): string {
+/** Base64 without its padding, as PHC strings have it. */
+export function unpadded(bytes: Buffer): string {
   return bytes.toString('base64').replace(/=+$/, '');
 }
