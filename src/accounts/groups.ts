@@ -18,16 +18,20 @@ export class GroupError extends Error {
 // What a claim's value and a command line can have without being taken for something else.
 const NAME = /^[\p{L}\p{N}](?:[\p{L}\p{N} ._:/@+-]{0,98}[\p{L}\p{N}._:/@+-])?$/u;
 
+/** What is wrong with a group's name. @returns undefined when nothing is */
+export function groupNameProblem(name: string): string | undefined {
+  if (NAME.test(name)) return undefined;
+  return `A group’s name has 1 to 100 letters, digits, spaces and . _ : / @ + -, and begins with a letter or a digit; "${name}" does not.`;
+}
+
 /** Makes a group. @throws {GroupError} when the name will not do, or there is one of that name */
 export async function addGroup(
   database: Database,
   { storage, origin }: Parts,
   { name, description }: { readonly name: string; readonly description?: string | undefined },
 ): Promise<void> {
-  if (!NAME.test(name))
-    throw new GroupError(
-      `A group’s name has 1 to 100 letters, digits, spaces and . _ : / @ + -, and begins with a letter or a digit; "${name}" does not.`,
-    );
+  const problem = groupNameProblem(name);
+  if (problem !== undefined) throw new GroupError(problem);
   try {
     await database.group.create({ data: { name, description: description ?? null } });
   } catch (error) {

@@ -98,6 +98,23 @@ export function readClaimsFile(path: string): ClaimsConfig {
   throw new Error(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
 }
 
+/** What is wrong with claims of an account, in English, for an administrator. @returns undefined when nothing is */
+export function claimsProblem(
+  claims: Readonly<Record<string, unknown>>,
+  config: ClaimsConfig,
+): string | undefined {
+  const types = accountClaimTypes(config);
+  for (const [name, value] of Object.entries(claims)) {
+    const type = types[name];
+    // One that the settings do not know would never be released.
+    if (!type)
+      return `${name}: there is no such claim. It is a standard one of OpenID Connect, or one of SYMBOLON_CLAIMS_FILE; the name has "symbolon user update".`;
+    if (value !== null && !claimTypes[type].safeParse(value).success)
+      return `${name}: wants ${type}, got ${JSON.stringify(value)}`;
+  }
+  return undefined;
+}
+
 /** The type of every claim in an account's `claims`. */
 export function accountClaimTypes(config: ClaimsConfig): Record<string, ClaimType> {
   return Object.assign(

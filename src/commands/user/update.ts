@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { taken } from '../../accounts/accounts.ts';
 import { changeAddress } from '../../accounts/addresses.ts';
-import { type ClaimsConfig, accountClaimTypes, claimTypes } from '../../config/claims.ts';
+import { type ClaimsConfig, claimsProblem } from '../../config/claims.ts';
 import type { Prisma } from '../../generated/client.ts';
 import { whatChanged } from '../../storage/audit/changed.ts';
 import { writtenUsername } from '../../accounts/username.ts';
@@ -98,17 +98,8 @@ export function claimsCommand(user: Command): void {
     );
 }
 
-// Each claim has a type. One that the settings do not know would never be released.
 function claimsIn(claims: Record<string, unknown>, config: ClaimsConfig): Record<string, unknown> {
-  const types = accountClaimTypes(config);
-  for (const [name, value] of Object.entries(claims)) {
-    const type = types[name];
-    if (!type)
-      throw new CommandError(
-        `${name}: there is no such claim. It is a standard one of OpenID Connect, or one of SYMBOLON_CLAIMS_FILE; the name has "symbolon user update".`,
-      );
-    if (value !== null && !claimTypes[type].safeParse(value).success)
-      throw new CommandError(`${name}: wants ${type}, got ${JSON.stringify(value)}`);
-  }
+  const problem = claimsProblem(claims, config);
+  if (problem !== undefined) throw new CommandError(problem);
   return claims;
 }

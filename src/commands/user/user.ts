@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { addCommand, inviteCommand } from './add.ts';
 import { factorsCommand, resetFactorsCommand } from './factors.ts';
+import { importCommand } from './import.ts';
 import { deleteCommand, exportCommand } from './leave.ts';
 import { listCommand, showCommand } from './show.ts';
 import { lockCommand, passwordCommand, signOutCommand, unlockCommand } from './sign-in.ts';
@@ -23,6 +24,7 @@ export function addUserCommands(user: Command): void {
     signOutCommand,
     deleteCommand,
     exportCommand,
+    importCommand,
   ])
     add(user);
 }
