@@ -49,8 +49,8 @@ export function presentClient(
   const { document } = stranger;
   const described = document === undefined ? {} : { document };
   if (typeof leadsTo !== 'string') {
-    // Of who needs no redirect, nothing ever shows where it leads.
-    const places = stranger.isRedirectedTo ? inLine(stranger.places) : '';
+    // Of who needs no redirect nothing ever shows where it leads: this is only what it says.
+    const places = inLine(stranger.places);
     return { name, stranger: { places, home: whereabouts(stranger), ...described } };
   }
   const own = new Set([

@@ -82,10 +82,10 @@ function warns(page: Page, place = 'It sends you to evil.example.') {
   expect(source).not.toContain('accounts.google.com');
 }
 
-/** It is named, and no host with it, not even its own word. */
-function warnsOfNoPlace(page: Page) {
-  warns(page, '');
-  expect(told(page)).not.toContain('evil.example');
+/** Nothing shows where it leads: only its own word is told, as that. */
+function warnsByItsWord(page: Page) {
+  warns(page, 'It says that it redirects to evil.example.');
+  expect(told(page)).not.toContain('sends you');
 }
 
 describe('an authorization request', () => {
@@ -186,16 +186,16 @@ test('the device flow, where nothing proves any host to be its own', async () =>
   const agent = new Agent(provider.issuer);
   const typed = await agent.open(uri ?? '');
   const confirm = await agent.submit(typed, { user_code }, /device/);
-  warnsOfNoPlace(confirm);
+  warnsByItsWord(confirm);
   let page = await agent.submit(confirm, {}, /device/);
-  warnsOfNoPlace(page);
+  warnsByItsWord(page);
   page = await agent.submit(page, credentials, signInForm);
   if (page.html.querySelector('form[action$="/consent"]')) {
-    warnsOfNoPlace(page);
+    warnsByItsWord(page);
     page = await agent.submit(page, {}, /consent$/);
   }
   expect(page.html.text).toContain('Your device is connected');
-  warnsOfNoPlace(page);
+  warnsByItsWord(page);
 });
 
 test('CIBA: the mail, the page and its answer', async () => {
@@ -215,8 +215,8 @@ test('CIBA: the mail, the page and its answer', async () => {
   expect(mail?.text).toContain(warning);
   const agent = new Agent(provider.issuer);
   const list = await agent.submit(await agent.open(`${provider.issuer}/approve`), credentials);
-  warnsOfNoPlace(list);
-  warnsOfNoPlace(await agent.submit(list, { answer: 'allow' }, /approve\/.+/));
+  warnsByItsWord(list);
+  warnsByItsWord(await agent.submit(list, { answer: 'allow' }, /approve\/.+/));
 });
 
 test('in the history, who needs no redirect has no host', async () => {
