@@ -137,7 +137,7 @@ const meanings: Readonly<Record<string, readonly [what: string, so: string]>> = 
   installation_secrets: ['secrets of the installation', 'new ones are made when they are needed'],
   client_secrets: [
     'client secrets',
-    'each application needs another: symbolon client secret CLIENT_ID',
+    'each application needs another: symbolon client secret replace CLIENT_ID',
   ],
   artifacts: [
     'sessions, codes, opaque tokens',

@@ -40,7 +40,7 @@ const commands: Readonly<Record<string, readonly [description: string, load: () 
     ],
     client: [
       'relying parties: the applications that people sign in to',
-      async () => (await import('./client.ts')).addClientCommands,
+      async () => (await import('./client/client.ts')).addClientCommands,
     ],
     family: [
       'refresh-token families: everything that descends from one authorization',

@@ -6,7 +6,7 @@ import { Refused } from '../operations/refused.ts';
 import { TooManyRequests } from '../accounts/row-limits.ts';
 import { lostInteraction } from '../provider/engine-seams/words.ts';
 import { presentClient } from './client-view.ts';
-import { UnstorableText } from '../storage/errors.ts';
+import { DisabledClient, UnstorableText } from '../storage/errors.ts';
 import { ForeignForm } from './forms.ts';
 import type { Renderer } from './render.ts';
 
@@ -44,13 +44,20 @@ export function errorPage(
 }
 
 // The protocol's description is English, for the developer of the client.
-const forDevelopers = new Set<MessageKey>(['error.request', 'error.client']);
+const forDevelopers = new Set<MessageKey>(['error.request', 'error.client', 'error.disabled']);
 
 function explain(code: string, error: unknown): Explanation {
   if (error instanceof errors.SessionNotFound)
     return lostSignIn(error.error_description ?? error.message);
   if (error instanceof TooManyRequests)
     return { heading: 'limit.heading', message: 'error.too-many', advice: 'limit.text' };
+  if (error instanceof DisabledClient) {
+    return {
+      heading: 'error.disabled-heading',
+      message: 'error.disabled',
+      advice: 'error.disabled-advice',
+    };
+  }
   if (error instanceof UnstorableText) {
     return {
       heading: 'error.unstorable-heading',

@@ -74,6 +74,7 @@ const operatorsOnly: readonly OwnName[] = [
   'token_exchange_from',
   'token_exchange_to',
   'minimum_acr',
+  'disabled',
   'allowed_groups', // a client that names some could find out who is in them
   'first_party',
   'required_scopes', // or people could leave nothing out

@@ -127,6 +127,12 @@ export const clientMetadata = {
     help: 'Where the claim `groups` is told, if the scope `groups` was granted.',
     fallback: '`["id_token", "userinfo"]`',
   },
+  disabled: {
+    schema: z.string().max(200),
+    wants: 'a string',
+    help: 'Set by `symbolon client disable`: the client is kept out, and its developers are told this reason.',
+    fallback: 'not disabled',
+  },
   security_profile: {
     schema: z.enum(['fapi2']),
     wants: '"fapi2"',

@@ -1,8 +1,9 @@
 // The engine, configured. A Provider is immutable: other keys or settings make a new one.
 import { Provider } from 'oidc-provider';
-import { isClientSecret } from '../storage/clients.ts';
+import { presentedSecret } from '../storage/client-secrets.ts';
 import { nextRefreshToken } from '../storage/families/adapter.ts';
 import { isFirstUse } from '../storage/replay.ts';
+import { noteSecretUses } from '../storage/secret-uses.ts';
 import { epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { findAccountWith } from './account.ts';
@@ -35,6 +36,7 @@ export function createProvider(parts: ProviderParts): Provider {
 export function adapt(provider: Provider, parts: ProviderParts): Provider {
   const { config, storage, outgoing } = parts;
   const judge = limitSecretGuesses(storage);
+  const noteUse = noteSecretUses(storage);
   const admit = admitAnonymous(parts);
   installSeams(provider, {
     nextRefreshToken,
@@ -44,7 +46,11 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
       return isFirstUse(iss, jti, exp);
     },
     isClientSecret: ({ clientId, clientSecret }, presented) =>
-      judge(clientId, () => isClientSecret(clientSecret, presented)),
+      judge(clientId, () => {
+        const secret = presentedSecret(clientSecret, presented, epoch(storage.now()));
+        if (secret !== undefined) noteUse(clientId, secret, currentUnit().origin);
+        return secret !== undefined;
+      }),
     signOut: (logout, now) => outgoing.signOut(logout, now),
     grantMembers,
     origin: signedInFrom,

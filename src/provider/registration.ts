@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Configuration, type KoaContextWithOIDC, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
-import { newClientSecret } from '../storage/clients.ts';
+import { newClientSecret } from '../storage/client-secrets.ts';
 import { cibaGrant, jwtBearer, password, tokenExchange } from './grant-types.ts';
 
 type Features = NonNullable<Configuration['features']>;

@@ -4,6 +4,7 @@ import { type Admit, ArtifactAdapter, admitAll } from './artifact-adapter.ts';
 import { whatChanged } from './audit/changed.ts';
 import { type ClientMetadata, restrictionsIn } from './clients.ts';
 import { type FamilyPolicy, RefreshTokenAdapter } from './families/adapter.ts';
+import { DisabledClient } from './errors.ts';
 import { readClient } from './presented.ts';
 import { currentUnit } from './unit-of-work.ts';
 
@@ -19,6 +20,24 @@ export function createAdapter(
   };
 }
 
+// Where a client that asks for something is looked up. It may still be told of a sign-out, and be removed.
+const asking = new Set([
+  'authorization',
+  'resume',
+  'token',
+  'introspection',
+  'pushed_authorization_request',
+  'device_authorization',
+  'backchannel_authentication',
+]);
+
+/** @throws {DisabledClient} when it is the client that asks */
+function refuseDisabled(metadata: object): void {
+  const { disabled } = metadata as { disabled?: string };
+  const { route = '', client: known } = Provider.ctx?.oidc ?? {};
+  if (disabled !== undefined && !known && asking.has(route)) throw new DisabledClient(disabled);
+}
+
 class ClientAdapter extends ArtifactAdapter {
   readonly #admit: Admit;
 
@@ -32,6 +51,7 @@ class ClientAdapter extends ArtifactAdapter {
     const { engineClient } = unit.storage;
     return unit.read('Client', id, async () => {
       const client = await readClient(unit.storage, unit.ahead, id);
+      if (client) refuseDisabled(client.metadata);
       return client && engineClient(client);
     });
   }

@@ -66,6 +66,7 @@ export class ArtifactAdapter implements Adapter {
       if (codes.has(this.#model)) assertMayUse(metadata, account.groups);
       if (!mayUse(metadata, account.groups)) return undefined;
     }
+    if (this.#model === 'AccessToken' && metadata?.['disabled'] !== undefined) return undefined;
     return openArtifact(keyring, artifact);
   }
 

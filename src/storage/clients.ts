@@ -1,9 +1,9 @@
 // Clients in the database. A client's secret is kept as a salted hash, sealed. Only for client_secret_jwt, whose
 // assertions are made with the secret itself (OIDC Core §9), the secret is sealed as it is.
-import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { type AdapterPayload, errors } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
+import { type ClientSecret, formatSecrets, hashedSecret, parseSecrets } from './client-secrets.ts';
 import type { Prisma, PrismaClient } from '../generated/client.ts';
 
 // The marker in the row of a client whose metadata is fetched from its id.
@@ -87,15 +87,75 @@ export async function rememberDocumentClient(
   await database.client.createMany({ data: [{ id, metadata }], skipDuplicates: true });
 }
 
-/** Replaces a client's metadata; its secret stays. */
+/**
+ * Replaces a client's metadata.
+ *
+ * @param replaced the secret that takes the place of all that it has; not set: these stay
+ */
 export async function updateClient(
   database: Prisma.TransactionClient,
   { client_id: id, ...metadata }: ClientMetadata,
+  replaced?: { readonly keyring: Keyring; readonly secret: string | undefined },
 ): Promise<void> {
+  const { keyring, secret } = replaced ?? {};
+  const sealed =
+    secret === undefined ? null : keyring?.seal(clientContext(id), storedSecret(secret, metadata));
   await database.client.update({
     where: { id },
-    data: { metadata: metadata as Prisma.InputJsonObject },
+    data: {
+      metadata: metadata as Prisma.InputJsonObject,
+      ...(replaced ? { secret: sealed ?? null } : {}),
+    },
   });
+}
+
+/**
+ * Changes the secrets of a client. Two changes at once follow each other.
+ *
+ * @param work gets the secrets that there are, undefined for a client that has none or whose secret is kept as it is
+ * @returns whether there is such a client
+ * @throws what `work` throws
+ */
+export async function changeSecrets(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  id: string,
+  work: (
+    secrets: readonly ClientSecret[] | undefined,
+    metadata: Record<string, unknown>,
+  ) => readonly ClientSecret[],
+): Promise<boolean> {
+  await database.$queryRaw`SELECT 1 FROM client WHERE id = ${id} FOR NO KEY UPDATE`;
+  const client = await database.client.findUnique({ where: { id } });
+  if (!client) return false;
+  const { metadata, secret } = client;
+  const before = secret ? parseSecrets(keyring.unseal(clientContext(id), secret)) : undefined;
+  const secrets = work(before, metadata as Record<string, unknown>);
+  const sealed = keyring.seal(clientContext(id), formatSecrets(secrets));
+  await database.client.update({ where: { id }, data: { secret: sealed } });
+  const ids = secrets.map((one) => one.id);
+  await database.clientSecretUse.deleteMany({ where: { clientId: id, secretId: { notIn: ids } } });
+  return true;
+}
+
+/**
+ * Disables a client, or enables it again.
+ *
+ * @param reason what its developers are told; null: it is enabled
+ * @returns whether there is such a client
+ */
+export async function setDisabled(
+  database: Prisma.TransactionClient,
+  id: string,
+  reason: string | null,
+): Promise<boolean> {
+  const changed =
+    reason === null
+      ? await database.$executeRaw`UPDATE client SET metadata = metadata - 'disabled' WHERE id = ${id}`
+      : await database.$executeRaw`
+          UPDATE client SET metadata = metadata || jsonb_build_object('disabled', ${reason}::text)
+          WHERE id = ${id}`;
+  return changed > 0;
 }
 
 /** What an operator has restricted a client to: it stays, whatever the client leaves out when it changes itself. */
@@ -104,7 +164,7 @@ export function restrictionsIn(metadata: object): object {
   return Object.fromEntries(kept);
 }
 
-const restrictions = new Set(['allowed_groups', 'minimum_acr', 'resource_scopes']);
+const restrictions = new Set(['allowed_groups', 'disabled', 'minimum_acr', 'resource_scopes']);
 
 /** Writes a client that registered itself or changed its registration (RFC 7591, RFC 7592). */
 export async function saveRegisteredClient(
@@ -137,32 +197,17 @@ export async function replaceClientSecret(
   await database.client.update({ where: { id }, data: { secret: sealed } });
 }
 
-/** A new client secret: 256 random bits, base64url. */
-export function newClientSecret(): string {
-  return randomBytes(32).toString('base64url');
-}
-
 /** How many characters a client secret that somebody chooses must have. */
 export function leastSecretLength(metadata: Record<string, unknown>): number {
   // RFC 7518 §3.2: a key of HS256 has 256 bits at least.
   return metadata['token_endpoint_auth_method'] === 'client_secret_jwt' ? 32 : 16;
 }
 
-/** Compares a presented secret with the stored one, which is a hash or plain, in constant time. */
-export function isClientSecret(stored: string | undefined, presented: string): boolean {
-  if (stored === undefined) return false;
-  const [scheme, salt, hash] = stored.split('$');
-  if (scheme !== 'sha256' || salt === undefined || hash === undefined)
-    return timingSafeEqual(sha256(presented), sha256(stored));
-  return timingSafeEqual(sha256(`${salt}$${presented}`), Buffer.from(hash, 'base64url'));
-}
-
 function storedSecret(secret: string, metadata: Record<string, unknown>): string {
   // RFC 7592 §3: a client that registered itself may read its secret again.
   const isReadAgain = metadata['client_id_issued_at'] !== undefined;
   if (isReadAgain || metadata['token_endpoint_auth_method'] === 'client_secret_jwt') return secret;
-  const salt = randomBytes(16).toString('base64url');
-  return `sha256$${salt}$${Buffer.from(sha256(`${salt}$${secret}`)).toString('base64url')}`;
+  return formatSecrets([hashedSecret(secret, Math.floor(Date.now() / 1000))]);
 }
 
 /** The record's identity, under which its secret is sealed. */

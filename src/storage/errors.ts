@@ -4,6 +4,13 @@ import { DatabaseError } from 'pg';
 import { Prisma } from '../generated/client.ts';
 import type { Line } from './revocation.ts';
 
+/** The client is disabled; its developers are told why (RFC 6749 §5.2). */
+export class DisabledClient extends errors.UnauthorizedClient {
+  constructor(reason: string) {
+    super(`the application is disabled${reason === '' ? '' : `: ${reason}`}`);
+  }
+}
+
 /** The database cannot answer. Nothing was written; the client may try again (RFC 6749 §4.1.2.1). */
 export class StorageUnavailable extends errors.CustomOIDCProviderError {
   constructor(cause: unknown) {

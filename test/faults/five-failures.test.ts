@@ -18,7 +18,8 @@ import { createLog } from '../../src/operations/log.ts';
 import { configuration } from '../../src/provider/configuration.ts';
 import { adapt } from '../../src/provider/provider.ts';
 import { registerExtraGrants } from '../../src/provider/extra-grants.ts';
-import { findClient, insertClient, isClientSecret } from '../../src/storage/clients.ts';
+import { presentedSecret } from '../../src/storage/client-secrets.ts';
+import { findClient, insertClient } from '../../src/storage/clients.ts';
 import { type Storage, createStorage } from '../../src/storage/storage.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { type TestDatabase, createDatabase } from '../support/database.ts';
@@ -285,7 +286,7 @@ async function serve(kind: 'symbolon' | 'plain', databaseUrl: string): Promise<S
   if (plain) {
     registerExtraGrants(provider, parts);
     provider.Client.prototype.compareClientSecret = function compare(presented: string) {
-      return isClientSecret(this.clientSecret, presented);
+      return presentedSecret(this.clientSecret, presented, 0) !== undefined;
     };
   } else {
     adapt(provider, parts);

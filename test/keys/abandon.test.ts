@@ -200,7 +200,7 @@ test('what can be kept is kept, what cannot is told and cleared, and a provider 
   const without = await refreshAt(provider.url, tokens.web, web);
   expect(without.status).toBeLessThan(500);
   expect(without.status).toBeGreaterThanOrEqual(400);
-  const made = await symbolon('client', 'secret', 'web', '--json');
+  const made = await symbolon('client', 'secret', 'replace', 'web', '--json');
   expect({ code: made.code, stderr: made.stderr }).toEqual({ code: 0, stderr: '' });
   const another = JSON.parse(made.stdout) as { client_id: string; client_secret: string };
   expect((await refreshAt(provider.url, tokens.web, web)).status).toBe(401);
@@ -226,7 +226,7 @@ test('client secret: one that is chosen, and who has none', async () => {
   const refused = async (input: string, id: string, ...more: string[]) =>
     (
       await run(
-        ['src/cli.ts', 'client', 'secret', id, ...more],
+        ['src/cli.ts', 'client', 'secret', 'replace', id, ...more],
         { ...environment, SYMBOLON_SECRET: NEXT },
         input,
       )

@@ -1,9 +1,9 @@
 // symbolon client invite: makes an initial access token, with which an application registers itself.
 import type { Command } from 'commander';
-import { createOfflineProvider } from '../provider/offline-provider.ts';
-import { commandLine } from '../storage/origin.ts';
-import { currentUnit, runUnit } from '../storage/unit-of-work.ts';
-import { CommandError, asJson, print, secondsIn, withStorage } from './run.ts';
+import { createOfflineProvider } from '../../provider/offline-provider.ts';
+import { commandLine } from '../../storage/origin.ts';
+import { currentUnit, runUnit } from '../../storage/unit-of-work.ts';
+import { CommandError, asJson, print, secondsIn, withStorage } from '../run.ts';
 
 const MOST = 10_000;
 
