@@ -66,7 +66,7 @@ describe('secrets', () => {
     expect(await authenticates('a secret that will expire')).toBe(true);
   });
 
-  test('one that a former build has written works, and the former build takes the first of several', async () => {
+  test('one that a former build has written works, and the former build takes the first of several', () => {
     const salt = 'AAAAAAAAAAAAAAAAAAAAAA';
     const hash = createHash('sha256').update(`${salt}$${FIRST}`).digest('base64url');
     const former = `sha256$${salt}$${hash}`;

@@ -223,7 +223,7 @@ async function snapshot(admin: pg.Client): Promise<Rows> {
   const { artifact = [], totp = [], ...others } = await rowsOf(admin);
   return {
     ...others,
-    attempt: [],
+    ...{ attempt: [], client_secret_use: [] },
     artifact: artifact.filter(({ model }) => model !== 'ReplayDetection'),
     totp: totp.map(({ last_step: _spent, ...row }) => row),
   };
