@@ -51,7 +51,8 @@ export async function startProcess(
     output: () => output,
     async end(signal = 'SIGTERM') {
       if (child.exitCode === null && child.signalCode === null) {
-        child.kill(signal);
+        // A second SIGTERM would cut a stop short.
+        if (!child.killed || signal === 'SIGKILL') child.kill(signal);
         await exited;
       }
       return child.exitCode ?? child.signalCode;
