@@ -3,7 +3,7 @@
 import { openStorage } from '../src/storage/open.ts';
 import { readConfig } from '../src/config/config.ts';
 import { freePort } from '../test/support/process.ts';
-import { familyIdOf } from '../test/support/token-endpoint.ts';
+import { addFamilies } from './families.ts';
 import { Connection, form, refreshing } from './requests.ts';
 import { authorization } from './settings.ts';
 import { type Subject, end, startBare, startProcess, startSymbolon } from './subjects.ts';
@@ -95,9 +95,9 @@ try {
   );
   await end(second);
 
-  await addFamilies(1, FEW);
+  await addFamilies(storage.pool, symbolon.opaque[0] ?? '', 1, FEW);
   const few = await throughput(FEW);
-  await addFamilies(FEW + 1, MANY);
+  await addFamilies(storage.pool, symbolon.opaque[0] ?? '', FEW + 1, MANY);
   const many = await throughput(MANY);
   console.log(
     `with 100,000 families ${few.toFixed(0)}/s, with 1,000,000 ${many.toFixed(0)}/s: ${(many / few).toFixed(2)} times`,
@@ -119,33 +119,4 @@ async function throughput(families: number): Promise<number> {
   for (let round = 0; round < ROUNDS; round++)
     rates.push(await refresh([symbolon.port], chains, next, during(5_000)));
   return median(rates);
-}
-
-/** Families like the first one, whose secrets are their numbers. */
-async function addFamilies(from: number, to: number): Promise<void> {
-  const { pool } = storage;
-  const id = "lpad(n::text, 22, '0')";
-  const like = familyIdOf(symbolon.opaque[0] ?? '');
-  const some = 50_000; // as many as are made before a statement takes too long
-  for (let start = from; start <= to; start += some) {
-    const values = [like, start, Math.min(to, start + some - 1)];
-    await pool.query(
-      `INSERT INTO "grant" (id, account_id, client_id, payload, expires_at)
-       SELECT ${id}, g.account_id, g.client_id, g.payload || jsonb_build_object('jti', ${id}), g.expires_at
-       FROM generate_series($2::int, $3::int) n, refresh_family f JOIN "grant" g ON g.id = f.grant_id
-       WHERE f.id = $1`,
-      values,
-    );
-    const { rowCount } = await pool.query(
-      `INSERT INTO refresh_family (id, grant_id, account_id, client_id, current_hash, payload, created_at,
-                                   idle_expires_at, absolute_expires_at)
-       SELECT ${id}, ${id}, account_id, client_id, sha256(convert_to(lpad(n::text, 43, '0'), 'UTF8')),
-              payload || jsonb_build_object('grantId', ${id}), created_at, idle_expires_at, absolute_expires_at
-       FROM generate_series($2::int, $3::int) n, refresh_family WHERE id = $1`,
-      values,
-    );
-    if (!rowCount) throw new Error(`there is no family ${like} to be like`);
-  }
-  await pool.query('ANALYZE "grant", refresh_family');
-  await pool.query('CHECKPOINT');
 }
