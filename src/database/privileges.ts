@@ -19,7 +19,7 @@ export async function assertPrivileges(
      WHERE n.nspname = $1 AND c.relname <> '_prisma_migrations' AND CASE c.relkind
        WHEN 'r' THEN NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
          AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE'))
-       WHEN 'S' THEN NOT has_sequence_privilege(c.oid, 'USAGE')
+       WHEN 'S' THEN NOT has_sequence_privilege(c.oid, 'USAGE, UPDATE') -- either will do
      END
      ORDER BY 1`,
     [schema],
