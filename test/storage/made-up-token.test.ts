@@ -171,7 +171,9 @@ function listening(storage: Storage): Storage {
       const value: unknown = Reflect.get(target, property, target);
       if (property !== 'query') return value;
       return (query: { name?: string }) => {
-        asked.push(query.name ?? 'a statement without a name');
+        const { name = 'a statement without a name' } = query;
+        // Once a minute, whatever a client presents, and nothing waits for it.
+        if (name !== 'note_secret_use') asked.push(name);
         return (value as (given: unknown) => unknown).call(target, query);
       };
     },
