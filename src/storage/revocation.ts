@@ -104,19 +104,23 @@ export async function endLineOf(
   { accountId, id }: { readonly accountId: string; readonly id: string },
   revocation: Telling,
 ): Promise<number | undefined> {
+  const where = { id, accountId };
+  const seen = await database.refreshFamily.findFirst({ where, select: { grantId: true } });
+  if (!seen) return undefined;
+  // Grants are locked before families. Of two who end it at once, the second finds it ended, and tells nobody.
+  await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${seen.grantId} FOR UPDATE`;
+  await database.$queryRaw`SELECT 1 FROM refresh_family WHERE id = ${id} FOR NO KEY UPDATE`;
   const family = await database.refreshFamily.findFirst({
-    where: { id, accountId },
+    where,
     select: { grantId: true, endedAt: true, clientId: true, payload: true },
   });
-  if (!family) return undefined;
-  const { grantId, endedAt, clientId } = family;
-  if (endedAt !== null) return 0;
+  if (family?.endedAt !== null) return 0;
+  const { grantId, clientId } = family;
   const { sid } = family.payload as { readonly sid?: string };
   // Without one the application would take it for the end of all its sessions.
   if (sid !== undefined)
     await tellApplications(database, [{ accountId, clientId }], revocation, sid);
   if (grantId === null) return endLine(database, { id, grantId }, revocation);
-  await database.$queryRaw`SELECT 1 FROM "grant" WHERE id = ${grantId} FOR UPDATE`;
   const { now } = revocation;
   const families = await database.refreshFamily.count({
     where: { grantId, id: { not: id }, ...aliveAtTime(now) },

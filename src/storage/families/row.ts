@@ -212,7 +212,10 @@ export function grantExpiry(familyExpiresAt: Date): Date {
 const AGAIN = 3_600_000; // milliseconds for which the same refusal from the same address is not written again
 const REFUSED: EventType = 'refresh.refused';
 
-/** Writes the refusal of a family's own token to the audit. A client that keeps asking does not fill it. */
+/**
+ * Writes the refusal of a family's own token to the audit. A client that keeps asking does not fill it. Of a person whose
+ * account is gone no address and no browser is kept; the lock makes a removal come before or after.
+ */
 export async function recordRefusal(
   database: Database,
   { family, reason }: Pick<Refusal, 'family' | 'reason'>,
@@ -221,12 +224,17 @@ export async function recordRefusal(
   const { ip, userAgent, actorKind, actorId, requestId } = eventColumns(origin);
   const since = new Date(now.getTime() - AGAIN);
   await database.$executeRaw`
+    WITH person AS MATERIALIZED (SELECT 1 FROM account WHERE id = ${family.accountId} FOR KEY SHARE),
+    origin AS (
+      SELECT CASE WHEN EXISTS (SELECT FROM person) THEN ${ip}::text END AS ip,
+             CASE WHEN EXISTS (SELECT FROM person) THEN ${userAgent}::text END AS user_agent)
     INSERT INTO audit_event (at, type, account_id, client_id, family_id, ip, user_agent, actor_kind, actor_id,
                              request_id, detail)
-    SELECT ${now}, ${REFUSED}, ${family.accountId}, ${family.clientId}, ${family.id}, ${ip}, ${userAgent},
+    SELECT ${now}, ${REFUSED}, ${family.accountId}, ${family.clientId}, ${family.id}, origin.ip, origin.user_agent,
            ${actorKind}, ${actorId}, ${requestId}, jsonb_build_object('reason', ${reason}::text)
+    FROM origin
     WHERE NOT EXISTS (
-      SELECT 1 FROM audit_event
-      WHERE family_id = ${family.id} AND type = ${REFUSED} AND at > ${since}
-        AND ip IS NOT DISTINCT FROM ${ip} AND detail->>'reason' = ${reason})`;
+      SELECT 1 FROM audit_event before
+      WHERE before.family_id = ${family.id} AND before.type = ${REFUSED} AND before.at > ${since}
+        AND before.ip IS NOT DISTINCT FROM origin.ip AND before.detail->>'reason' = ${reason})`;
 }
