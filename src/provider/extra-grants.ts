@@ -13,6 +13,7 @@ import { tellOfWrongFactor } from '../accounts/wrong-factor.ts';
 import type { Config } from '../config/config.ts';
 import type { Account } from '../generated/client.ts';
 import { assertMayUse } from '../storage/access.ts';
+import { newLine } from '../storage/artifacts.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -114,13 +115,19 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
       );
     const { id: accountId } = account;
     const scope = allowedScope(ctx, client);
+    const isOffline =
+      scope.split(' ').includes('offline_access') && client.grantTypeAllowed('refresh_token');
+    const unit = currentUnit();
+    // The access token, which is made first, tells the line of the refresh token.
+    if (isOffline) unit.line = newLine();
+    unit.requireUnchanged(account);
     const grant = new provider.Grant({ accountId, clientId: client.clientId });
     grant.addOIDCScope(scope);
     // The person was not asked: the grant is no consent to be remembered.
     Object.assign(grant, { unasked: true });
     const grantId = await grant.save();
     ctx.oidc.entity('Grant', grant);
-    currentUnit().audit({
+    unit.audit({
       type: 'consent',
       accountId,
       clientId: client.clientId,
@@ -135,7 +142,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
       token_type: accessToken.tokenType,
       scope,
     };
-    if (scope.split(' ').includes('offline_access') && client.grantTypeAllowed('refresh_token')) {
+    if (isOffline) {
       const refreshToken = new provider.RefreshToken({
         ...common,
         amr,

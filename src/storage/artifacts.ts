@@ -1,5 +1,6 @@
 // Artifacts: the engine's short-lived records, found by the SHA-256 of the value that their bearer holds.
 // Their payload is sealed, since some hold a value that the engine needs back (a session's id, a device code).
+import { randomBytes } from 'node:crypto';
 import type { AdapterPayload } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
@@ -31,6 +32,11 @@ export function artifactId(model: string, value: string): Uint8Array<ArrayBuffer
  */
 export function lineOf(model: string, value: string): string {
   return sha256(`line of ${model}:${value}`).toString('base64url', 0, 16).replace(/^-/, '_');
+}
+
+/** The id of a line that no code starts. */
+export function newLine(): string {
+  return lineOf('RefreshToken', randomBytes(32).toString('base64url'));
 }
 
 /** @param value the value that the artifact's bearer holds, such as a session's id */

@@ -10,6 +10,7 @@ import {
   type Removal,
   type Save,
   type Spending,
+  type Standing,
   type Writes,
   recordKey,
 } from './writes.ts';
@@ -38,6 +39,7 @@ export class Collected {
   readonly events: { event: AuditEvent; evenIfRefused: boolean }[] = [];
   family: FamilyUse | undefined;
   client: ClientWrite | undefined;
+  readonly standings: Standing[] = [];
 
   /** A copy: the original is what a change that fails returns to. */
   copy(): Collected {
@@ -70,6 +72,7 @@ export class Collected {
       lineEnds: [...all.lineEnds.values()],
       family: isWritten(family, refused) ? family : undefined,
       client: refused ? undefined : client,
+      standings: refused ? [] : [...all.standings],
       messages: refused ? [] : [...all.messages],
       logouts: refused ? [] : [...all.logouts],
       mails: all.mails

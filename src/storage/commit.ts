@@ -24,7 +24,14 @@ import { doOrdinary } from './ordinary.ts';
 import type { Occasion } from './origin.ts';
 import { endLine, revokeClient, revokeGrant } from './revocation.ts';
 import type { Storage } from './storage.ts';
-import { type ClientWrite, type Save, type Spending, type Writes, isEmpty } from './writes.ts';
+import {
+  type ClientWrite,
+  type Save,
+  type Spending,
+  type Standing,
+  type Writes,
+  isEmpty,
+} from './writes.ts';
 
 type Database = Prisma.TransactionClient;
 
@@ -76,13 +83,14 @@ export async function write(
   occasion: Occasion,
 ): Promise<void> {
   const { saves, spendings, removals, grantEnds, lineEnds, family, client, ...telling } = writes;
-  const { messages, logouts, mails, notices, events, ...forgotten } = telling;
+  const { standings, messages, logouts, mails, notices, events, ...forgotten } = telling;
   assertNone(forgotten);
   const { now } = occasion;
   const revocation = { ...occasion, keyring };
 
   if (family?.kind === 'started' && family.maxFamilies !== undefined)
     await awaitTurn(database, family.payload.accountId ?? '');
+  for (const standing of standings) await assertUnchanged(database, standing);
   for (const { id, reason } of [...grantEnds].sort(byId))
     await revokeGrant(database, id, { reason, ...revocation });
   for (const { reason, ...line } of lineEnds)
@@ -163,6 +171,17 @@ async function writeClient(
   }
   await revokeClient(database, client.id, { reason: 'client_removed', ...occasion });
   await database.client.deleteMany({ where: { id: client.id } });
+}
+
+/** Whoever locks, signs out or removes the person meanwhile comes before, and then nothing is issued, or ends it too. */
+async function assertUnchanged(database: Database, { id, signedOutAt }: Standing): Promise<void> {
+  await database.$queryRaw`SELECT 1 FROM account WHERE id = ${id} FOR SHARE`;
+  const found = await database.account.findUnique({
+    where: { id },
+    select: { lockedAt: true, signedOutAt: true },
+  });
+  if (found?.lockedAt === null && found.signedOutAt?.getTime() === signedOutAt?.getTime()) return;
+  throw new LostRace('the account was locked, signed out or removed meanwhile');
 }
 
 /** A record that this request read and changes must not have ended meanwhile: writing it would bring it back. */

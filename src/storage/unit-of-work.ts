@@ -15,7 +15,14 @@ import type { Actor, Occasion, Origin } from './origin.ts';
 import { type ReadAhead, nothingAhead } from './presented.ts';
 import type { EndReason } from './revocation.ts';
 import { type Storage, epoch } from './storage.ts';
-import { type ClientWrite, type LineEnd, type Save, type Writes, recordKey } from './writes.ts';
+import {
+  type ClientWrite,
+  type LineEnd,
+  type Save,
+  type Standing,
+  type Writes,
+  recordKey,
+} from './writes.ts';
 
 const units = new AsyncLocalStorage<UnitOfWork>();
 
@@ -159,6 +166,11 @@ export class UnitOfWork {
 
   writeClient(write: ClientWrite): void {
     this.#open().client = write;
+  }
+
+  /** Issues only if the account is as it was when its person was found to be who they are. */
+  requireUnchanged({ id, signedOutAt }: Standing): void {
+    this.#open().standings.push({ id, signedOutAt });
   }
 
   /**

@@ -35,6 +35,15 @@ export interface Removal {
   readonly wasFound: boolean;
 }
 
+/**
+ * An account as it was when its person was found to be who they are. If it was locked, signed out or given another
+ * password since, nothing is issued.
+ */
+export interface Standing {
+  readonly id: string;
+  readonly signedOutAt: Date | null;
+}
+
 export interface LineEnd extends Line {
   readonly reason: EndReason;
 }
@@ -59,6 +68,7 @@ export interface Writes {
   /** The use of the one refresh-token family that the request is about. */
   readonly family: FamilyUse | undefined;
   readonly client: ClientWrite | undefined;
+  readonly standings: readonly Standing[];
   readonly messages: readonly Message[];
   readonly logouts: readonly Logout[];
   readonly mails: readonly Mail[];

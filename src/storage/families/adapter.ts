@@ -1,10 +1,9 @@
 // The engine's Adapter for refresh tokens: `find` judges the token, and the engine acts on the verdict; `consume` and
 // `upsert` note what the engine does. Nothing is written here.
 import { type AdapterPayload, type KoaContextWithOIDC, Provider, errors } from 'oidc-provider';
-import { randomBytes } from 'node:crypto';
 import { mayUse } from '../access.ts';
 import { ArtifactAdapter, byOwnClock } from '../artifact-adapter.ts';
-import { lineOf } from '../artifacts.ts';
+import { newLine } from '../artifacts.ts';
 import type { FamilyRead } from '../fast/reads.ts';
 import { payloadOf } from '../grants.ts';
 import { presentedToken, readForRefresh } from '../presented.ts';
@@ -25,6 +24,7 @@ import {
   decide,
   expiresAt,
   judge,
+  latestEnd,
   refused,
 } from './verdict.ts';
 
@@ -54,8 +54,7 @@ export function nextRefreshToken(): string {
     const { familyId } = token;
     return valueOf({ familyId, generation: generation + 1, secret, salt }, derivedBy);
   }
-  const line = unit.line ?? lineOf('RefreshToken', randomBytes(32).toString('base64url'));
-  const token = newRefreshToken(line);
+  const token = newRefreshToken(unit.line ?? newLine());
   unit.family = { kind: 'drawn', token };
   return valueOf(token, 0);
 }
@@ -110,6 +109,12 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     const verdict = judge(family, token, now(), 0);
     if (['unknown', 'ended', 'expired'].includes(verdict)) return undefined;
     if (route === 'revocation') unit.line = family.id;
+    if (verdict === 'catch_up') {
+      // As at the token endpoint: idle time is not against it.
+      unit.ahead.family = { ...family, idleExpiresAt: latestEnd(family) };
+      const rotations = token.proof?.generation;
+      return { ...payloadFor(unit.ahead.family, value), rotations };
+    }
     return verdict === 'reuse' && route !== 'revocation' ? undefined : payloadFor(family, value);
   }
 
