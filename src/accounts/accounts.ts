@@ -35,6 +35,11 @@ export const accountInput = z.object({
   password: z.string(), // see password-rules.ts
 });
 
+/** A `sub` that is kept from elsewhere (OIDC Core §2); without what could be taken for a part of a URL or a list. */
+export const subInput = z
+  .string()
+  .regex(/^[!-~]{1,255}$/, 'wants 1 to 255 characters of ASCII, without spaces');
+
 export type AccountInput = z.input<typeof accountInput>;
 
 /**
@@ -74,7 +79,7 @@ export interface AccountOptions {
   readonly locale?: string;
   /** As {@link writtenUsername} returns it. */
   readonly username?: string | null;
-  /** The `sub`, if it is kept from elsewhere (OIDC Core §2: 255 characters of ASCII at most). */
+  /** The `sub`, if it is kept from elsewhere: {@link subInput}. */
   readonly id?: string | undefined;
 }
 
@@ -166,6 +171,17 @@ export async function findAccountByEmail(
     where: { OR: [{ emailAscii: ascii }, { email: ascii }] },
   });
   return found.find((one) => asciiAddress(one.email) === ascii) ?? null;
+}
+
+/** The account whose `sub` this is, or else whose address. */
+export async function findAccountBySubject(
+  database: Prisma.TransactionClient,
+  subject: string,
+): Promise<Account | null> {
+  const where = { id: subject };
+  return (
+    (await database.account.findUnique({ where })) ?? (await findAccountByEmail(database, subject))
+  );
 }
 
 /**

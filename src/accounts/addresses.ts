@@ -8,7 +8,7 @@ import { isTaken } from '../storage/errors.ts';
 import { saveNotice } from '../storage/notices.ts';
 import type { Origin } from '../storage/origin.ts';
 import type { Storage } from '../storage/storage.ts';
-import { AccountError, accountError, accountInput } from './accounts.ts';
+import { AccountError, accountError, accountInput, taken } from './accounts.ts';
 import { asciiAddress } from './email-address.ts';
 import { linkExpiry, makeLink, spendLink } from './links.ts';
 
@@ -126,8 +126,7 @@ export async function changeAddress(
   const { id: accountId, email: former } = account;
   const data = { email, emailAscii: asciiAddress(email), emailVerified: true };
   await database.account.update({ where: { id: accountId }, data }).catch((error: unknown) => {
-    if (isTaken(error)) throw new AccountError('email', 'account.email-taken');
-    throw error;
+    throw isTaken(error) ? taken(error) : error;
   });
   if (former === email) return;
   await voidLinks(database, accountId);

@@ -8,7 +8,7 @@ import type { Prisma } from '../generated/client.ts';
 import { english, isMessageKey } from '../languages.ts';
 import { writeEvents } from '../storage/audit.ts';
 import { isUnstorable } from '../storage/errors.ts';
-import { AccountError, accountInput } from './accounts.ts';
+import { AccountError, accountInput, subInput } from './accounts.ts';
 import type { ChangeParts } from './changes.ts';
 import { asciiAddress } from './email-address.ts';
 import { foreignHash } from './foreign-hashes.ts';
@@ -19,11 +19,7 @@ const BATCH = 500; // people in one transaction: it is short, and nobody who sig
 
 /** What a line may have. Anything else is a mistake: it would be lost. */
 const person = z.strictObject({
-  /** OIDC Core §2. */
-  sub: z
-    .string()
-    .regex(/^[!-~]{1,255}$/, 'wants 1 to 255 characters of ASCII, without spaces')
-    .optional(),
+  sub: subInput.optional(),
   email: accountInput.shape.email,
   email_verified: z.boolean().default(false),
   name: accountInput.shape.name,

@@ -13,8 +13,8 @@ export async function assertPrivileges(
   pool: Pool,
   { schema, role }: Pick<Inspected, 'schema' | 'role'>,
 ): Promise<void> {
-  const { rows } = await pool.query<{ name: string; isSequence: boolean }>(
-    `SELECT c.relname AS name, c.relkind = 'S' AS "isSequence"
+  const { rows } = await pool.query<{ name: string }>(
+    `SELECT c.relname AS name
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relname <> '_prisma_migrations' AND CASE c.relkind
        WHEN 'r' THEN NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')

@@ -1,7 +1,7 @@
 // OpenID Client-Initiated Backchannel Authentication (CIBA), poll and ping: a client asks a person who is not at their
 // browser. A mail leads the person to the request at /approve (pages/approvals.ts).
 import { type Configuration, errors } from 'oidc-provider';
-import { findAccountByEmail } from '../accounts/accounts.ts';
+import { findAccountBySubject } from '../accounts/accounts.ts';
 import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import { looksLikeLink } from '../mail/links.ts';
@@ -33,11 +33,7 @@ export function ciba(
       // Only clients that authenticate may ask: else anybody could ask anybody, and learn who has an account.
       if (oidc.client?.clientAuthMethod === 'none')
         throw new errors.InvalidClient('a client that does not authenticate may not ask people');
-      const account = await answered(
-        async () =>
-          (await prisma.account.findUnique({ where: { id: hint } })) ??
-          findAccountByEmail(prisma, hint),
-      );
+      const account = await answered(() => findAccountBySubject(prisma, hint));
       if (account && oidc.client && !mayUse(oidc.client, account.groups))
         throw new errors.AccessDenied(describeRefusal('access_withdrawn')); // CIBA §13
       return account?.id;

@@ -35,12 +35,13 @@ export function claimsPolicy({
   readonly baseUrl: Config['baseUrl'];
   readonly claims: ClaimsConfig;
 }): ClaimsPolicy {
+  const isTellingGroups = tellsGroups(config);
   const byScope: Record<string, string[]> = {
     profile: ['name', ...Object.keys(standardClaims.profile), 'updated_at'],
     email: ['email', 'email_verified'],
     address: Object.keys(standardClaims.address),
     phone: Object.keys(standardClaims.phone),
-    ...(tellsGroups(config) ? { [GROUPS]: [GROUPS] } : {}),
+    ...(isTellingGroups ? { [GROUPS]: [GROUPS] } : {}),
     ...Object.fromEntries(
       Object.entries(config.scopes).map(([scope, { claims }]) => [scope, Object.keys(claims)]),
     ),
@@ -48,11 +49,11 @@ export function claimsPolicy({
   const released = (claim: string, scope: string) =>
     scope.split(' ').some((one) => byScope[one]?.includes(claim));
   // In which tokens the groups are is the client's to say; the file says it for all clients.
-  const inIdTokens = tellsGroups(config) ? [...config.id_token, GROUPS] : config.id_token;
+  const inIdTokens = isTellingGroups ? [...config.id_token, GROUPS] : config.id_token;
   const wantsGroups = (use: 'id_token' | 'userinfo' | 'access_token', client: object) => {
     const { groups_in: uses = ['id_token', 'userinfo'] } = client as OwnMetadata;
     const always: readonly string[] = use === 'userinfo' ? [] : config[use];
-    return !tellsGroups(config) || uses.includes(use) || always.includes(GROUPS);
+    return !isTellingGroups || uses.includes(use) || always.includes(GROUPS);
   };
 
   return {
@@ -80,7 +81,7 @@ export function claimsPolicy({
     },
     ofAccessToken(account, scope, client) {
       const all = allOf(account);
-      const groups = tellsGroups(config) && wantsGroups('access_token', client) ? [GROUPS] : [];
+      const groups = isTellingGroups && wantsGroups('access_token', client) ? [GROUPS] : [];
       return Object.fromEntries(
         [...new Set([...config.access_token, ...groups])]
           .filter((claim) => all[claim] !== undefined && released(claim, scope))
@@ -92,10 +93,10 @@ export function claimsPolicy({
   function allOf(account: AccountRead): Record<string, unknown> {
     const claims = account.claims as Record<string, unknown>;
     return {
-      ...{ preferred_username: account.email.slice(0, account.email.lastIndexOf('@')) },
+      preferred_username: account.email.slice(0, account.email.lastIndexOf('@')),
       ...claims,
       ...(account.username === null ? {} : { preferred_username: account.username }),
-      ...(tellsGroups(config) ? { [GROUPS]: account.groups } : {}),
+      ...(isTellingGroups ? { [GROUPS]: account.groups } : {}),
       // The person's own picture takes precedence over one that an administrator has entered.
       ...(account.pictureId ? { picture: `${baseUrl}/picture/${account.pictureId}` } : {}),
       name: account.name ?? undefined,

@@ -4,7 +4,7 @@
 // Neither shows a page: the client is trusted to have the person's permission, and the audit records the grant type.
 import { type JWTPayload, type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
-import { findAccountByEmail } from '../accounts/accounts.ts';
+import { findAccountBySubject } from '../accounts/accounts.ts';
 import { FactorError, factorsOf, hasSecondFactor, levelOf, suffices } from '../accounts/factors.ts';
 import { TooManyAttempts, createLimits } from '../accounts/limits.ts';
 import { checkPassword } from '../accounts/sign-in.ts';
@@ -39,9 +39,7 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
         if (assertion === undefined)
           throw new errors.InvalidRequest('missing required parameter(s) (assertion)');
         const sub = await assertedSubject(ctx, assertion);
-        const account =
-          (await prisma.account.findUnique({ where: { id: sub } })) ??
-          (await findAccountByEmail(prisma, sub));
+        const account = await findAccountBySubject(prisma, sub);
         if (!account || account.lockedAt)
           throw new errors.InvalidGrant('the assertion’s subject is nobody here');
         await issue(ctx, account, jwtBearer, []);

@@ -87,25 +87,14 @@ export async function rememberDocumentClient(
   await database.client.createMany({ data: [{ id, metadata }], skipDuplicates: true });
 }
 
-/**
- * Replaces a client's metadata.
- *
- * @param replaced the secret that takes the place of all that it has; not set: these stay
- */
+/** Replaces a client's metadata; its secrets stay. */
 export async function updateClient(
   database: Prisma.TransactionClient,
   { client_id: id, ...metadata }: ClientMetadata,
-  replaced?: { readonly keyring: Keyring; readonly secret: string | undefined },
 ): Promise<void> {
-  const { keyring, secret } = replaced ?? {};
-  const sealed =
-    secret === undefined ? null : keyring?.seal(clientContext(id), storedSecret(secret, metadata));
   await database.client.update({
     where: { id },
-    data: {
-      metadata: metadata as Prisma.InputJsonObject,
-      ...(replaced ? { secret: sealed ?? null } : {}),
-    },
+    data: { metadata: metadata as Prisma.InputJsonObject },
   });
 }
 
@@ -186,14 +175,15 @@ export async function saveRegisteredClient(
   if (count === 0) throw new errors.InvalidToken('the client was removed meanwhile');
 }
 
-/** Replaces a client's secret. */
+/** Replaces all secrets of a client. @param secret not set: it has none then */
 export async function replaceClientSecret(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   { client_id: id, ...metadata }: ClientMetadata,
-  secret: string,
+  secret: string | undefined,
 ): Promise<void> {
-  const sealed = keyring.seal(clientContext(id), storedSecret(secret, metadata));
+  const sealed =
+    secret === undefined ? null : keyring.seal(clientContext(id), storedSecret(secret, metadata));
   await database.client.update({ where: { id }, data: { secret: sealed } });
 }
 

@@ -5,7 +5,7 @@ import { createOfflineProvider } from '../../provider/offline-provider.ts';
 import { awaitAccessChanges, withdrawAccess } from '../../storage/access.ts';
 import { whatChanged } from '../../storage/audit/changed.ts';
 import { newClientSecret, parseSecrets } from '../../storage/client-secrets.ts';
-import { findClient, updateClient } from '../../storage/clients.ts';
+import { findClient, replaceClientSecret, updateClient } from '../../storage/clients.ts';
 import { commandLine } from '../../storage/origin.ts';
 import { CommandError, asJson, change, jsonFile, print, withStorage } from '../run.ts';
 import { endedAccess } from '../user/told.ts';
@@ -43,9 +43,10 @@ export function addUpdateCommand(client: Command): void {
         const ended = await change(storage, async (database, record) => {
           await awaitAccessChanges(database);
           await assertGroups(database, groupsOf(metadata));
+          await updateClient(database, changed);
           // The secrets stay as they are, unless the method needs another, or none.
-          const replaced = isNew || secret === undefined ? { keyring, secret } : undefined;
-          await updateClient(database, changed, replaced);
+          if (isNew || secret === undefined)
+            await replaceClientSecret(database, keyring, changed, secret);
           const detail = { ...whatChanged(current, changed), ...(isNew && { secret: 'new' }) };
           await record({ type: 'client.changed', clientId: id, detail });
           const occasion = { now: storage.now(), origin: commandLine, keyring };

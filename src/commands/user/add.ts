@@ -1,6 +1,6 @@
 // symbolon user add, invite: make accounts, or invite people to make theirs.
 import type { Command } from 'commander';
-import { checkAccount, createAccount } from '../../accounts/accounts.ts';
+import { checkAccount, createAccount, subInput } from '../../accounts/accounts.ts';
 import { joinGroups } from '../../accounts/groups.ts';
 import { invite } from '../../accounts/invitations.ts';
 import { writtenUsername } from '../../accounts/username.ts';
@@ -22,9 +22,8 @@ export function addCommand(user: Command): void {
     .option('--password-stdin', 'read the password from standard input')
     .option(...asJson)
     .action(async (email: string, options: AddOptions) => {
-      // OIDC Core §2; without what could be taken for a part of a URL or a list.
-      if (options.id !== undefined && !/^[!-~]{1,255}$/.test(options.id))
-        throw new CommandError('--id: wants 1 to 255 characters of ASCII, without spaces');
+      const sub = subInput.optional().safeParse(options.id);
+      if (!sub.success) throw new CommandError(`--id: ${sub.error.issues[0]?.message ?? ''}`);
       const password = await givenPassword(options);
       await withStorage(async ({ config, storage }) => {
         const wanted = await checkAccount({ email, name: options.name, password }, config);

@@ -3,7 +3,7 @@
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import { findAccountByEmail } from '../../accounts/accounts.ts';
-import { FactorError, factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
+import { FactorError, type Factors, factorsOf, hasSecondFactor } from '../../accounts/factors.ts';
 import { type Limits, TooManyAttempts } from '../../accounts/limits.ts';
 import {
   checkPasskey,
@@ -87,7 +87,7 @@ async function takePassword(parts: RouteParts, { ctx, context, form }: Submissio
   const factors = await factorsOf(storage.prisma, account.id);
   if (hasSecondFactor(factors) && knownBrowser.of(ctx, account.id) === undefined)
     await awaitFactor(storage, account, FACTOR_LIFE, clientId);
-  await goOn(parts, ctx, context, { account, amr: ['pwd'] });
+  await goOn(parts, ctx, context, { account, amr: ['pwd'] }, factors);
 }
 
 async function takePasskey(parts: RouteParts, { ctx, context, form }: Submission): Promise<void> {
@@ -142,10 +142,11 @@ async function goOn(
   ctx: Context,
   context: SignInContext,
   verified: VerifiedFactors,
+  known?: Factors,
 ): Promise<void> {
   const { account, amr } = verified;
   const accountId = account.id;
-  const factors = await factorsOf(storage.prisma, accountId);
+  const factors = known ?? (await factorsOf(storage.prisma, accountId));
   if (methodsToComplete(context, amr, factors).length > 0) {
     progress.keep(ctx, context, verified);
     seeOther(ctx, `${context.action}/factor${context.query ?? ''}`);
