@@ -5,9 +5,10 @@ import { connect } from '../src/database/open.ts';
 import type { PrismaClient } from '../src/generated/client.ts';
 import { Keyring } from '../src/keys/keyring.ts';
 import { insertClient } from '../src/storage/clients.ts';
+import { commandsWith } from './support/commands.ts';
 import { type TestDatabase, createDatabase } from './support/database.ts';
 import { temporaryFolder } from './support/folder.ts';
-import { type ProviderProcess, freePort, run, startProcess } from './support/process.ts';
+import { type ProviderProcess, freePort, startProcess } from './support/process.ts';
 import { person, secret, webClient } from './support/provider.ts';
 import { newFamily, refreshAt } from './support/token-endpoint.ts';
 
@@ -37,7 +38,8 @@ afterAll(async () => {
   await database.drop();
 });
 
-const client = (...args: string[]) => run(['src/cli.ts', 'client', ...args], environment);
+const { symbolon } = commandsWith(() => environment);
+const client = (...args: string[]) => symbolon(['client', ...args]);
 const json = async <T>(...args: string[]): Promise<T> => {
   const { code, stdout, stderr } = await client(...args, '--json');
   expect({ args, code, stderr: stderr.replace(/^Warning: .*\n/gm, '') }).toEqual({

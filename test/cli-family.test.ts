@@ -6,8 +6,9 @@ import { connect } from '../src/database/open.ts';
 import type { PrismaClient } from '../src/generated/client.ts';
 import { Keyring } from '../src/keys/keyring.ts';
 import { insertClient } from '../src/storage/clients.ts';
+import { commandsWith } from './support/commands.ts';
 import { type TestDatabase, createDatabase } from './support/database.ts';
-import { type ProviderProcess, freePort, run, startProcess } from './support/process.ts';
+import { type ProviderProcess, freePort, startProcess } from './support/process.ts';
 import { person, secret, webClient } from './support/provider.ts';
 import { familyIdOf, newFamily, post, refreshAt, secretOf } from './support/token-endpoint.ts';
 
@@ -52,12 +53,9 @@ afterAll(async () => {
   await database.drop();
 });
 
-const symbolon = (args: string, input?: string) =>
-  run(['src/cli.ts', ...args.split(' ')], environment, input);
+const { symbolon, said } = commandsWith(() => environment);
 async function json<T>(args: string, input?: string): Promise<T> {
-  const { code, stdout, stderr } = await symbolon(`${args} --json`, input);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return JSON.parse(stdout) as T;
+  return JSON.parse(await said(`${args} --json`, input)) as T;
 }
 const fresh = (client = web) => newFamily(server.url, client);
 async function refresh(token: string, client = web) {

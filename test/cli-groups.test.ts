@@ -3,9 +3,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addAccount } from '../src/accounts/accounts.ts';
 import { connect } from '../src/database/open.ts';
 import type { PrismaClient } from '../src/generated/client.ts';
+import { commandsWith } from './support/commands.ts';
 import { type TestDatabase, createDatabase } from './support/database.ts';
 import { temporaryFolder } from './support/folder.ts';
-import { type ProviderProcess, freePort, run, startProcess } from './support/process.ts';
+import { type ProviderProcess, freePort, startProcess } from './support/process.ts';
 import { secret } from './support/provider.ts';
 import { post, refreshAt } from './support/token-endpoint.ts';
 
@@ -32,13 +33,8 @@ afterAll(async () => {
   await database.drop();
 });
 
-const symbolon = (args: readonly string[], input?: string) =>
-  run(['src/cli.ts', ...args], environment, input);
-const said = async (...args: string[]) => {
-  const { code, stdout, stderr } = await symbolon(args);
-  expect({ args, code, stderr }).toEqual({ args, code: 0, stderr: '' });
-  return stdout.trimEnd();
-};
+const { symbolon, said: printed } = commandsWith(() => environment);
+const said = async (...args: string[]) => (await printed(args)).trimEnd();
 const refused = async (...args: string[]) => {
   const { code, stderr } = await symbolon(args);
   expect({ args, code }).toEqual({ args, code: 1 });

@@ -8,6 +8,7 @@ import type { PrismaClient } from '../src/generated/client.ts';
 import { Keyring, sha256 } from '../src/keys/keyring.ts';
 import { maintainKeys } from '../src/keys/signing-keys.ts';
 import { artifactContext } from '../src/storage/sealed-artifact.ts';
+import { commandsWith } from './support/commands.ts';
 import { type TestDatabase, createDatabase } from './support/database.ts';
 import { type ProviderProcess, freePort, run, startProcess } from './support/process.ts';
 import { secret } from './support/provider.ts';
@@ -42,12 +43,9 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-const symbolon = (args: string, input?: string) =>
-  run(['src/cli.ts', ...args.split(' ')], environment, input);
+const { symbolon, said } = commandsWith(() => environment);
 async function json<T = Record<string, unknown>>(args: string, input?: string): Promise<T> {
-  const { code, stdout, stderr } = await symbolon(`${args} --json`, input);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return JSON.parse(stdout) as T; // nothing else is on standard output
+  return JSON.parse(await said(`${args} --json`, input)) as T; // nothing else is on standard output
 }
 async function metadata(content: unknown): Promise<string> {
   const file = join(folder, `${Math.random()}.json`);

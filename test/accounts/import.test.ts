@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ImportOptions, importPeople } from '../../src/accounts/import.ts';
 import { commandLine } from '../../src/storage/origin.ts';
 import { Agent } from '../support/agent.ts';
-import { run } from '../support/process.ts';
+import { commandsWith } from '../support/commands.ts';
 import { type TestProvider, person, secret, startProvider } from '../support/provider.ts';
 
 let provider: TestProvider;
@@ -14,12 +14,10 @@ beforeAll(async () => {
 });
 afterAll(() => provider.close());
 
-const symbolon = (args: string, input?: string) =>
-  run(
-    ['src/cli.ts', ...args.split(' ')],
-    { DATABASE_URL: provider.databaseUrl, SYMBOLON_SECRET: secret },
-    input,
-  );
+const { symbolon } = commandsWith(() => ({
+  DATABASE_URL: provider.databaseUrl,
+  SYMBOLON_SECRET: secret,
+}));
 const lines = (...people: readonly unknown[]) =>
   people.map((one) => (typeof one === 'string' ? one : JSON.stringify(one))).join('\n');
 const accountOf = (email: string) =>

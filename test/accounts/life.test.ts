@@ -4,7 +4,7 @@ import { sealEvents } from '../../src/storage/audit/seal.ts';
 import { verifyEvents } from '../../src/storage/audit/verify.ts';
 import { saveNotice } from '../../src/storage/notices.ts';
 import { Agent } from '../support/agent.ts';
-import { run } from '../support/process.ts';
+import { commandsWith } from '../support/commands.ts';
 import { type TestProvider, person, secret, startProvider } from '../support/provider.ts';
 import { discover, refreshTokenOf, signIn } from '../support/relying-party.ts';
 import { refreshAt } from '../support/token-endpoint.ts';
@@ -15,16 +15,12 @@ beforeAll(async () => {
 });
 afterAll(() => provider.close());
 
-const symbolon = (args: string, input?: string) =>
-  run(
-    ['src/cli.ts', ...args.split(' ')],
-    { DATABASE_URL: provider.databaseUrl, SYMBOLON_SECRET: secret },
-    input,
-  );
+const { symbolon, said } = commandsWith(() => ({
+  DATABASE_URL: provider.databaseUrl,
+  SYMBOLON_SECRET: secret,
+}));
 async function json<T = Record<string, unknown>>(args: string, input?: string): Promise<T> {
-  const { code, stdout, stderr } = await symbolon(args, input);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return JSON.parse(stdout) as T;
+  return JSON.parse(await said(args, input)) as T;
 }
 const password = 'nanoseconds of wire, many';
 
