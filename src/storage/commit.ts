@@ -173,15 +173,21 @@ async function writeClient(
   await database.client.deleteMany({ where: { id: client.id } });
 }
 
-/** Whoever locks, signs out or removes the person meanwhile comes before, and then nothing is issued, or ends it too. */
-async function assertUnchanged(database: Database, { id, signedOutAt }: Standing): Promise<void> {
+/** Whoever locks, signs out or removes the person, from a group too, meanwhile comes before, and then nothing is issued, or ends it too. */
+async function assertUnchanged(database: Database, standing: Standing): Promise<void> {
+  const { id } = standing;
   await database.$queryRaw`SELECT 1 FROM account WHERE id = ${id} FOR SHARE`;
   const found = await database.account.findUnique({
     where: { id },
-    select: { lockedAt: true, signedOutAt: true },
+    select: { lockedAt: true, signedOutAt: true, groups: true },
   });
-  if (found?.lockedAt === null && found.signedOutAt?.getTime() === signedOutAt?.getTime()) return;
-  throw new LostRace('the account was locked, signed out or removed meanwhile');
+  if (
+    found?.lockedAt === null &&
+    found.signedOutAt?.getTime() === standing.signedOutAt?.getTime() &&
+    standing.groups.every((group) => found.groups.includes(group))
+  )
+    return;
+  throw new LostRace('the person was locked, signed out, removed or left a group meanwhile');
 }
 
 /** A record that this request read and changes must not have ended meanwhile: writing it would bring it back. */

@@ -117,11 +117,12 @@ export async function endLineOf(
   if (family?.endedAt !== null) return 0;
   const { grantId, clientId } = family;
   const { sid } = family.payload as { readonly sid?: string };
-  // Without one the application would take it for the end of all its sessions.
-  if (sid !== undefined)
+  const { now } = revocation;
+  // Without one the application would take it for the end of all its sessions. A second line of the same browser has the
+  // same one, and lives on.
+  if (sid !== undefined && !(await hasOthers(database, { id, accountId, clientId, sid, now })))
     await tellApplications(database, [{ accountId, clientId }], revocation, sid);
   if (grantId === null) return endLine(database, { id, grantId }, revocation);
-  const { now } = revocation;
   const families = await database.refreshFamily.count({
     where: { grantId, id: { not: id }, ...aliveAtTime(now) },
   });
@@ -134,6 +135,21 @@ export async function endLineOf(
   return families + others > 0
     ? endLine(database, { id, grantId }, revocation)
     : revokeGrant(database, grantId, revocation);
+}
+
+/** Whether another line of the application's session is alive. */
+async function hasOthers(
+  database: Database,
+  line: Record<'id' | 'accountId' | 'clientId' | 'sid', string> & { readonly now: Date },
+): Promise<boolean> {
+  const { id, accountId, clientId, sid, now } = line;
+  const others = await database.refreshFamily.count({
+    where: {
+      ...{ id: { not: id }, accountId, clientId, ...aliveAtTime(now) },
+      payload: { path: ['sid'], equals: sid },
+    },
+  });
+  return others > 0;
 }
 
 /** The families that are alive at a time. */

@@ -169,8 +169,8 @@ export class UnitOfWork {
   }
 
   /** Issues only if the account is as it was when its person was found to be who they are. */
-  requireUnchanged({ id, signedOutAt }: Standing): void {
-    this.#open().standings.push({ id, signedOutAt });
+  requireUnchanged({ id, signedOutAt, groups }: Standing): void {
+    this.#open().standings.push({ id, signedOutAt, groups });
   }
 
   /**

@@ -36,12 +36,13 @@ export interface Removal {
 }
 
 /**
- * An account as it was when its person was found to be who they are. If it was locked, signed out or given another
- * password since, nothing is issued.
+ * An account as it was when its person was found to be who they are. If it was locked, signed out, given another
+ * password or taken out of a group since, nothing is issued.
  */
 export interface Standing {
   readonly id: string;
   readonly signedOutAt: Date | null;
+  readonly groups: readonly string[];
 }
 
 export interface LineEnd extends Line {

@@ -36,6 +36,20 @@ test('the person is signed out after a request’s password was checked, before 
   await newFamily(provider.issuer, app); // who asks again is judged anew
 });
 
+test('the person leaves a group after a request’s password was checked, before its commit: nothing is issued', async () => {
+  await provider.storage.prisma.$executeRaw`UPDATE account SET groups = '{members,others}'`;
+  const { holder } = await hold(
+    provider.databaseUrl,
+    `UPDATE account SET groups = '{others}' WHERE id = $1`,
+    [provider.accountId],
+  );
+  const asked = expect(newFamily(provider.issuer, app)).rejects.toThrow('invalid_grant');
+  await queued(holder, 1);
+  await holder.query('COMMIT');
+  await asked;
+  await newFamily(provider.issuer, app);
+});
+
 const parts = () => ({ ...provider, origin: commandLine });
 const ends: Record<string, { now: () => Promise<unknown>; after: () => Promise<unknown> }> = {
   'is locked': {

@@ -24,8 +24,24 @@ beforeAll(async () => {
 });
 afterAll(() => provider.close());
 
+const endedBy = async (token: string) => (await family(familyIdOf(token))).endReason;
+const refusals = async (token: string) =>
+  (
+    await provider.storage.prisma.auditEvent.findMany({
+      where: { familyId: familyIdOf(token), type: 'refresh.refused' },
+      orderBy: { id: 'asc' },
+    })
+  ).map(({ detail }) => (detail as { reason: string }).reason);
+/** Spends a token and its successor, so that it is used up. */
+const usedUp = async (token: string) => {
+  const { body } = await refreshAt(provider.issuer, token);
+  await refreshAt(provider.issuer, body.refresh_token ?? '');
+};
+
 const family = (id: string) =>
   provider.storage.prisma.refreshFamily.findUniqueOrThrow({ where: { id } });
+const withScope = (token: string, scope: string) =>
+  post(`${provider.issuer}/token`, { grant_type: 'refresh_token', refresh_token: token, scope });
 const introspect = async (token: string) =>
   (await post(`${provider.issuer}/introspect`, { token })).body as Record<string, unknown>;
 
@@ -96,4 +112,63 @@ test('an access token that no code started tells its line, too', async () => {
   expect(await introspect(body.access_token ?? '')).toMatchObject({
     authorization_id: familyIdOf(body.refresh_token ?? ''),
   });
+});
+
+test('a used-up token is reuse whatever scope is asked for with it', async () => {
+  const token = await newFamily(provider.issuer);
+  expect((await withScope(token, 'openid phone')).body.error).toBe('invalid_scope');
+  expect(await endedBy(token)).toBeNull();
+  await usedUp(token);
+  const { body } = await withScope(token, 'openid phone');
+  expect(body).toMatchObject({
+    error: 'invalid_grant',
+    error_description: expect.stringMatching(/^reuse: /) as string,
+  });
+  expect(await endedBy(token)).toBe('reuse');
+});
+
+test('a used-up token that is bound to a key is nobody’s who has not the key', async () => {
+  const { prisma } = provider.storage;
+  const token = await newFamily(provider.issuer);
+  await prisma.$executeRaw`
+    UPDATE refresh_family SET payload = payload || '{"jkt":"key"}' WHERE id = ${familyIdOf(token)}`;
+  const { generation } = await family(familyIdOf(token));
+  await prisma.$executeRaw`
+    UPDATE refresh_family SET generation = generation + 2, current_hash = sha256('another'), rotated_at = now()
+    WHERE id = ${familyIdOf(token)}`;
+  for (const scope of ['openid', 'openid phone']) {
+    const { body } = await withScope(token, scope);
+    expect(body).toMatchObject({
+      error: 'invalid_grant',
+      error_description: expect.stringMatching(/^binding_mismatch: /) as string,
+    });
+  }
+  expect(await family(familyIdOf(token))).toMatchObject({
+    generation: generation + 2,
+    endedAt: null,
+  });
+  expect(await refusals(token)).toEqual(['binding_mismatch']);
+});
+
+test('an application is told of the end of a session once no line of it is left', async () => {
+  const { prisma, keyring, now } = provider.storage;
+  const { accountId } = provider;
+  const lines = [];
+  for (let line = 0; line < 2; line++)
+    lines.push(familyIdOf(await newFamily(provider.issuer, told)));
+  await prisma.$executeRaw`
+    UPDATE refresh_family SET payload = payload || '{"sid":"both"}' WHERE id = ANY (${lines})`;
+  await prisma.delivery.deleteMany();
+  const messages = [];
+  for (const id of lines) {
+    await prisma.$transaction((database) =>
+      endLineOf(
+        database,
+        { id, accountId },
+        { reason: 'revoked_by_user', keyring, now: now(), origin: commandLine },
+      ),
+    );
+    messages.push(await prisma.delivery.count({ where: { channel: 'logout' } }));
+  }
+  expect(messages).toEqual([0, 1]);
 });

@@ -139,8 +139,10 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
     if (decision.kind === 'presented')
       return decision.verdict === 'catch_up' ? caughtUp(payload, decision) : payload;
     if (decision.ends === 'nothing') throw new errors.InvalidGrant(decision.reason);
-    // The engine revokes the grant of a consumed token: here its line, or the grant.
+    // The engine revokes the grant of a consumed token: here its line, or the grant. It refuses too wide a scope before
+    // that, which must not hide the reuse; and another key, as it should: of a bound token the key is asked for first.
     unit.line = family.id;
+    delete engineContext().oidc.params?.['scope'];
     return { ...payload, consumed: epoch(family.rotatedAt ?? family.createdAt) };
   }
 
@@ -186,7 +188,9 @@ export class RefreshTokenAdapter extends ArtifactAdapter {
 /** Notes why the engine refuses a token that was found, for a reason of its own. */
 export function refusePresented(unit: UnitOfWork, reason: RefusalReason): void {
   const { family } = unit;
-  if (family?.kind === 'presented' || family?.kind === 'spent')
+  if (family?.kind === 'drawn' || family?.kind === 'started') return;
+  // A used-up token without the key that it is bound to ends nothing: nobody has shown to be its holder.
+  if (family && (family.kind !== 'refused' || family.ends !== 'nothing'))
     unit.family = refused(family.family, reason);
 }
 
