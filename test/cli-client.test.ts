@@ -135,3 +135,47 @@ test(
     expect(JSON.stringify(events.map(({ detail }) => detail))).not.toContain(signed.client_secret);
   },
 );
+
+test(
+  'what a setting has to allow is refused with the setting’s name',
+  { timeout: 120_000 },
+  async () => {
+    const folder = await temporaryFolder();
+    const refused = async (args: string[], metadata?: object) => {
+      const file = metadata && (await folder.put('m.json', JSON.stringify(metadata)));
+      const { code, stderr } = await client(
+        ...['add', 'new', ...args, ...(file === undefined ? [] : ['--metadata', file])],
+      );
+      expect(code).toBe(1);
+      return stderr;
+    };
+    for (const [grant, setting] of [
+      ['ciba', 'SYMBOLON_ENABLE_CIBA=true'],
+      ['token_exchange', 'SYMBOLON_ENABLE_TOKEN_EXCHANGE=true'],
+    ])
+      expect(await refused(['--grant', grant ?? ''])).toMatch(
+        new RegExp(`^The client's metadata was refused: .* with the setting ${setting}\\.\n$`),
+      );
+    const uri = ['--redirect-uri', 'https://new.example/callback'];
+    const stderr = await refused(uri, {
+      id_token_encrypted_response_alg: 'RSA-OAEP',
+      backchannel_token_delivery_mode: 'poll',
+      favourite_colour: 'blue',
+    });
+    expect(stderr.split('\n')).toEqual([
+      ...['id_token_encrypted_response_alg', 'backchannel_token_delivery_mode'].map(
+        (name, index) =>
+          `${name}: not known as client metadata while ${['SYMBOLON_ENABLE_ENCRYPTION', 'SYMBOLON_ENABLE_CIBA'][index] ?? ''}=true is not set.`,
+      ),
+      'favourite_colour: not known as client metadata.',
+      '',
+    ]);
+    expect(await refused(uri, { id_token_signed_response_alg: 'EdDSA' })).toContain(
+      'SYMBOLON_SIGNING_ALGORITHMS',
+    );
+    environment['SYMBOLON_ENABLE_CIBA'] = 'true';
+    const made = await json('add', 'asker', '--grant', 'ciba');
+    delete environment['SYMBOLON_ENABLE_CIBA'];
+    expect(made).toMatchObject({ backchannel_token_delivery_mode: 'poll' });
+  },
+);

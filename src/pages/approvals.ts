@@ -8,6 +8,7 @@ import type { Engine } from '../provider/engine.ts';
 import { sha256 } from '../keys/keyring.ts';
 import { answeredLevel, demandedLevel } from '../provider/assurance.ts';
 import { findArtifactsOf } from '../storage/artifacts.ts';
+import { isDisabled } from '../storage/clients.ts';
 import { answered } from '../storage/errors.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -149,11 +150,12 @@ export function createApprovals({ config, storage, engine, renderer }: ApprovalP
     const answerable = await Promise.all(
       requests.map(async (request) => {
         if (!request) return [];
-        // A client that has gone, or has changed how it gets its answers, cannot be answered.
+        // A client that has gone, is kept out or has changed how it gets its answers, cannot be answered.
         const client = await provider.Client.find(request.clientId ?? '');
         const { client_notification_token: token } = (request.params ?? {}) as Params;
         const isPing = client?.backchannelTokenDeliveryMode === 'ping';
-        return client && (!isPing || token !== undefined) ? [{ request, client }] : [];
+        const isThere = client && !isDisabled(client) && (!isPing || token !== undefined);
+        return isThere ? [{ request, client }] : [];
       }),
     );
     return answerable.flat();

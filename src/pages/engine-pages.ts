@@ -4,6 +4,7 @@ import { deviceInWords } from '../devices.ts';
 import type { MessageKey } from '../languages.ts';
 import type { EnginePages } from '../provider/configuration.ts';
 import { formSecret, userCodeErrors } from '../provider/engine-seams/words.ts';
+import { DisabledClient } from '../storage/errors.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
 import { presentClient } from './client-view.ts';
 import { errorPage } from './error-page.ts';
@@ -41,6 +42,10 @@ export function createEnginePages(renderer: Renderer, accountOf: AccountOf): Eng
 
     async userCodeInputSource(ctx, _form, _out, error) {
       await person(ctx);
+      if (error instanceof DisabledClient) {
+        errorPage(renderer, ctx, error.error, error.error_description, error);
+        return;
+      }
       if (error?.name === userCodeErrors.aborted) {
         tell(ctx, 'consent.refused');
         renderer.page(ctx, 'device-aborted', {});

@@ -5,7 +5,7 @@ import { findAccountBySubject } from '../accounts/accounts.ts';
 import { createMailLimits } from '../accounts/mail-limits.ts';
 import type { Config } from '../config/config.ts';
 import { looksLikeLink } from '../mail/links.ts';
-import { mayUse } from '../storage/access.ts';
+import { mayUse, noteRefusedAccess } from '../storage/access.ts';
 import { answered } from '../storage/errors.ts';
 import { describeRefusal } from '../storage/families/reasons.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -34,8 +34,11 @@ export function ciba(
       if (oidc.client?.clientAuthMethod === 'none')
         throw new errors.InvalidClient('a client that does not authenticate may not ask people');
       const account = await answered(() => findAccountBySubject(prisma, hint));
-      if (account && oidc.client && !mayUse(oidc.client, account.groups))
-        throw new errors.AccessDenied(describeRefusal('access_withdrawn')); // CIBA §13
+      if (account && oidc.client && !mayUse(oidc.client, account.groups)) {
+        const { clientId } = oidc.client;
+        await noteRefusedAccess({ prisma, now }, { accountId: account.id, clientId, by: 'ciba' });
+        throw denied(describeRefusal('access_withdrawn'));
+      }
       return account?.id;
     },
     processLoginHintToken() {
@@ -76,8 +79,7 @@ export function ciba(
           },
         }),
       );
-      if (waiting >= WAITING)
-        throw new errors.AccessDenied('too many requests wait for this person already');
+      if (waiting >= WAITING) throw denied('too many requests wait for this person already');
       const person = await answered(() =>
         prisma.account.findUnique({ where: { id: account.accountId } }),
       );
@@ -95,4 +97,9 @@ export function ciba(
       currentUnit().mail({ to, locale, template: 'approval', values });
     },
   };
+}
+
+// CIBA §13 wants 403 for it; at the token endpoint it stays 400 (§11, RFC 6749 §5.2).
+function denied(why: string): errors.AccessDenied {
+  return Object.assign(new errors.AccessDenied(why), { status: 403, statusCode: 403 });
 }

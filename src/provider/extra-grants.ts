@@ -12,7 +12,7 @@ import { addressOf } from '../accounts/username.ts';
 import { tellOfWrongFactor } from '../accounts/wrong-factor.ts';
 import type { Config } from '../config/config.ts';
 import type { Account } from '../generated/client.ts';
-import { assertMayUse } from '../storage/access.ts';
+import { assertMayUse, mayUse, noteRefusedAccess } from '../storage/access.ts';
 import { newLine } from '../storage/artifacts.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -106,6 +106,10 @@ export function registerExtraGrants(provider: Provider, { config, storage }: Par
     }
     const { minimum_acr: minimum } = client as OwnMetadata;
     const acr = levelOf(amr);
+    if (!mayUse(client, account.groups)) {
+      const { clientId } = client;
+      await noteRefusedAccess(storage, { accountId: account.id, clientId, by: gty });
+    }
     assertMayUse(client, account.groups);
     if (minimum !== undefined && !suffices(acr, minimum))
       throw new errors.InvalidGrant(

@@ -2,7 +2,7 @@
 // offers a choice of account and the making of one, tells who may not use the application, offline access by itself needs consent, levels are those of
 // assurance.ts, a sign-in that has ended counts as none, and consent is asked for again when the answer may reach another application.
 import { interactionPolicy } from 'oidc-provider';
-import { mayUse } from '../storage/access.ts';
+import { mayUse, noteRefusedAccess } from '../storage/access.ts';
 import { isSignInOver } from '../accounts/changes.ts';
 import { asciiAddress } from '../accounts/email-address.ts';
 import type { Config } from '../config/config.ts';
@@ -20,8 +20,9 @@ export const NO_ACCESS = 'no_access';
 
 export function createInteractionPolicy(
   config: Pick<Config, 'ttl' | 'signUp'>,
-  { prisma, now }: Pick<Storage, 'prisma' | 'now'>,
+  storage: Pick<Storage, 'prisma' | 'now'>,
 ) {
+  const { prisma, now } = storage;
   const policy = base();
   policy.add(
     new Prompt(
@@ -80,10 +81,16 @@ export function createInteractionPolicy(
         'not_in_groups',
         'the person may not use the application',
         'access_denied',
-        async ({ oidc: { client, session } }) => {
+        async ({ oidc: { client, session, route } }) => {
           if (!client || session?.accountId === undefined) return Check.NO_NEED_TO_PROMPT;
           const account = await findPerson(prisma, session.accountId);
-          return account !== undefined && !mayUse(client, account.groups);
+          if (!account || mayUse(client, account.groups)) return Check.NO_NEED_TO_PROMPT;
+          await noteRefusedAccess(storage, {
+            accountId: account.id,
+            clientId: client.clientId,
+            ...(route.includes('device') || route === 'code_verification' ? { by: 'device' } : {}),
+          });
+          return Check.REQUEST_PROMPT;
         },
       ),
     ),

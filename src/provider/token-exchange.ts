@@ -5,7 +5,8 @@ import { type JWK, createLocalJWKSet, jwtVerify } from 'jose';
 import { type FindAccount, type KoaContextWithOIDC, type Provider, errors } from 'oidc-provider';
 import type { Config } from '../config/config.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
-import { mayUse } from '../storage/access.ts';
+import { mayUse, noteRefusedAccess } from '../storage/access.ts';
+import { isDisabled } from '../storage/clients.ts';
 import { unlessUnavailable } from '../storage/errors.ts';
 import type { AccountRead } from '../storage/fast/reads.ts';
 import { describeRefusal } from '../storage/families/reasons.ts';
@@ -98,8 +99,11 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
     if (!account) throw new errors.InvalidRequest('the subject_token is about nobody here');
     ctx.oidc.entity('Account', account);
     const { groups } = (account as unknown as { account: AccountRead }).account;
-    if (!mayUse(client, groups))
+    if (!mayUse(client, groups)) {
+      const refused = { accountId: subject.accountId, clientId: client.clientId };
+      await noteRefusedAccess(storage, { ...refused, by: tokenExchange });
       throw new errors.InvalidRequest(describeRefusal('access_withdrawn'));
+    }
 
     const info = await resourceServer(ctx, resource, client);
     const server = new provider.ResourceServer(resource, info);
@@ -177,7 +181,7 @@ export function registerTokenExchange(provider: Provider, parts: Parts): void {
         });
         const { sub = '', aud = [], exp = 0, scope, cnf, act, client_id: clientId } = payload;
         const client = await provider.Client.find(String(clientId));
-        if (!client || client.subjectType === 'pairwise') return undefined;
+        if (!client || client.subjectType === 'pairwise' || isDisabled(client)) return undefined;
         if (cnf !== undefined || sub === clientId) return undefined;
         return {
           accountId: sub,

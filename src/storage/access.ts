@@ -4,7 +4,10 @@ import { errors } from 'oidc-provider';
 import { locks } from '../database/locks.ts';
 import { Prisma } from '../generated/client.ts';
 import { describeRefusal } from './families/reasons.ts';
+import { answered } from './errors.ts';
 import { type AccessEnd, type Telling, revokeAccess } from './revocation.ts';
+import type { Storage } from './storage.ts';
+import { currentUnit } from './unit-of-work.ts';
 
 type Database = Prisma.TransactionClient;
 
@@ -20,6 +23,25 @@ export function assertMayUse(client: object, groups: readonly string[]): void {
   const why = describeRefusal('access_withdrawn');
   // The engine's own description tells nothing.
   throw Object.assign(new errors.InvalidGrant(why), { error_description: why });
+}
+
+const AGAIN = 3_600_000; // milliseconds until the same refusal is recorded again
+
+/**
+ * Records, with the request's commit and once an hour, that a person may not use an application.
+ *
+ * @param by how it was tried, if not in a browser
+ */
+export async function noteRefusedAccess(
+  { prisma, now }: Pick<Storage, 'prisma' | 'now'>,
+  { accountId, clientId, by }: { accountId: string; clientId: string; by?: string },
+): Promise<void> {
+  const event = { type: 'access.refused', accountId, clientId } as const;
+  const at = { gt: new Date(now().getTime() - AGAIN) };
+  const before = await answered(() => prisma.auditEvent.findFirst({ where: { ...event, at } }));
+  if (before) return;
+  const detail = by === undefined ? {} : { by };
+  currentUnit().audit({ ...event, detail }, { evenIfRefused: true });
 }
 
 /**

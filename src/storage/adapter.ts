@@ -28,6 +28,8 @@ const asking = new Set([
   'introspection',
   'pushed_authorization_request',
   'device_authorization',
+  'code_verification',
+  'device_resume',
   'backchannel_authentication',
 ]);
 
@@ -46,14 +48,15 @@ class ClientAdapter extends ArtifactAdapter {
     this.#admit = admit;
   }
 
-  override find(id: string): Promise<AdapterPayload | undefined> {
+  override async find(id: string): Promise<AdapterPayload | undefined> {
     const unit = currentUnit();
     const { engineClient } = unit.storage;
-    return unit.read('Client', id, async () => {
+    const found = await unit.read('Client', id, async () => {
       const client = await readClient(unit.storage, unit.ahead, id);
-      if (client) refuseDisabled(client.metadata);
       return client && engineClient(client);
     });
+    if (found) refuseDisabled(found);
+    return found;
   }
 
   override async upsert(clientId: string, payload: AdapterPayload): Promise<void> {
@@ -71,7 +74,7 @@ class ClientAdapter extends ArtifactAdapter {
       const before = (await this.find(clientId)) ?? {};
       const metadata = { ...registered, ...restrictionsIn(before) };
       const detail = { by: 'itself', ...whatChanged(before, metadata) };
-      unit.writeClient({ kind: 'changed', metadata });
+      unit.writeClient({ kind: 'changed', metadata, before });
       unit.audit({ type: 'client.changed', clientId, detail });
     }
   }

@@ -3,6 +3,7 @@
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { assertMayUse, mayUse } from './access.ts';
 import { artifactId, grantable, lineOf, lookups, openArtifact } from './artifacts.ts';
+import { isDisabled } from './clients.ts';
 import { answered } from './errors.ts';
 import type { ArtifactFound } from './fast/reads.ts';
 import { payloadOf } from './grants.ts';
@@ -13,6 +14,8 @@ import { recordKey } from './writes.ts';
 
 // What starts a line.
 const codes = new Set(['AuthorizationCode', 'DeviceCode', 'BackchannelAuthenticationRequest']);
+
+const tokens = new Set(['AccessToken', 'ClientCredentials']);
 
 /**
  * Asked before a record is written that was not there before.
@@ -66,7 +69,9 @@ export class ArtifactAdapter implements Adapter {
       if (codes.has(this.#model)) assertMayUse(metadata, account.groups);
       if (!mayUse(metadata, account.groups)) return undefined;
     }
-    if (this.#model === 'AccessToken' && metadata?.['disabled'] !== undefined) return undefined;
+    // A resource server must not serve an application that is kept out; which may still give back what it has.
+    if (metadata && isDisabled(metadata) && tokens.has(this.#model) && !isRevoking())
+      return undefined;
     return openArtifact(keyring, artifact);
   }
 
@@ -140,6 +145,10 @@ export function byOwnClock(unit: UnitOfWork, payload: AdapterPayload): AdapterPa
 function shifted(payload: AdapterPayload, seconds: number): AdapterPayload {
   if (seconds === 0 || payload.exp === undefined) return payload;
   return { ...payload, exp: payload.exp + seconds };
+}
+
+function isRevoking(): boolean {
+  return Provider.ctx?.oidc.route === 'revocation';
 }
 
 /** Why something ends, by the endpoint that the request is for. */

@@ -1,5 +1,6 @@
 // Clients in the database. A client's secret is kept as a salted hash, sealed. Only for client_secret_jwt, whose
 // assertions are made with the secret itself (OIDC Core §9), the secret is sealed as it is.
+import { isDeepStrictEqual } from 'node:util';
 import { type AdapterPayload, errors } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
@@ -12,6 +13,11 @@ export const DOCUMENT = 'client_id_metadata_document';
 /** Whether a row stands for a client whose metadata is fetched from its id. */
 export function isDocument(metadata: object): boolean {
   return DOCUMENT in metadata;
+}
+
+/** Whether a client is kept out for a time: {@link setDisabled}. */
+export function isDisabled(metadata: object): boolean {
+  return 'disabled' in metadata && metadata.disabled !== undefined;
 }
 
 export type ClientMetadata = Record<string, unknown> & { client_id: string };
@@ -87,7 +93,30 @@ export async function rememberDocumentClient(
   await database.client.createMany({ data: [{ id, metadata }], skipDuplicates: true });
 }
 
-/** Replaces a client's metadata; its secrets stay. */
+/**
+ * Reads a client and keeps it from others' changes until the transaction ends: so changes of one client follow each
+ * other, and each begins with what the one before has left. Requests that only use the client do not wait.
+ *
+ * @returns as {@link findClient}
+ */
+export async function lockClient(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  id: string,
+): Promise<AdapterPayload | undefined> {
+  const row = await lockedRow(database, id);
+  return row ? clientOf(keyring, row) : undefined;
+}
+
+async function lockedRow(
+  database: Prisma.TransactionClient,
+  id: string,
+): Promise<ClientRow | null> {
+  await database.$queryRaw`SELECT 1 FROM client WHERE id = ${id} FOR NO KEY UPDATE`;
+  return database.client.findUnique({ where: { id } });
+}
+
+/** Replaces a client's metadata, after {@link lockClient}; its secrets stay. */
 export async function updateClient(
   database: Prisma.TransactionClient,
   { client_id: id, ...metadata }: ClientMetadata,
@@ -114,17 +143,26 @@ export async function changeSecrets(
     metadata: Record<string, unknown>,
   ) => readonly ClientSecret[],
 ): Promise<boolean> {
-  await database.$queryRaw`SELECT 1 FROM client WHERE id = ${id} FOR NO KEY UPDATE`;
-  const client = await database.client.findUnique({ where: { id } });
+  const client = await lockedRow(database, id);
   if (!client) return false;
   const { metadata, secret } = client;
   const before = secret ? parseSecrets(keyring.unseal(clientContext(id), secret)) : undefined;
   const secrets = work(before, metadata as Record<string, unknown>);
-  const sealed = keyring.seal(clientContext(id), formatSecrets(secrets));
-  await database.client.update({ where: { id }, data: { secret: sealed } });
-  const ids = secrets.map((one) => one.id);
-  await database.clientSecretUse.deleteMany({ where: { clientId: id, secretId: { notIn: ids } } });
+  await writeSecret(database, keyring, id, formatSecrets(secrets));
   return true;
+}
+
+/** Writes what a client authenticates with, and forgets the uses of what it had before. @param stored undefined: nothing */
+async function writeSecret(
+  database: Prisma.TransactionClient,
+  keyring: Keyring,
+  id: string,
+  stored: string | undefined,
+): Promise<void> {
+  const secret = stored === undefined ? null : keyring.seal(clientContext(id), stored);
+  await database.client.update({ where: { id }, data: { secret } });
+  const kept = stored === undefined ? [] : (parseSecrets(stored)?.map((one) => one.id) ?? []);
+  await database.clientSecretUse.deleteMany({ where: { clientId: id, secretId: { notIn: kept } } });
 }
 
 /**
@@ -147,6 +185,15 @@ export async function setDisabled(
   return changed > 0;
 }
 
+/** The registration is not that by which a change of it was judged. Nothing was written. */
+class ChangedMeanwhile extends errors.CustomOIDCProviderError {
+  constructor() {
+    super('temporarily_unavailable', 'it was changed meanwhile; please read it and try again');
+    this.status = this.statusCode = 409;
+    this.expose = true;
+  }
+}
+
 /** What an operator has restricted a client to: it stays, whatever the client leaves out when it changes itself. */
 export function restrictionsIn(metadata: object): object {
   const kept = Object.entries(metadata).filter(([name]) => restrictions.has(name));
@@ -155,36 +202,35 @@ export function restrictionsIn(metadata: object): object {
 
 const restrictions = new Set(['allowed_groups', 'disabled', 'minimum_acr', 'resource_scopes']);
 
-/** Writes a client that registered itself or changed its registration (RFC 7591, RFC 7592). */
-export async function saveRegisteredClient(
+/**
+ * Writes what a client that registered itself has changed in its registration (RFC 7592).
+ *
+ * @param before as the request has read it: what it may keep was judged by that
+ * @throws {ChangedMeanwhile} when it is not that any more; {errors.InvalidToken} when it is gone
+ */
+export async function changeRegisteredClient(
   database: Prisma.TransactionClient,
   keyring: Keyring,
-  { isNew, metadata }: { isNew: boolean; metadata: ClientMetadata },
+  before: object,
+  { client_id: id, client_secret: secret, ...metadata }: ClientMetadata,
 ): Promise<void> {
-  if (isNew) {
-    await insertClient(database, keyring, metadata);
-    return;
-  }
-  const { client_id: id, client_secret: secret, ...rest } = metadata;
-  const sealed =
-    typeof secret === 'string' ? keyring.seal(clientContext(id), storedSecret(secret, rest)) : null;
-  const { count } = await database.client.updateMany({
-    where: { id },
-    data: { metadata: rest as Prisma.InputJsonObject, secret: sealed },
-  });
-  if (count === 0) throw new errors.InvalidToken('the client was removed meanwhile');
+  const current = await lockClient(database, keyring, id);
+  if (!current) throw new errors.InvalidToken('the client was removed meanwhile');
+  if (!isDeepStrictEqual(current, before)) throw new ChangedMeanwhile();
+  await updateClient(database, { ...metadata, client_id: id });
+  if (secret !== current.client_secret)
+    await replaceClientSecret(database, keyring, { ...metadata, client_id: id }, secret);
 }
 
-/** Replaces all secrets of a client. @param secret not set: it has none then */
+/** Replaces all secrets of a client, after {@link lockClient}. @param secret not a text: it has none then */
 export async function replaceClientSecret(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   { client_id: id, ...metadata }: ClientMetadata,
-  secret: string | undefined,
+  secret: unknown,
 ): Promise<void> {
-  const sealed =
-    secret === undefined ? null : keyring.seal(clientContext(id), storedSecret(secret, metadata));
-  await database.client.update({ where: { id }, data: { secret: sealed } });
+  const stored = typeof secret === 'string' ? storedSecret(secret, metadata) : undefined;
+  await writeSecret(database, keyring, id, stored);
 }
 
 /** How many characters a client secret that somebody chooses must have. */

@@ -5,7 +5,7 @@ import type { Prisma } from '../generated/client.ts';
 import { artifactId, findArtifact, lineOf, saveArtifact } from './artifacts.ts';
 import { endOtherInteraction, useInvitation } from './bounded.ts';
 import { writeEvents } from './audit.ts';
-import { saveRegisteredClient } from './clients.ts';
+import { changeRegisteredClient, insertClient, lockClient } from './clients.ts';
 import { saveDeliveries, saveLogouts, saveMail } from './deliveries.ts';
 import { LostRace, answered, isGone, unlessUnavailable } from './errors.ts';
 import { describeRefusal } from './families/reasons.ts';
@@ -162,15 +162,18 @@ async function writeClient(
   client: ClientWrite,
   occasion: Occasion,
 ): Promise<void> {
-  if (client.kind !== 'removed') {
-    const { kind, metadata } = client;
-    if (kind === 'new' && client.invitation !== undefined)
-      await useInvitation(database, keyring, client.invitation);
-    await saveRegisteredClient(database, keyring, { isNew: kind === 'new', metadata });
-    return;
+  switch (client.kind) {
+    case 'new':
+      if (client.invitation !== undefined)
+        await useInvitation(database, keyring, client.invitation);
+      return insertClient(database, keyring, client.metadata);
+    case 'changed':
+      return changeRegisteredClient(database, keyring, client.before, client.metadata);
+    case 'removed':
+      await lockClient(database, keyring, client.id);
+      await revokeClient(database, client.id, { reason: 'client_removed', ...occasion });
+      await database.client.deleteMany({ where: { id: client.id } });
   }
-  await revokeClient(database, client.id, { reason: 'client_removed', ...occasion });
-  await database.client.deleteMany({ where: { id: client.id } });
 }
 
 /** Whoever locks, signs out or removes the person, from a group too, meanwhile comes before, and then nothing is issued, or ends it too. */

@@ -57,7 +57,12 @@ export type ClientWrite =
       /** The initial access token that it was invited with. */
       readonly invitation?: string | undefined;
     }
-  | { readonly kind: 'changed'; readonly metadata: ClientMetadata }
+  | {
+      readonly kind: 'changed';
+      readonly metadata: ClientMetadata;
+      /** The client as the request has read it. */
+      readonly before: object;
+    }
   | { readonly kind: 'removed'; readonly id: string };
 
 export interface Writes {

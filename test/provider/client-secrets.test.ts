@@ -17,14 +17,23 @@ import { familyIdOf, newFamily, post, refreshAt } from '../support/token-endpoin
 
 const FIRST = webClient.client_secret;
 const SECOND = 'another secret of the web client';
-const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
+const CIBA = 'urn:openid:params:grant-type:ciba';
+const client = {
+  ...webClient,
+  grant_types: [...webClient.grant_types, 'password', 'client_credentials', CIBA],
+  backchannel_token_delivery_mode: 'poll',
+};
+const tv = {
+  ...{ client_id: 'tv', token_endpoint_auth_method: 'none', response_types: [], redirect_uris: [] },
+  grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
+};
 const by = (secret: string, id = 'web') => ({ client_id: id, client_secret: secret });
 
 let provider: TestProvider;
 beforeAll(async () => {
   provider = await startProvider({
-    environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true' },
-    clients: [client, { ...client, client_id: 'api' }],
+    environment: { SYMBOLON_ENABLE_PASSWORD_GRANT: 'true', SYMBOLON_ENABLE_CIBA: 'true' },
+    clients: [client, { ...client, client_id: 'api' }, tv],
   });
 });
 afterAll(() => provider.close());
@@ -184,6 +193,71 @@ describe('a client that is disabled', () => {
     expect(await introspected()).toMatchObject({ active: true });
     expect((await agent.authorize(url)).searchParams.get('code')).not.toBeNull();
     expect(await setDisabled(provider.storage.prisma, 'nobody', '')).toBe(false);
+  });
+
+  test('is inactive at every door with all that it holds, and may give it back', async () => {
+    const { issuer, storage } = provider;
+    const token = async (form: Record<string, string>) =>
+      (await post(`${issuer}/token`, form, by(FIRST))).body.access_token ?? '';
+    const itsOwn = await token({ grant_type: 'client_credentials' });
+    const held = await newFamily(issuer, by(FIRST));
+    const { access_token: access = '', refresh_token: next = '' } = (
+      await refreshAt(issuer, held, by(FIRST))
+    ).body;
+    const asked = async (value: string, hint?: string) =>
+      (
+        await post(
+          `${issuer}/introspect`,
+          { token: value, ...(hint === undefined ? {} : { token_type_hint: hint }) },
+          by(FIRST, 'api'),
+        )
+      ).body;
+    for (const one of [itsOwn, access]) expect(await asked(one)).toMatchObject({ active: true });
+    await disable('');
+    try {
+      for (const one of [itsOwn, access, next])
+        for (const hint of [undefined, 'access_token', 'client_credentials', 'refresh_token'])
+          expect(await asked(one, hint)).toEqual({ active: false });
+      expect((await post(`${issuer}/revoke`, { token: access }, by(FIRST))).status).toBe(200);
+      expect((await post(`${issuer}/revoke`, { token: itsOwn }, by(FIRST))).status).toBe(200);
+      const artifacts = { where: { clientId: 'web', model: { in: ['ClientCredentials'] } } };
+      expect(await storage.prisma.artifact.count(artifacts)).toBe(0);
+    } finally {
+      await disable(null);
+    }
+    expect(await asked(access)).toEqual({ active: false });
+    expect((await refreshAt(issuer, next, by(FIRST))).body.error).toBe('invalid_grant');
+  });
+
+  test('its devices and its requests to people are not let in meanwhile', async () => {
+    const { issuer } = provider;
+    const tv = { client_id: 'tv' };
+    const started = await post(`${issuer}/device_authorization`, { scope: 'openid' }, tv);
+    const { user_code: code, verification_uri_complete: at } = started.body as unknown as Record<
+      'user_code' | 'verification_uri_complete',
+      string
+    >;
+    const agent = new Agent(issuer);
+    const form = { scope: 'openid', login_hint: person.email };
+    const asked = await post(`${issuer}/backchannel_authentication`, form, by(FIRST));
+    expect(asked.status).toBe(200);
+    const waiting = async () =>
+      (await agent.open(`${issuer}/approve`)).html.querySelectorAll('form[action*="/approve/"]')
+        .length;
+    const page = await agent.open(`${issuer}/approve`);
+    await agent.submit(page, person, /\/sign-in/);
+    expect(await waiting()).toBe(1);
+    for (const id of ['tv', 'web']) await setDisabled(provider.storage.prisma, id, 'on holiday');
+    try {
+      expect(await waiting()).toBe(0);
+      const entered = await agent.open(at);
+      const answer = await agent.submit(entered, { user_code: code });
+      expect(answer.html.querySelector('h1')?.text).toBe('The application is switched off');
+      expect(answer.html.querySelector('main')?.text).toContain('on holiday');
+    } finally {
+      for (const id of ['tv', 'web']) await setDisabled(provider.storage.prisma, id, null);
+    }
+    expect(await waiting()).toBe(1);
   });
 
   test('while a person is at its page: the answer is an error page, too', async () => {

@@ -153,6 +153,53 @@ describe('who is in none of the groups', () => {
     expect(await provider.storage.prisma.grant.count({ where: { clientId: 'payroll' } })).toBe(1);
   });
 
+  test('is recorded once an hour, wherever it is tried, and told at /account', async () => {
+    const { prisma } = provider.storage;
+    const events = async () =>
+      (
+        await prisma.auditEvent.findMany({
+          where: { type: 'access.refused' },
+          orderBy: { id: 'asc' },
+        })
+      ).map(({ accountId, clientId, actorKind, detail }) => ({
+        ...{ accountId, clientId, actorKind, detail },
+      }));
+    await prisma.auditEvent.deleteMany();
+    const { accountId } = provider;
+    const agent = new Agent(provider.issuer);
+    const party = await discover(provider.issuer, payroll);
+    const { url } = await authorizationRequest(party);
+    await agent.submit(await agent.open(url), person, /\/sign-in/);
+    const here = { accountId, clientId: 'payroll', actorKind: 'person', detail: {} };
+    expect(await events()).toEqual([here]);
+    const silent = await authorizationRequest(party, { prompt: 'none' });
+    const { away } = await agent.open(silent.url);
+    expect(away?.searchParams.get('error')).toBe('access_denied');
+    expect(await events()).toEqual([here]);
+    await prisma.auditEvent.updateMany({
+      where: { type: 'access.refused' },
+      data: { at: new Date(Date.now() - 3_700_000) },
+    });
+    await agent.open((await authorizationRequest(party, { prompt: 'none' })).url);
+    expect(await events()).toEqual([here, here]);
+    const { text } = (await agent.open(`${provider.issuer}/account/history`)).html;
+    expect(text).toContain(
+      'You were not let into Payroll: you are in none of the groups that it is for.',
+    );
+    await prisma.auditEvent.deleteMany();
+    const { email: username, password } = person;
+    const asked = { scope: 'openid', login_hint: username };
+    const as = { client_id: 'every-grant', ...secret };
+    await post(`${provider.issuer}/backchannel_authentication`, asked, as);
+    await prisma.auditEvent.updateMany({ data: { at: new Date(0) } });
+    await token({ grant_type: 'password', username, password, scope: 'openid' });
+    const there = { accountId, clientId: 'every-grant', actorKind: 'client' };
+    expect(await events()).toEqual([
+      { ...there, detail: { by: 'ciba' } },
+      { ...there, detail: { by: 'password' } },
+    ]);
+  });
+
   test('lets no device in', async () => {
     const started = await post(`${provider.issuer}/device_authorization`, { scope: 'openid' }, tv);
     const device = started.body as unknown as Record<
@@ -176,7 +223,7 @@ describe('who is in none of the groups', () => {
     const as = { client_id: 'every-grant', ...secret };
     const { status, body } = await post(`${provider.issuer}/backchannel_authentication`, form, as);
     expect({ status, body }).toEqual({
-      status: 400,
+      status: 403, // CIBA §13
       body: { error: 'access_denied', error_description: denied },
     });
     await join('staff');

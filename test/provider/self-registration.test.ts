@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { registrantOf } from '../../src/provider/registration.ts';
-import { saveRegisteredClient } from '../../src/storage/clients.ts';
+import { changeRegisteredClient } from '../../src/storage/clients.ts';
 import { commandLine } from '../../src/storage/origin.ts';
 import { runUnit } from '../../src/storage/unit-of-work.ts';
 import { Agent } from '../support/agent.ts';
@@ -180,9 +180,9 @@ describe('registration', () => {
   test('a client that was removed while it changed itself stays removed', async () => {
     const { prisma, keyring } = provider.storage;
     const metadata = { client_id: 'gone', redirect_uris: [redirect] };
-    await expect(
-      saveRegisteredClient(prisma, keyring, { isNew: false, metadata }),
-    ).rejects.toMatchObject({ error: 'invalid_token' });
+    await expect(changeRegisteredClient(prisma, keyring, metadata, metadata)).rejects.toMatchObject(
+      { error: 'invalid_token' },
+    );
     expect(await prisma.client.findUnique({ where: { id: 'gone' } })).toBeNull();
   });
 });

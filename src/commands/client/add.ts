@@ -102,6 +102,7 @@ async function givenMetadata(id: string, options: AddOptions): Promise<ClientMet
   const grants = options.grant?.map((name) => grantNames[name] ?? name);
   const metadata: ClientMetadata = {
     client_id: id,
+    ...(grants?.includes(cibaGrant) ? { backchannel_token_delivery_mode: 'poll' } : {}),
     grant_types: grants ?? ['authorization_code', 'refresh_token'],
     token_endpoint_auth_method: options.public ? 'none' : 'client_secret_basic',
     ...(options.redirectUri ? { redirect_uris: options.redirectUri } : {}),

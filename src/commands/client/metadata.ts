@@ -39,21 +39,32 @@ export function refuseFixed(metadata: Record<string, unknown>): void {
   }
 }
 
-/** @throws {CommandError} saying what of the metadata is wrong, or unknown */
+/** @throws {CommandError} saying what of the metadata is wrong, or unknown, and which setting would change that */
 export async function validate(provider: OfflineProvider, metadata: ClientMetadata): Promise<void> {
   try {
     const unknown = await provider.validate(metadata);
-    if (unknown.length > 0)
-      throw new CommandError(`${unknown.join(', ')}: not known as client metadata.`);
+    if (unknown.length > 0) {
+      const missing = await provider.missingSettings(metadata, unknown);
+      throw new CommandError(unknown.map((name) => whyUnknown(name, missing)).join('\n'));
+    }
     for (const uri of clearUris(metadata))
       process.stderr.write(
         `Warning: ${JSON.stringify(uri)} is not https. Whoever is on the way can take the codes that are sent there (RFC 9700 §2.6).\n`,
       );
   } catch (error) {
-    if (error instanceof errors.OIDCProviderError)
-      throw new CommandError(
-        `The client's metadata was refused: ${error.error_description ?? error.message}`,
-      );
-    throw error;
+    if (!(error instanceof errors.OIDCProviderError)) throw error;
+    const [missing] = await provider.missingSettings(metadata, []);
+    const help = missing ? ` It would be accepted with the setting ${missing.setting}.` : '';
+    const why = error.error_description ?? error.message;
+    throw new CommandError(`The client's metadata was refused: ${why}.${help}`);
   }
+}
+
+type Missing = Awaited<ReturnType<OfflineProvider['missingSettings']>>;
+
+function whyUnknown(name: string, missing: Missing): string {
+  const settings = missing.filter(({ member }) => member === name).map(({ setting }) => setting);
+  return settings.length === 0
+    ? `${name}: not known as client metadata.`
+    : `${name}: not known as client metadata while ${settings.join(' and ')} is not set.`;
 }

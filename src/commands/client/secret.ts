@@ -9,10 +9,10 @@ import {
   parseSecrets,
 } from '../../storage/client-secrets.ts';
 import {
-  type ClientMetadata,
   changeSecrets,
   findClient,
   isDocument,
+  lockClient,
   replaceClientSecret,
 } from '../../storage/clients.ts';
 import { secretUses } from '../../storage/secret-uses.ts';
@@ -145,17 +145,17 @@ export function addSecretCommand(client: Command): void {
       async (id: string, { secretStdin, json }: { secretStdin?: boolean; json?: boolean }) => {
         const given = secretStdin ? await secretFromStdin('client secret') : undefined;
         await withStorage(async ({ config, storage }) => {
-          const { prisma, keyring } = storage;
-          const row = await prisma.client.findUnique({ where: { id } });
-          if (!row) throw noClient(id);
-          const metadata: ClientMetadata = { ...(row.metadata as object), client_id: id };
+          const { keyring } = storage;
           const provider = createOfflineProvider({ config, storage });
-          if (isDocument(metadata) || !provider.needsSecret(metadata))
-            throw new CommandError(`The client "${id}" does not use a secret.`);
-          if (given !== undefined) assertLongEnough(given, metadata);
           const value = given ?? newClientSecret();
           await change(storage, async (database, record) => {
-            await replaceClientSecret(database, keyring, metadata, value);
+            const current = await lockClient(database, keyring, id);
+            if (!current && !(await database.client.findUnique({ where: { id } })))
+              throw noClient(id);
+            if (!current || !provider.needsSecret(current))
+              throw new CommandError(`The client "${id}" does not use a secret.`);
+            if (given !== undefined) assertLongEnough(given, current);
+            await replaceClientSecret(database, keyring, { ...current, client_id: id }, value);
             await record({ type: 'client.secret_changed', clientId: id });
           });
           print(

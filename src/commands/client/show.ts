@@ -1,6 +1,7 @@
 // symbolon client list, show, remove.
 import type { Command } from 'commander';
 import { refreshPolicy } from '../../provider/refresh-policy.ts';
+import { lockClient } from '../../storage/clients.ts';
 import { commandLine } from '../../storage/origin.ts';
 import { revokeClient } from '../../storage/revocation.ts';
 import { asJson, change, date, print, table, withStorage } from '../run.ts';
@@ -65,6 +66,7 @@ export function addShowCommands(client: Command): void {
         await change(storage, async (database, record) => {
           const now = storage.now();
           const revocation = { reason: 'client_removed', now, origin: commandLine } as const;
+          await lockClient(database, storage.keyring, id);
           await revokeClient(database, id, revocation);
           const { count } = await database.client.deleteMany({ where: { id } });
           if (count === 0) throw noClient(id);

@@ -5,7 +5,7 @@ import { createOfflineProvider } from '../../provider/offline-provider.ts';
 import { awaitAccessChanges, withdrawAccess } from '../../storage/access.ts';
 import { whatChanged } from '../../storage/audit/changed.ts';
 import { newClientSecret, parseSecrets } from '../../storage/client-secrets.ts';
-import { findClient, replaceClientSecret, updateClient } from '../../storage/clients.ts';
+import { lockClient, replaceClientSecret, updateClient } from '../../storage/clients.ts';
 import { commandLine } from '../../storage/origin.ts';
 import { CommandError, asJson, change, jsonFile, print, withStorage } from '../run.ts';
 import { endedAccess } from '../user/told.ts';
@@ -29,32 +29,37 @@ export function addUpdateCommand(client: Command): void {
       const changes = file === undefined ? {} : await jsonFile('--metadata', file);
       refuseFixed(changes);
       await withStorage(async ({ config, storage }) => {
-        const { prisma, keyring } = storage;
-        const current = await findClient(prisma, keyring, id);
-        if (!current) throw noClient(id);
+        const { keyring } = storage;
         const provider = createOfflineProvider({ config, storage });
-        const { client_secret: before, ...metadata } = withoutNulls(
-          withUris({ ...current, ...changes }, options),
+        const { metadata, isNew, withSecret, ended } = await change(
+          storage,
+          async (database, record) => {
+            await awaitAccessChanges(database);
+            const current = await lockClient(database, keyring, id);
+            if (!current) throw noClient(id);
+            const { client_secret: before, ...metadata } = withoutNulls(
+              withUris({ ...current, ...changes }, options),
+            );
+            const { secret, isNew } = secretFor(provider.needsSecret(metadata), metadata, before);
+            const withSecret: { client_secret?: string } =
+              secret === undefined ? {} : { client_secret: secret };
+            await validate(provider, { ...metadata, client_id: id, ...withSecret });
+            const changed = { ...metadata, client_id: id };
+            await assertGroups(database, groupsOf(metadata));
+            await updateClient(database, changed);
+            // The secrets stay as they are, unless the method needs another, or none.
+            if (isNew || secret === undefined)
+              await replaceClientSecret(database, keyring, changed, secret);
+            const detail = { ...whatChanged(current, changed), ...(isNew && { secret: 'new' }) };
+            await record({ type: 'client.changed', clientId: id, detail });
+            const occasion = { now: storage.now(), origin: commandLine, keyring };
+            const ended = await withdrawAccess(database, { clientId: id }, occasion);
+            return { metadata, isNew, withSecret, ended };
+          },
         );
-        const { secret, isNew } = secretFor(provider.needsSecret(metadata), metadata, before);
-        const withSecret = secret === undefined ? {} : { client_secret: secret };
-        await validate(provider, { ...metadata, client_id: id, ...withSecret });
-        const changed = { ...metadata, client_id: id };
-        const ended = await change(storage, async (database, record) => {
-          await awaitAccessChanges(database);
-          await assertGroups(database, groupsOf(metadata));
-          await updateClient(database, changed);
-          // The secrets stay as they are, unless the method needs another, or none.
-          if (isNew || secret === undefined)
-            await replaceClientSecret(database, keyring, changed, secret);
-          const detail = { ...whatChanged(current, changed), ...(isNew && { secret: 'new' }) };
-          await record({ type: 'client.changed', clientId: id, detail });
-          const occasion = { now: storage.now(), origin: commandLine, keyring };
-          return withdrawAccess(database, { clientId: id }, occasion);
-        });
         const { facts, families, applications } = await endedAccess(storage, ended);
         const withdrawn = facts.ended > 0 ? `; ${families} ended.${applications}` : '.';
-        const shown = `\n\n  client_secret  ${secret ?? ''}\n\nThe method needs this one. It is shown this once; it cannot be read back.`;
+        const shown = `\n\n  client_secret  ${withSecret.client_secret ?? ''}\n\nThe method needs this one. It is shown this once; it cannot be read back.`;
         print(
           options.json,
           isNew ? { ...metadata, ...withSecret } : metadata,

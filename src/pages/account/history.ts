@@ -31,6 +31,7 @@ export const isTold = {
   'factors.reset': true,
   consent: true,
   'consent.refused': false,
+  'access.refused': true,
   'device.approved': false,
   'token.revoked': false,
   'token.exchanged': true,

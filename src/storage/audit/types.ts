@@ -38,6 +38,10 @@ export const eventTypes = {
   ],
   consent: [3005, 'A person, or a client with an assertion, allowed an application something.'],
   'consent.refused': [3005, 'A person refused what an application or a device asked for.'],
+  'access.refused': [
+    3003,
+    'A person who is in none of the groups that an application is for was not let in; `by` tells how it was tried, if not in a browser. Once an hour.',
+  ],
   'device.approved': [3003, 'A person let a device in (RFC 8628).'],
   'token.revoked': [3003, 'A client gave a token back that has no family (RFC 7009).'],
   'token.exchanged': [3003, 'A token was exchanged for another one (RFC 8693).'],
