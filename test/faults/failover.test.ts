@@ -91,10 +91,12 @@ describe.skipIf(!programs)(`a standby that lags takes over (TEST_SEED=${seed})`,
     }, 'the standby has what was done so far');
     await standby.run('psql', '-qc', "ALTER SYSTEM SET primary_conninfo = ''");
     await standby.run('psql', '-qc', 'SELECT pg_reload_conf()');
+    // It has replayed all whole records, and looks now and then whether there are more.
     await until(async () => {
       const [state] = await prisma.$queryRaw<{ isOver: boolean }[]>`SELECT
         NOT EXISTS (SELECT FROM pg_stat_wal_receiver) AND
-        pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AS "isOver"`;
+        EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
+          AND wait_event = 'RecoveryRetrieveRetryInterval') AS "isOver"`;
       return state?.isOver === true;
     }, 'the standby has stopped to follow');
     const rows = await prisma.refreshFamily.findMany({ select: { id: true, generation: true } });
