@@ -1,6 +1,7 @@
 // `symbolon serve`: starts the provider: settings, database, application, listeners; and stops it gracefully.
 import { once } from 'node:events';
 import { hasAccounts } from './accounts/accounts.ts';
+import { startDeleting } from './accounts/removal.ts';
 import { createApp } from './app.ts';
 import { type Config, loadConfig } from './config/config.ts';
 import { explainExit } from './commands/exit.ts';
@@ -62,6 +63,7 @@ export async function serve(config: Config): Promise<Running> {
   }
   const report = reportOutages(log, 'the sweep');
   const sweeping = startSweeping(sweepParts(config, storage), report.onError, report.onDone);
+  const deleting = startDeleting(storage, reportOutages(log, 'deleting accounts'));
 
   const sealing = startSealing(
     storage,
@@ -115,7 +117,7 @@ export async function serve(config: Config): Promise<Running> {
 
   async function inOrder(): Promise<void> {
     await listeners.leave();
-    await Promise.all([sweeping, sealing, ...background].map((work) => work.stop()));
+    await Promise.all([sweeping, deleting, sealing, ...background].map((work) => work.stop()));
     await close();
     await operations.close();
   }

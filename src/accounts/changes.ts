@@ -8,6 +8,7 @@ import { type AccessEnd, type Revocation, endAccess } from '../storage/revocatio
 import type { Origin } from '../storage/origin.ts';
 import { type Storage, epoch } from '../storage/storage.ts';
 import { AccountError, assertPassword } from './accounts.ts';
+import { withdrawDeletion } from './deletion.ts';
 import { type Factors, factorsOf } from './factors.ts';
 import { hashPassword, verifyPassword } from './hashing.ts';
 import { forgetGuesses } from './limits.ts';
@@ -94,7 +95,10 @@ export function isSignInOver(authTime: number, signedOutAt: Date | null | undefi
   return authTime <= (signedOutAt ? signedOutAt.getTime() / 1000 : 0);
 }
 
-/** Locks an account: nobody can sign in with it, and nothing is refreshed. */
+/**
+ * Locks an account: nobody can sign in with it, and nothing is refreshed. It is not deleted as its person has asked, who
+ * could not keep it any more.
+ */
 export async function lockAccount(
   database: Database,
   parts: ChangeParts,
@@ -102,6 +106,7 @@ export async function lockAccount(
 ): Promise<AccessEnd> {
   const now = parts.storage.now();
   await database.account.update({ where: { id }, data: { lockedAt: now } });
+  await withdrawDeletion(database, parts, id, 'locked');
   const event = { type: 'account.locked', accountId: id } as const;
   await writeEvent(database, event, { now, origin: parts.origin });
   return end(database, parts, id, 'account_locked');

@@ -15,6 +15,8 @@ const kinds = {
   fetch: { points: 60, duration: 60 },
   /** A client that registers itself stays for longer. */
   registration: { points: 100, duration: 3600 },
+  /** All that is kept about a person, for themselves: by the account. */
+  export: { points: 10, duration: 3600 },
   /** An event of the audit about nobody who is known. */
   event: { points: 20, duration: 3600 },
 };
@@ -36,7 +38,7 @@ export interface RowLimits {
   /**
    * Counts what is about to be written.
    *
-   * @param from an IP address; of `known` the browser's key
+   * @param from an IP address; of `known` the browser's key, of `export` the account's id
    * @param points for how many rows it counts
    * @returns in how many seconds it may be written, 0 for now
    */
@@ -66,6 +68,7 @@ export function createRowLimits({ pool, keyring }: Pick<Storage, 'pool' | 'keyri
     known: limiters('known'),
     fetch: limiters('fetch'),
     registration: limiters('registration'),
+    export: limiters('export'),
     event: limiters('event'),
   };
   return {

@@ -11,6 +11,7 @@ import {
 } from 'oidc-provider';
 import { accountInput } from '../accounts/accounts.ts';
 import { signInTime } from '../accounts/changes.ts';
+import { withdrawDeletion } from '../accounts/deletion.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
 import type { Account } from '../generated/client.ts';
@@ -135,6 +136,18 @@ export function createInteractions({
     await finish(ctx, step, { consent: { grantId: await grant.save() } });
   });
 
+  // Of an account that is to be deleted, by whoever has just signed in.
+  router.post('/keep', async (ctx) => {
+    const { interaction } = await submitted(ctx);
+    const id = interaction.result?.login?.accountId;
+    if (id === undefined) throw new errors.SessionNotFound('interaction session not found');
+    const unit = currentUnit();
+    unit.actsAs({ kind: 'person', id });
+    const parts = { storage, origin: unit.origin };
+    await unit.change((database) => withdrawDeletion(database, parts, id));
+    seeOther(ctx, interaction.returnTo);
+  });
+
   router.post('/cancel', async (ctx) => {
     const step = await submitted(ctx);
     const { prompt, session } = step.interaction;
@@ -202,12 +215,14 @@ export function createInteractions({
       clientId: client.clientId,
       wanted: wantedLevel(params, client),
       person: person?.account.id === session?.accountId ? person : undefined,
-      finish: (answer, { account, amr, authTime = signInTime(account, storage.now()) }) =>
-        finish(answer, step, {
+      async finish(answer, { account, amr, authTime = signInTime(account, storage.now()) }) {
+        await finish(answer, step, {
           login: { accountId: account.id, amr, ts: authTime },
           ...(prompt.name === 'select_account' ? { select_account: {} } : {}),
           ...(prompt.name === 'create' ? { create: {} } : {}),
-        }),
+        });
+        if (account.deleteAt !== null) tellOfDeletion(answer, step, account);
+      },
     };
   }
 
@@ -228,6 +243,20 @@ export function createInteractions({
       mergeWithLastSubmission: merge,
     });
     seeOther(ctx, returnTo);
+  }
+
+  /** Shown instead of going on at once: the person may have another mind by now. */
+  function tellOfDeletion(
+    ctx: Context,
+    { interaction }: Step,
+    { email, deleteAt }: Pick<Account, 'email' | 'deleteAt'>,
+  ): void {
+    const { action, csrf } = actions(interaction);
+    const date = deleteAt ? renderer.language(ctx).date(deleteAt, true) : '';
+    ctx.status = 200;
+    ctx.remove('Location');
+    const next = interaction.returnTo;
+    renderer.page(ctx, 'leaving', { email, date, keep: `${action}/keep`, csrf, next });
   }
 
   function actions({ uid }: Interaction): { action: string; cancel: string; csrf: string } {

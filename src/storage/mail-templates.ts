@@ -13,7 +13,9 @@ export type NoticeKind =
   | 'second_factor_failed' // after the right password
   | 'second_factor_missing' // the same, and nobody went on
   | 'reuse' // a used-up refresh token was presented, and its family ended
-  | 'signed_out_everywhere';
+  | 'signed_out_everywhere'
+  | 'deletion_asked' // `until` is when
+  | 'deletion_withdrawn';
 
 interface LinkValues {
   /** The secret of the link in the mail. */
@@ -27,6 +29,8 @@ interface About {
 }
 
 export interface MailTemplates {
+  /** `account` is the address of the account that there was. */
+  'account-deleted': { readonly account: string };
   /** `message` is shown by the application as well; '' for none. */
   approval: About & { readonly client: string; readonly message: string };
   /** `former` is the previous address. */
@@ -44,6 +48,8 @@ export interface MailTemplates {
     readonly userAgent: string;
     /** An application's or a passkey's name; '' for none. */
     readonly about: string;
+    /** When something that it tells of will be, in milliseconds since the epoch. */
+    readonly until?: number | undefined;
     /** The account's address. */
     readonly account: string;
   };

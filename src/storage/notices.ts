@@ -13,6 +13,8 @@ export interface Notice extends Occasion {
   readonly subject?: string;
   /** Where that application is at home, if nobody here vouches for it. */
   readonly stranger?: string | undefined;
+  /** When what it tells of will be. */
+  readonly until?: Date;
   /** The address that it is sent to, if not the account's: the previous one. */
   readonly to?: string;
 }
@@ -21,7 +23,7 @@ export interface Notice extends Occasion {
 export async function saveNotice(
   database: Prisma.TransactionClient,
   keyring: Keyring,
-  { kind, accountId, now, origin, subject, stranger, to }: Notice,
+  { kind, accountId, now, origin, subject, stranger, to, until }: Notice,
 ): Promise<void> {
   const account = await database.account.findUnique({
     where: { id: accountId },
@@ -35,6 +37,7 @@ export async function saveNotice(
     userAgent: origin.userAgent ?? '',
     about: subject ?? '',
     account: account.email,
+    until: until?.getTime(),
     stranger,
   };
   const { email, locale } = account;

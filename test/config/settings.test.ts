@@ -41,6 +41,7 @@ describe('no setting is dead: the configuration is another with it', () => {
     ['SYMBOLON_PRINT_MAILS', 'false'],
     ['SYMBOLON_MAIL_FROM', 'id@example.com'],
     ['SYMBOLON_SIGN_UP', 'open'],
+    ['SYMBOLON_DELETION_DAYS', 'off'],
     ['SYMBOLON_ACCESS_TOKEN_TTL', '1'],
     ['SYMBOLON_ID_TOKEN_TTL', '1'],
     ['SYMBOLON_SESSION_TTL', '1'],

@@ -229,6 +229,11 @@ async function* authorizing(stage: Stage): AsyncGenerator<string, void> {
   await prisma.$executeRaw`UPDATE client SET metadata = metadata - 'allowed_groups'`;
   await authorize(stage, { prompt: 'login' });
   yield 'sign-in-again';
+  await prisma.account.updateMany({ data: { deleteAt: new Date(Date.now() + 604_800_000) } });
+  await send(page, '/sign-in', credentials);
+  yield 'leaving';
+  await prisma.account.updateMany({ data: { deleteAt: null } });
+  await authorize(stage, { prompt: 'login' });
 
   // The application answers with nothing, so that the page stays.
   await page.route(/\/callback/, (route) => route.fulfill({ status: 204 }));
@@ -436,6 +441,30 @@ async function* ownAccount(stage: Stage): AsyncGenerator<string, void> {
   await addPhone(stage);
   await open('/methods');
   yield 'account-methods';
+  await open('/data');
+  yield 'account-data';
+  await send(page, '/data/delete');
+  yield 'account-data-needed';
+  await storage.prisma.account.updateMany({ data: { admin: false } });
+  await send(page, '/data/delete');
+  yield 'account-leaving';
+}
+
+/** Where an account is deleted at once. */
+async function* leaving({ page, provider, ...stage }: Stage): AsyncGenerator<string, void> {
+  const { views } = provider.config.theme;
+  const environment = { SYMBOLON_DELETION_DAYS: '0', SYMBOLON_VIEWS_DIR: views };
+  const other = await startProvider({ environment });
+  try {
+    await signIn({ ...stage, page, provider: other }, '/account/data');
+    yield 'account-data-at-once';
+    await send(page, '/data/delete', { email: 'a@example.com' });
+    yield 'account-data-wrong';
+    await send(page, '/data/delete', { email: person.email });
+    yield 'deleted';
+  } finally {
+    await other.close();
+  }
 }
 
 /** A passkey that is called like a phone. */
@@ -502,5 +531,6 @@ const stories: readonly Story[] = [
   approvals,
   waysIn,
   ownAccount,
+  leaving,
   errors,
 ];

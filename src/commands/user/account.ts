@@ -31,6 +31,7 @@ export function accountFacts({
   groups,
   admin,
   lockedAt,
+  deleteAt,
   createdAt,
 }: Account) {
   return {
@@ -42,6 +43,7 @@ export function accountFacts({
     groups,
     admin,
     locked_at: lockedAt,
+    delete_at: deleteAt,
     created_at: createdAt,
   };
 }

@@ -1,8 +1,9 @@
-// symbolon user delete, export: a person leaves, or wants to know what is kept.
+// symbolon user delete, keep, export: a person leaves, is kept after all, or wants to know what is kept.
 import type { Command } from 'commander';
+import { withdrawDeletion } from '../../accounts/deletion.ts';
 import { exportPerson } from '../../accounts/export.ts';
 import { deleteAccount } from '../../accounts/removal.ts';
-import { asJson, change, confirm, print } from '../run.ts';
+import { CommandError, asJson, change, confirm, print } from '../run.ts';
 import { withAccount } from './account.ts';
 import { endedAccess } from './told.ts';
 
@@ -27,14 +28,36 @@ export function deleteCommand(user: Command): void {
     );
 }
 
+export function keepCommand(user: Command): void {
+  user
+    .command('keep')
+    .description('keep an account that its person has asked to be deleted')
+    .argument('<email>')
+    .option(...asJson)
+    .action((email: string, { json }: { json?: boolean }) =>
+      withAccount(email, async (account, parts) => {
+        const kept = await change(parts.storage, (database) =>
+          withdrawDeletion(database, parts, account.id),
+        );
+        if (!kept) throw new CommandError(`${account.email} has not asked to be deleted.`);
+        print(json, { kept, sub: account.id }, `${account.email} stays.`);
+      }),
+    );
+}
+
 export function exportCommand(user: Command): void {
   user
     .command('export')
     .description('print everything that is kept about a person, as JSON')
     .argument('<email>')
     .action((email: string) =>
-      withAccount(email, async ({ id }, { storage: { prisma, keyring, now } }) => {
-        print(true, await exportPerson(prisma, keyring, id, now()), '');
+      withAccount(email, async ({ id }, { storage }) => {
+        const { prisma, keyring, now } = storage;
+        const all = await exportPerson(prisma, keyring, id, now());
+        await change(storage, (_database, record) =>
+          record({ type: 'account.exported', accountId: id }),
+        );
+        print(true, all, '');
       }),
     );
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { addCommand, inviteCommand } from './add.ts';
 import { factorsCommand, resetFactorsCommand } from './factors.ts';
 import { importCommand } from './import.ts';
-import { deleteCommand, exportCommand } from './leave.ts';
+import { deleteCommand, exportCommand, keepCommand } from './leave.ts';
 import { listCommand, showCommand } from './show.ts';
 import { lockCommand, passwordCommand, signOutCommand, unlockCommand } from './sign-in.ts';
 import { claimsCommand, updateCommand } from './update.ts';
@@ -23,6 +23,7 @@ export function addUserCommands(user: Command): void {
     resetFactorsCommand,
     signOutCommand,
     deleteCommand,
+    keepCommand,
     exportCommand,
     importCommand,
   ])

@@ -1,6 +1,6 @@
 // The settings of how people get an account, and of mail.
 import { z } from 'zod';
-import { type Section, oneOf, optionalFlag } from './setting.ts';
+import { type Section, integer, oneOf, optionalFlag } from './setting.ts';
 
 export const people = {
   mail: {
@@ -35,5 +35,11 @@ export const people = {
     variable: 'SYMBOLON_SIGN_UP',
     ...oneOf(['closed', 'invitation', 'open'], 'closed'),
     help: 'How people come to an account: added by administrators only, or also by invitation (`symbolon user invite`), or also by themselves at `/sign-up`. See [Accounts](accounts.md). (`SYMBOLON_REGISTRATION` is about clients.)',
+  },
+  deletionDays: {
+    variable: 'SYMBOLON_DELETION_DAYS',
+    schema: z.union([z.literal('off'), integer(0, 365)]).default(7),
+    wants: 'a number of days from 0 to 365, or `off`',
+    help: 'How long people who delete their account at `/account` have to change their mind; `0`: it is deleted at once. `off`: nobody deletes an account but the operator. See [Accounts](accounts.md#leaving).',
   },
 } satisfies Section;

@@ -155,6 +155,8 @@ export function createAccountArea(parts: AccountAreaParts): AccountArea {
   ): void {
     const { t } = renderer.language(ctx);
     const here = ctx.path.replace(/^\/account/, '');
+    const { deleteAt } = person.account;
+    const csrf = formToken(keyring, subject(person));
     const frame: AccountFrame = {
       nav: navigation.map(({ page, key }) => ({
         href: base + page,
@@ -163,7 +165,11 @@ export function createAccountArea(parts: AccountAreaParts): AccountArea {
       })),
       signOut: `${config.basePath}/logout`,
       notice: flashMessageOf(ctx),
-      csrf: formToken(keyring, subject(person)),
+      leaving:
+        deleteAt === null
+          ? undefined
+          : { date: renderer.language(ctx).date(deleteAt, true), keep: `${base}/data/keep`, csrf },
+      csrf,
       account: person.account,
       accountBase: base,
     };

@@ -3,6 +3,7 @@
 import Router from '@koa/router';
 import { type AccountAreaParts, createAccountArea } from './account-area.ts';
 import { createApplications } from './applications.ts';
+import { createData } from './data.ts';
 import { createEmail } from './email.ts';
 import { createHistory } from './history.ts';
 import { createMethods } from './methods.ts';
@@ -28,6 +29,7 @@ export function createAccountPages(parts: AccountAreaParts): Router {
     createOneTimeCodes(area),
     createRecovery(area),
     createHistory(area),
+    createData(area),
   ])
     all.use(router.routes());
   return all;

@@ -47,6 +47,9 @@ export const isTold = {
   'account.invited': false,
   'account.locked': true,
   'account.unlocked': true,
+  'account.deletion_asked': true,
+  'account.deletion_withdrawn': true,
+  'account.exported': true,
   'account.deleted': false, // nobody is left to read it
   'account.signed_out': true,
   'family.started': true,

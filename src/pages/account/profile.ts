@@ -80,6 +80,7 @@ export function createProfile(area: AccountArea): Router {
         isChosen: tag === account.locale,
       })),
       hasMail: config.mail.mode !== 'off',
+      mayLeave: config.deletionDays !== 'off' && account.deleteAt === null,
       since: area.language(ctx).date(account.createdAt),
       ...data,
     });

@@ -45,6 +45,11 @@ export interface AccountViews {
       readonly reason: string;
     }[];
   };
+  data: {
+    /** How long a person may change their mind; not set: the account is not deleted here. */
+    readonly days: number | undefined;
+    readonly mistake?: string | undefined;
+  };
   email: {
     readonly typed?: string | undefined;
     readonly mistake?: string | undefined;
@@ -96,6 +101,8 @@ export interface AccountViews {
       readonly isChosen: boolean;
     }[];
     readonly hasMail: boolean;
+    /** Whether the account may be deleted at `data`. */
+    readonly mayLeave: boolean;
     readonly since: string;
     /** The name that was typed, when it was refused. */
     readonly typed?: string | undefined;

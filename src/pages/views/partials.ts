@@ -57,6 +57,14 @@ export interface WaysInView {
   readonly signUp?: string | undefined;
 }
 
+/** That an account is to be deleted, and the form that keeps it. */
+export interface LeavingView {
+  readonly date: string;
+  /** Where the form is posted to. */
+  readonly keep: string;
+  readonly csrf: string;
+}
+
 /** The navigation of the account's pages. */
 export interface AccountNav {
   readonly nav: readonly {
@@ -66,6 +74,8 @@ export interface AccountNav {
   }[];
   /** The flash message. */
   readonly notice: string | undefined;
+  /** The account is to be deleted. */
+  readonly leaving: LeavingView | undefined;
   readonly signOut: string;
 }
 

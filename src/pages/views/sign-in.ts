@@ -1,7 +1,7 @@
 // The data of the pages for signing in and for answering an application's request.
 import type { ClientView } from '../client-view.ts';
 import type { PersonView } from './frame.ts';
-import type { PasskeyForm, PermissionsView, WaysInView } from './partials.ts';
+import type { LeavingView, PasskeyForm, PermissionsView, WaysInView } from './partials.ts';
 
 /** A form that names the application that the person comes from, and may lead back to it. */
 interface Step {
@@ -45,6 +45,12 @@ export interface SignInViews {
     readonly isPasskey: boolean;
     /** Where to go on once the factor is set up. */
     readonly again: string;
+  };
+  /** The person has signed in, and has asked for the account to be deleted. */
+  leaving: LeavingView & {
+    readonly email: string;
+    /** Where to go on. */
+    readonly next: string;
   };
   'select-account': {
     readonly csrf: string;

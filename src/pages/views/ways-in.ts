@@ -81,4 +81,6 @@ export interface WaysInViews {
     readonly reason?: string | undefined;
   };
   limit: Empty;
+  /** The account is gone. */
+  deleted: Empty;
 }

@@ -56,6 +56,15 @@ export const eventTypes = {
   'account.invited': [3001, 'Somebody was invited to make an account.'],
   'account.locked': [3001, 'A person was locked out.'],
   'account.unlocked': [3001, 'A person was let in again.'],
+  'account.deletion_asked': [
+    3001,
+    'A person asked for the account to be deleted; `to` is when that will be.',
+  ],
+  'account.deletion_withdrawn': [
+    3001,
+    'An account that was to be deleted is kept; `reason` tells why, if nobody asked for that.',
+  ],
+  'account.exported': [3004, 'All that is kept about a person was exported.'],
   'account.deleted': [
     3001,
     'An account was deleted; the audit keeps what happened, without the person’s data.',

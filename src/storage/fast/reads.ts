@@ -7,7 +7,10 @@ import { type Columns, type Row, byItem, columns, lookUp, statement } from './st
 
 /** Only the columns that are needed: reading the others, above all times, costs more than finding the row. */
 export type GrantRead = Pick<Grant, 'id' | 'payload' | 'expiresAt'>;
-export type AccountRead = Omit<Account, 'passwordHash' | 'admin' | 'createdAt' | 'emailAscii'>;
+export type AccountRead = Omit<
+  Account,
+  'passwordHash' | 'admin' | 'createdAt' | 'emailAscii' | 'deleteAt'
+>;
 export type ResourceRead = Omit<Resource, 'createdAt' | 'updatedAt'>;
 type FamilyRow = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp'>;
 export type FamilyRead = FamilyRow & { readonly grant: GrantRead | null };
