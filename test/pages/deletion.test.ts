@@ -119,6 +119,7 @@ test('who has another mind keeps it: on any page, with no other sign-in, and whi
   const kept = await agent.submit(await agent.open(at()), {}, /\/data\/keep$/);
   expect(kept.html.querySelector('[role=status]')?.text).toBe('Your account stays.');
   expect((await account())?.deleteAt).toBeNull();
+  await provider.mailer.send();
   vi.useRealTimers();
 
   await asked();
@@ -150,6 +151,8 @@ test('who has another mind keeps it: on any page, with no other sign-in, and whi
   const one = { ...person, email: 'joan@example.com' };
   const joan = await addAccount(provider.storage.prisma, one, { admin: false });
   await askFor(joan.id);
+  const stays = (await subjects()).filter((subject) => subject === 'Your account stays');
+  expect(stays).toHaveLength(2);
   await deleteDue(storage); // another's request is theirs
   expect(await storage.prisma.account.findUnique({ where: { id: joan.id } })).not.toBeNull();
   expect((await told()).slice(0, 4)).toEqual([
@@ -158,7 +161,6 @@ test('who has another mind keeps it: on any page, with no other sign-in, and whi
     'account.deletion_asked: person',
     'account.deletion_withdrawn: person',
   ]);
-  expect((await subjects()).filter((subject) => subject === 'Your account stays')).toHaveLength(2);
 });
 
 test('of keeping it and its end one happens', async () => {

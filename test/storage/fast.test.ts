@@ -44,7 +44,7 @@ describe('what is read is what Prisma reads', () => {
     expect(read.family).toEqual(binary(family));
     const account = await prisma.account.findUnique({
       where: { id: provider.accountId },
-      omit: { passwordHash: true, emailAscii: true, admin: true, createdAt: true },
+      omit: { passwordHash: true, emailAscii: true, admin: true, createdAt: true, deleteAt: true },
     });
     expect(read.account).toEqual(account);
     const { metadata, secret } = await prisma.client.findUniqueOrThrow({ where: { id: 'web' } });
