@@ -7,14 +7,17 @@ import { type Config, loadConfig } from './config/config.ts';
 import { explainExit } from './commands/exit.ts';
 import { type SweepParts, startSweeping } from './database/sweep.ts';
 import { createListeners } from './operations/listeners.ts';
-import { createLog } from './operations/log.ts';
+import { type Log, createLog } from './operations/log.ts';
 import { giveBackMemory } from './operations/memory.ts';
 import { createOperations } from './operations/operations.ts';
 import { reportOutages } from './operations/outages.ts';
 import { type Stoppable, stopOnSignals } from './operations/signals.ts';
 import { setupLink } from './pages/setup.ts';
 import { startSealing } from './storage/audit/seal.ts';
+import { keptClaims } from './storage/claims-policy.ts';
 import { openStorage } from './storage/open.ts';
+import { bySystem } from './storage/origin.ts';
+import type { Storage } from './storage/storage.ts';
 import { symbolonCommand } from './symbolon-command.ts';
 
 // The engine makes an error for every check of a request before it knows whether the check fails, and capturing its
@@ -45,6 +48,7 @@ export async function serve(config: Config): Promise<Running> {
   const hurrying = new AbortController();
   let background: { stop(): Promise<void> }[];
   try {
+    await applyFolder(config, storage, log);
     const { koa, outgoing, mailer, keyRotation, health } = await createApp({
       config,
       storage,
@@ -129,6 +133,24 @@ export async function serve(config: Config): Promise<Running> {
     operations.cut();
     await release();
   }
+}
+
+/** Makes the installation what the files of SYMBOLON_APPLY describe. @throws when they cannot be applied, saying why */
+async function applyFolder(config: Config, storage: Storage, log: Log): Promise<void> {
+  const { apply } = config;
+  if (apply === undefined) return;
+  const { applyFiles } = await import('./files/apply.ts');
+  const { FilesError } = await import('./files/source.ts');
+  const parts = { config, storage, origin: bySystem('apply') };
+  const options = { paths: [apply], prune: false };
+  const { steps, families } = await applyFiles(parts, options).catch((error: unknown) => {
+    if (!(error instanceof FilesError)) throw error;
+    throw new Error(`Symbolon cannot start with the files of SYMBOLON_APPLY: ${error.message}`);
+  });
+  for (const { action, kind, id, changed } of steps)
+    log.info({ action, kind, id, members: Object.keys(changed) }, 'applied from files');
+  log.info({ folder: apply, changes: steps.length, families }, 'files are applied');
+  storage.kept.claims = await keptClaims(storage.prisma);
 }
 
 /** The sweep's dependencies in this installation. */

@@ -167,7 +167,9 @@ test(
         (name, index) =>
           `${name}: not known as client metadata while ${['SYMBOLON_ENABLE_ENCRYPTION', 'SYMBOLON_ENABLE_CIBA'][index] ?? ''}=true is not set.`,
       ),
-      'favourite_colour: not known as client metadata.',
+      expect.stringMatching(
+        /^favourite_colour: not known as client metadata. Known: allowed_groups, /,
+      ),
       '',
     ]);
     expect(await refused(uri, { id_token_signed_response_alg: 'EdDSA' })).toContain(

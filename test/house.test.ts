@@ -16,6 +16,7 @@ const views = fileURLToPath(new URL('../views', import.meta.url));
 const storeys = [
   ['main.ts', 'cli.ts', 'commands', 'demo', 'serve.ts', 'app.ts'],
   ['pages'],
+  ['files'],
   ['provider'],
   ['mail'],
   ['accounts'],

@@ -3,6 +3,7 @@
 import type { Group, Prisma, PrismaClient } from '../generated/client.ts';
 import { awaitAccessChanges, withdrawAccess } from '../storage/access.ts';
 import { writeEvent, writeEvents } from '../storage/audit.ts';
+import { whatChanged } from '../storage/audit/changed.ts';
 import { isTaken } from '../storage/errors.ts';
 import type { AccessEnd } from '../storage/revocation.ts';
 import type { ChangeParts } from './changes.ts';
@@ -39,6 +40,19 @@ export async function addGroup(
     throw error;
   }
   const event = { type: 'group.added', detail: { name } } as const;
+  await writeEvent(database, event, { now: storage.now(), origin });
+}
+
+/** Changes what a group is for. @throws {GroupError} when there is none */
+export async function describeGroup(
+  database: Database,
+  { storage, origin }: Parts,
+  { name, description }: { readonly name: string; readonly description: string | null },
+): Promise<void> {
+  const before = await existingGroup(database, name);
+  await database.group.update({ where: { name }, data: { description } });
+  const detail = { name, ...whatChanged(before, { ...before, description }, ['description']) };
+  const event = { type: 'group.changed', detail } as const;
   await writeEvent(database, event, { now: storage.now(), origin });
 }
 

@@ -6,6 +6,7 @@ import type { ClaimsConfig } from '../config/claims.ts';
 import { claimsProblem } from '../config/claims.ts';
 import type { Prisma } from '../generated/client.ts';
 import { english, isMessageKey } from '../languages.ts';
+import { claimsOf } from '../storage/claims-policy.ts';
 import { writeEvents } from '../storage/audit.ts';
 import { isUnstorable } from '../storage/errors.ts';
 import { AccountError, accountInput, subInput } from './accounts.ts';
@@ -64,7 +65,7 @@ export interface ImportOptions {
  * @throws {Error} when the database cannot answer; what was told of by `onProgress` is done
  */
 export async function importPeople(
-  parts: ChangeParts & { readonly config: { readonly claims: ClaimsConfig } },
+  parts: ChangeParts & { readonly config: { readonly claims?: ClaimsConfig | undefined } },
   lines: AsyncIterable<string>,
   { isDryRun, onNotTaken, onProgress }: ImportOptions,
 ): Promise<ImportResult> {
@@ -75,7 +76,7 @@ export async function importPeople(
   for await (const text of lines) {
     number++;
     if (text.trim() === '') continue;
-    const read = readLine(text, parts.config.claims);
+    const read = readLine(text, claimsOf(parts));
     const reason = typeof read === 'string' ? read : repeated(read, number, seen);
     if (typeof read === 'string' || reason !== undefined)
       refuse({ line: number, reason: String(reason) });

@@ -2,7 +2,15 @@
 import type { Command } from 'commander';
 import type { Resource } from '../generated/client.ts';
 import { isTaken } from '../storage/errors.ts';
-import { findResource, resourceInput, scopesOf } from '../storage/resources.ts';
+import { commandLine } from '../storage/origin.ts';
+import {
+  addResource,
+  findResource,
+  removeResource,
+  resourceFacts,
+  resourceInput,
+  scopesOf,
+} from '../storage/resources.ts';
 import { CommandError, asJson, change, print, secondsIn, table, withStorage } from './run.ts';
 
 interface AddOptions {
@@ -53,23 +61,9 @@ export function addResourceCommands(resource: Command): void {
         if (data.alg && !config.signingAlgorithms.includes(data.alg))
           throw new CommandError(`alg: ${data.alg} has no keys here (SYMBOLON_SIGNING_ALGORITHMS)`);
         try {
-          const made = await change(storage, async (database, record) => {
-            const made = await database.resource.create({
-              data: {
-                id: data.id,
-                name: data.name ?? null,
-                scopes: data.scopes,
-                format: data.format,
-                ttl: data.ttl ?? null,
-                alg: data.alg ?? null,
-              },
-            });
-            const { format: made_as, scopes: made_of } = resourceFacts(made);
-            const detail = { resource: id, format: made_as, scopes: Object.keys(made_of) };
-            await record({ type: 'resource.added', detail });
-            return made;
-          });
-          print(options.json, resourceFacts(made), `Added ${id}.`);
+          const occasion = { now: storage.now(), origin: commandLine };
+          const made = await change(storage, (database) => addResource(database, data, occasion));
+          print(options.json, shownResource(made), `Added ${id}.`);
         } catch (error) {
           if (isTaken(error)) throw new CommandError(`There is a resource ${id} already.`);
           throw error;
@@ -90,7 +84,7 @@ export function addResourceCommands(resource: Command): void {
           one.format,
           Object.keys(scopesOf(one)).join(' '),
         ]);
-        print(json, all.map(resourceFacts), table(['INDICATOR', 'NAME', 'TOKENS', 'SCOPES'], rows));
+        print(json, all.map(shownResource), table(['INDICATOR', 'NAME', 'TOKENS', 'SCOPES'], rows));
       }),
     );
 
@@ -103,12 +97,12 @@ export function addResourceCommands(resource: Command): void {
       withStorage(async ({ storage: { prisma } }) => {
         const found = await findResource(prisma, id);
         if (!found) throw new CommandError(`There is no resource ${id}.`);
-        const { scopes, ...rest } = resourceFacts(found);
+        const { scopes, ...rest } = shownResource(found);
         const lines = [
           ...Object.entries(rest).map(([name, value]) => [name, String(value)]),
           ...Object.entries(scopes).map(([scope, sentence]) => [`scope ${scope}`, sentence]),
         ];
-        print(json, resourceFacts(found), table(['', ''], lines).trim());
+        print(json, shownResource(found), table(['', ''], lines).trim());
       }),
     );
 
@@ -119,23 +113,17 @@ export function addResourceCommands(resource: Command): void {
     .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage }) => {
-        await change(storage, async (database, record) => {
-          const { count } = await database.resource.deleteMany({ where: { id } });
-          if (count === 0) throw new CommandError(`There is no resource ${id}.`);
-          await record({ type: 'resource.removed', detail: { resource: id } });
+        const occasion = { now: storage.now(), origin: commandLine };
+        await change(storage, async (database) => {
+          if (!(await removeResource(database, id, occasion)))
+            throw new CommandError(`There is no resource ${id}.`);
         });
         print(json, { resource: id, removed: true }, `Removed ${id}.`);
       }),
     );
 }
 
-function resourceFacts({ id, name, scopes, format, ttl, alg }: Resource) {
-  return {
-    resource: id,
-    ...(name === null ? {} : { name }),
-    format,
-    ...(ttl === null ? {} : { ttl }),
-    ...(format === 'jwt' ? { alg: alg ?? 'RS256' } : {}),
-    scopes: scopesOf({ scopes }),
-  };
+/** With the algorithm that is in effect. */
+function shownResource({ alg, ...resource }: Resource) {
+  return resourceFacts({ ...resource, alg: resource.format === 'jwt' ? (alg ?? 'RS256') : null });
 }

@@ -33,6 +33,14 @@ const commands: Readonly<Record<string, readonly [description: string, load: () 
       'delete what has expired (the server does so by itself, every minute)',
       async () => (await import('./tables.ts')).sweepCommand,
     ],
+    apply: [
+      'make clients, resources, groups, scopes and claims what files describe',
+      async () => (await import('./files.ts')).applyCommand,
+    ],
+    export: [
+      'print clients, resources, groups, scopes and claims as a file for apply',
+      async () => (await import('./files.ts')).exportCommand,
+    ],
     user: ['people who can sign in', async () => (await import('./user/user.ts')).addUserCommands],
     group: [
       'groups of people: what applications are told, and for whom they are',

@@ -58,18 +58,16 @@ const reserved = new Set(
 const name = z.string().regex(/^[\w:./-]{1,100}$/);
 const claimName = name.refine((claim) => !reserved.has(claim), 'is a claim of the protocol itself');
 
-const schema = z
+const scope = z.strictObject({
+  title: z.string().min(1).max(200),
+  detail: z.string().max(500).optional(),
+  claims: z.record(claimName, z.enum(Object.keys(claimTypes) as [ClaimType])).default({}),
+});
+
+/** The installation's own scopes and claims, as files have them. */
+export const claimsSchema = z
   .strictObject({
-    scopes: z
-      .record(
-        name,
-        z.strictObject({
-          title: z.string().min(1).max(200),
-          detail: z.string().max(500).optional(),
-          claims: z.record(claimName, z.enum(Object.keys(claimTypes) as [ClaimType])).default({}),
-        }),
-      )
-      .default({}),
+    scopes: z.record(name, scope).default({}),
     access_token: z.array(z.string()).default([]),
     id_token: z.array(z.string()).default([]),
   })
@@ -88,11 +86,14 @@ const schema = z
       if (scope in scopes) context.addIssue(`"${scope}" is a scope of the standard`);
   });
 
-export type ClaimsConfig = z.output<typeof schema>;
+export type ClaimsConfig = z.output<typeof claimsSchema>;
+
+/** Nothing of the installation's own. */
+export const standardOnly: ClaimsConfig = { scopes: {}, access_token: [], id_token: [] };
 
 /** @throws {Error} when the file cannot be read or has mistakes: the message says which */
 export function readClaimsFile(path: string): ClaimsConfig {
-  const result = schema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+  const result = claimsSchema.safeParse(JSON.parse(readFileSync(path, 'utf8')));
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   throw new Error(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);

@@ -42,6 +42,11 @@ export function loadConfig(): Config {
   return readConfig(process.env);
 }
 
+/** What a variable of this process's environment is set to, for a file that refers to it. */
+export function valueOfVariable(name: string): string | undefined {
+  return process.env[name] || undefined;
+}
+
 /** Whether errors are shown with their stacks. Works even when the settings are wrong. */
 export function isDebugging(): boolean {
   return process.env['LOG_LEVEL'] === 'debug';

@@ -42,7 +42,7 @@ const MODEL = 'BackchannelAuthenticationRequest';
 
 export function createApprovals({ config, storage, engine, renderer }: ApprovalParts): Router {
   const { prisma, keyring } = storage;
-  const parts = { config, prisma };
+  const parts = { config, storage };
   const sessions = createBrowserSession({ config, storage, engine });
   const base = `${config.basePath}/approve`;
   const router = new Router({ prefix: '/approve' });

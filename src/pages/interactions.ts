@@ -58,7 +58,7 @@ export function createInteractions({
 }: InteractionParts): Router {
   const sessions = createBrowserSession({ config, storage, engine });
   const { prisma, keyring } = storage;
-  const parts = { config, prisma };
+  const parts = { config, storage };
   const router = new Router({ prefix: '/interaction/:uid' });
   const readForm = createFormReader(config);
 

@@ -14,8 +14,10 @@ import {
 } from '../provider/consent.ts';
 import { refreshPolicy } from '../provider/refresh-policy.ts';
 import { mayAskFor } from '../provider/resources.ts';
+import { claimsOf } from '../storage/claims-policy.ts';
 import { answered } from '../storage/errors.ts';
 import { scopesOf } from '../storage/resources.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { Form } from './forms.ts';
 import { claimInWords, consentDurations, presentDurations, scopeInWords } from './scopes-view.ts';
 import type { PermissionView, PermissionsView } from './views/partials.ts';
@@ -40,7 +42,7 @@ export interface AskedResource {
 
 interface Parts {
   readonly config: Config;
-  readonly prisma: PrismaClient;
+  readonly storage: Storage;
 }
 
 // Claims that every request gets without consent (OIDC Core §2).
@@ -48,18 +50,18 @@ const ofProtocol = ['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss'];
 
 /** What a client asks for, without anything unknown. */
 export async function requested(
-  { config, prisma }: Parts,
+  parts: Parts,
   client: Client,
   { scope, claims, resource }: Params,
 ): Promise<Requested> {
   const asked = typeof scope === 'string' ? scope.split(' ') : [];
-  const known = [...standardScopes, GROUPS, ...Object.keys(config.claims.scopes)];
+  const known = [...standardScopes, GROUPS, ...Object.keys(claimsOf(parts).scopes)];
   return {
     client,
     scopes: asked.filter((one) => known.includes(one) && one !== 'offline_access'),
     claims: claimsIn(claims),
     offline: asked.includes('offline_access'),
-    resources: await resourcesIn(prisma, { scope, resource }, (id, name) =>
+    resources: await resourcesIn(parts.storage.prisma, { scope, resource }, (id, name) =>
       mayAskFor(client, id, name),
     ),
   };
@@ -86,14 +88,14 @@ export async function resourcesIn(
 
 /** For the partial `permissions`. */
 export function presentRequested(
-  { config }: Pick<Parts, 'config'>,
+  parts: Parts,
   language: Language,
   { client, scopes, claims, offline, resources }: Requested,
 ): PermissionsView {
   const optional = (scope: string) => isOptional(client, scope);
   const own: PermissionView[] = [
     ...scopes.flatMap((scope) => {
-      const sentence = scopeInWords(language, scope, config.claims);
+      const sentence = scopeInWords(language, scope, claimsOf(parts));
       return sentence
         ? [{ ...sentence, field: 'scope', value: scope, optional: optional(scope) }]
         : [];
@@ -123,7 +125,7 @@ export function presentRequested(
     offline: offline
       ? {
           optional: optional('offline_access'),
-          until: language.duration(refreshPolicy(config).idleTtl(client)),
+          until: language.duration(refreshPolicy(parts.config).idleTtl(client)),
           durations: presentDurations(language),
         }
       : undefined,

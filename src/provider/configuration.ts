@@ -4,6 +4,7 @@ import { levels } from '../accounts/factors.ts';
 import type { Config } from '../config/config.ts';
 import type { SigningKeys } from '../keys/signing-keys.ts';
 import { cookieName } from '../operations/cookie-names.ts';
+import { claimsOf } from '../storage/claims-policy.ts';
 import { createAdapter } from '../storage/adapter.ts';
 import type { Storage } from '../storage/storage.ts';
 import { currentUnit } from '../storage/unit-of-work.ts';
@@ -105,8 +106,9 @@ export function configuration(parts: ProviderParts): Configuration {
 }
 
 /** Subjects of tokens, and their claims. */
-function subjects({ config, storage, pairwiseSecret }: ProviderParts): Configuration {
-  const claims = claimsPolicy(config);
+function subjects(parts: ProviderParts): Configuration {
+  const { config, storage, pairwiseSecret } = parts;
+  const claims = claimsPolicy({ baseUrl: config.baseUrl, claims: claimsOf(parts) });
   return {
     findAccount: findAccountWith(storage, claims),
     scopes: claims.scopes,

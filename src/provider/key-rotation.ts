@@ -1,11 +1,13 @@
-// Signing keys change while the provider runs: every process looks for changes, its own or others', and serves with the
-// new keys within seconds.
+// Signing keys change while the provider runs, and so do the scopes and claims that files describe: every process looks
+// for changes, its own or others', and serves with what is new within seconds.
+import { isDeepStrictEqual } from 'node:util';
 import { fingerprintKeys, loadSigningKeys, maintainKeys } from '../keys/signing-keys.ts';
 import type { KeySchedule } from '../keys/signing-keys.ts';
 import type { Log } from '../operations/log.ts';
 import { type Outages, causeOf, reportOutages } from '../operations/outages.ts';
 import { repeat } from '../operations/repeat.ts';
 import { recordKeys } from '../storage/audit/keys.ts';
+import { keptClaims } from '../storage/claims-policy.ts';
 import { bySystem } from '../storage/origin.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Engine } from './engine.ts';
@@ -61,9 +63,14 @@ export function createKeyRotation(
       await maintainKeys(prisma, keyring, now(), schedule, record);
     }
     const found = await fingerprintKeys(prisma, now(), schedule);
-    if (found === known) return;
-    engine.use(await loadSigningKeys(prisma, keyring, now(), schedule));
+    const claims = await keptClaims(prisma);
+    const areOthers = !isDeepStrictEqual(claims, storage.kept.claims);
+    if (found === known && !areOthers) return;
+    const keys = await loadSigningKeys(prisma, keyring, now(), schedule);
+    storage.kept.claims = claims;
+    engine.use(keys);
+    if (found !== known) log.info('signing keys changed');
+    if (areOthers) log.info('scopes and claims changed');
     known = found;
-    log.info('signing keys changed');
   }
 }

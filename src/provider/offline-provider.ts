@@ -118,7 +118,7 @@ async function refusal(
     await validate(metadata);
     return undefined;
   } catch (error) {
-    if (!(error instanceof errors.InvalidClientMetadata)) throw error;
+    if (!(error instanceof errors.OIDCProviderError)) throw error;
     return /^\w+/.exec(error.error_description ?? '')?.[0] ?? '';
   }
 }

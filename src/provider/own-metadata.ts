@@ -141,6 +141,11 @@ export const clientMetadata = {
   },
 } as const;
 
+/** The groups whose members alone may use a client. */
+export function groupsOf(metadata: object): readonly string[] {
+  return (metadata as OwnMetadata).allowed_groups ?? [];
+}
+
 /** The name of a member. */
 export type OwnName = keyof typeof clientMetadata;
 export type OwnMetadata = {

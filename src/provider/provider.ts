@@ -1,5 +1,6 @@
 // The engine, configured. A Provider is immutable: other keys or settings make a new one.
 import { Provider } from 'oidc-provider';
+import { claimsOf } from '../storage/claims-policy.ts';
 import { presentedSecret } from '../storage/client-secrets.ts';
 import { nextRefreshToken } from '../storage/families/adapter.ts';
 import { isFirstUse } from '../storage/replay.ts';
@@ -63,7 +64,8 @@ export function adapt(provider: Provider, parts: ProviderParts): Provider {
     isGrantOf,
   });
   registerExtraGrants(provider, parts);
-  const findAccount = findAccountWith(storage, claimsPolicy(config));
+  const claims = claimsPolicy({ baseUrl: config.baseUrl, claims: claimsOf(parts) });
+  const findAccount = findAccountWith(storage, claims);
   registerTokenExchange(provider, { ...parts, findAccount });
   // A refusal by redirect has no error status.
   const refuse = () => {

@@ -85,3 +85,26 @@ export async function withdrawAccess(
   }
   return ended;
 }
+
+/**
+ * How many refresh-token families would end.
+ *
+ * @param change an application's groups change to `allowed`, none being everybody; or a group is removed
+ */
+export async function countWithdrawn(
+  database: Database,
+  change:
+    { readonly clientId: string; readonly allowed: readonly string[] } | { readonly group: string },
+): Promise<number> {
+  if ('allowed' in change && change.allowed.length === 0) return 0;
+  const where =
+    'group' in change
+      ? Prisma.sql`a.groups @> ARRAY[${change.group}] AND c.metadata ? 'allowed_groups'
+          AND NOT (c.metadata->'allowed_groups' ?| array_remove(a.groups, ${change.group}))`
+      : Prisma.sql`f.client_id = ${change.clientId} AND NOT (a.groups && ${change.allowed})`;
+  const [{ count } = { count: 0 }] = await database.$queryRaw<{ count: number }[]>`
+    SELECT count(*)::int FROM refresh_family f
+    JOIN client c ON c.id = f.client_id JOIN account a ON a.id = f.account_id
+    WHERE f.ended_at IS NULL AND ${where}`;
+  return count;
+}

@@ -5,7 +5,7 @@ import { type AdapterPayload, errors } from 'oidc-provider';
 import { type Keyring, sha256 } from '../keys/keyring.ts';
 import type { SealedTable } from '../keys/reseal.ts';
 import { type ClientSecret, formatSecrets, hashedSecret, parseSecrets } from './client-secrets.ts';
-import type { Prisma, PrismaClient } from '../generated/client.ts';
+import type { Prisma } from '../generated/client.ts';
 
 // The marker in the row of a client whose metadata is fetched from its id.
 export const DOCUMENT = 'client_id_metadata_document';
@@ -24,11 +24,11 @@ export type ClientMetadata = Record<string, unknown> & { client_id: string };
 
 /** @returns the metadata as the engine wants it; `client_secret` is a hash unless the method needs the secret */
 export async function findClient(
-  prisma: PrismaClient,
+  database: Prisma.TransactionClient,
   keyring: Keyring,
   id: string,
 ): Promise<AdapterPayload | undefined> {
-  const row = await prisma.client.findUnique({ where: { id } });
+  const row = await database.client.findUnique({ where: { id } });
   return row ? clientOf(keyring, row) : undefined;
 }
 
@@ -153,7 +153,7 @@ export async function changeSecrets(
 }
 
 /** Writes what a client authenticates with, and forgets the uses of what it had before. @param stored undefined: nothing */
-async function writeSecret(
+export async function writeSecret(
   database: Prisma.TransactionClient,
   keyring: Keyring,
   id: string,

@@ -2,6 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { type Migrations, openDatabase } from '../database/open.ts';
 import { Keyring, keptSecret } from '../keys/keyring.ts';
+import { keptClaims } from './claims-policy.ts';
 import { type Storage, createStorage } from './storage.ts';
 import { watchDatabase } from './watch.ts';
 
@@ -31,5 +32,6 @@ export async function openStorage(config: Config, migrations: Migrations): Promi
     { prisma, pool, keyring },
     { watch, isRelaxed: config.refreshToken.commit === 'relaxed' },
   );
+  storage.kept.claims = await keptClaims(prisma);
   return { storage, watch, ...rest };
 }

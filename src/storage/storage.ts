@@ -1,5 +1,6 @@
 // What all code that reads or writes data is given: the database, through Prisma and directly, the keys, the clock.
 import type { Pool } from 'pg';
+import { type ClaimsConfig, standardOnly } from '../config/claims.ts';
 import type { PrismaClient } from '../generated/client.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { type EngineClient, createEngineClient } from './clients.ts';
@@ -13,6 +14,8 @@ export interface Storage {
   /** The frequent statements, on these connections. */
   readonly fast: Fast;
   readonly keyring: Keyring;
+  /** The scopes and claims in the database, as this process has read them last. */
+  readonly kept: { claims: ClaimsConfig };
   /** A client's row as the engine wants it. */
   readonly engineClient: EngineClient;
   /** The clock: the database's; tests set it. */
@@ -45,6 +48,7 @@ export function createStorage(
   };
   return {
     ...{ prisma, pool, keyring, now },
+    kept: { claims: standardOnly },
     fast: createFast(pool, { sample: watch?.sample, isRelaxed }),
     engineClient: createEngineClient(keyring),
     shift: () => Math.round(ahead() / 1000),

@@ -36,6 +36,7 @@ describe('no setting is dead: the configuration is another with it', () => {
     ['SYMBOLON_DATA_DIR', 'data'],
     ['SYMBOLON_SECRET', secret],
     ['SYMBOLON_TRUST_PROXY', '10.0.0.0/8, ::1'],
+    ['SYMBOLON_APPLY', '/etc/symbolon/apply'],
     ['SYMBOLON_AUDIT_RETENTION_DAYS', '90'],
     ['SYMBOLON_SMTP_URL', 'smtp://mail.example.com'],
     ['SYMBOLON_PRINT_MAILS', 'false'],

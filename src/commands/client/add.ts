@@ -1,11 +1,12 @@
 // symbolon client add: registers a relying party.
 import type { Command } from 'commander';
-import { assertGroups } from '../../accounts/groups.ts';
+import { addClient, completedMetadata } from '../../provider/client-changes.ts';
 import { cibaGrant, deviceCode, jwtBearer, tokenExchange } from '../../provider/grant-types.ts';
 import { createOfflineProvider } from '../../provider/offline-provider.ts';
 import { newClientSecret } from '../../storage/client-secrets.ts';
-import { type ClientMetadata, insertClient } from '../../storage/clients.ts';
+import type { ClientMetadata } from '../../storage/clients.ts';
 import { isTaken } from '../../storage/errors.ts';
+import { commandLine } from '../../storage/origin.ts';
 import {
   CommandError,
   asJson,
@@ -15,7 +16,7 @@ import {
   secretFromStdin,
   withStorage,
 } from '../run.ts';
-import { assertLongEnough, groupsOf, refuseFixed, validate } from './metadata.ts';
+import { assertLongEnough, refuseFixed, validate } from './metadata.ts';
 
 const grantNames: Record<string, string> = {
   device_code: deviceCode,
@@ -72,11 +73,9 @@ export function addAddCommand(client: Command): void {
           : given;
         await validate(provider, metadata);
         try {
-          await change(storage, async (database, record) => {
-            await assertGroups(database, groupsOf(metadata));
-            await insertClient(database, storage.keyring, metadata);
-            await record({ type: 'client.added', clientId: id });
-          });
+          await change(storage, (database) =>
+            addClient(database, { storage, origin: commandLine }, metadata),
+          );
         } catch (error) {
           if (isTaken(error))
             throw new CommandError(
@@ -100,16 +99,13 @@ async function givenMetadata(id: string, options: AddOptions): Promise<ClientMet
   const file = options.metadata === undefined ? {} : await jsonFile('--metadata', options.metadata);
   refuseFixed(file);
   const grants = options.grant?.map((name) => grantNames[name] ?? name);
-  const metadata: ClientMetadata = {
+  return completedMetadata({
     client_id: id,
     ...(grants?.includes(cibaGrant) ? { backchannel_token_delivery_mode: 'poll' } : {}),
-    grant_types: grants ?? ['authorization_code', 'refresh_token'],
-    token_endpoint_auth_method: options.public ? 'none' : 'client_secret_basic',
+    ...(grants === undefined ? {} : { grant_types: grants }),
+    ...(options.public ? { token_endpoint_auth_method: 'none' } : {}),
     ...(options.redirectUri ? { redirect_uris: options.redirectUri } : {}),
     ...(options.name === undefined ? {} : { client_name: options.name }),
     ...file,
-  };
-  const types = metadata['grant_types'];
-  const redirects = Array.isArray(types) && types.includes('authorization_code');
-  return redirects ? metadata : { response_types: [], redirect_uris: [], ...metadata };
+  });
 }

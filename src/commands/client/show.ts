@@ -1,9 +1,8 @@
 // symbolon client list, show, remove.
 import type { Command } from 'commander';
+import { removeClient } from '../../provider/client-changes.ts';
 import { refreshPolicy } from '../../provider/refresh-policy.ts';
-import { lockClient } from '../../storage/clients.ts';
 import { commandLine } from '../../storage/origin.ts';
-import { revokeClient } from '../../storage/revocation.ts';
 import { asJson, change, date, print, table, withStorage } from '../run.ts';
 import { noClient } from './metadata.ts';
 
@@ -63,14 +62,9 @@ export function addShowCommands(client: Command): void {
     .option(...asJson)
     .action((id: string, { json }: { json?: boolean }) =>
       withStorage(async ({ storage }) => {
-        await change(storage, async (database, record) => {
-          const now = storage.now();
-          const revocation = { reason: 'client_removed', now, origin: commandLine } as const;
-          await lockClient(database, storage.keyring, id);
-          await revokeClient(database, id, revocation);
-          const { count } = await database.client.deleteMany({ where: { id } });
-          if (count === 0) throw noClient(id);
-          await record({ type: 'client.removed', clientId: id });
+        await change(storage, async (database) => {
+          const parts = { storage, origin: commandLine };
+          if ((await removeClient(database, parts, id)) === undefined) throw noClient(id);
         });
         print(json, { client_id: id, removed: true }, `Removed ${id}; its tokens no longer work.`);
       }),

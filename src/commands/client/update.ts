@@ -1,15 +1,14 @@
 // symbolon client update: changes a relying party's metadata. Nothing ends but what people may not use any more.
 import type { Command } from 'commander';
-import { assertGroups } from '../../accounts/groups.ts';
+import { changeClient } from '../../provider/client-changes.ts';
 import { createOfflineProvider } from '../../provider/offline-provider.ts';
-import { awaitAccessChanges, withdrawAccess } from '../../storage/access.ts';
-import { whatChanged } from '../../storage/audit/changed.ts';
+import { awaitAccessChanges } from '../../storage/access.ts';
 import { newClientSecret, parseSecrets } from '../../storage/client-secrets.ts';
-import { lockClient, replaceClientSecret, updateClient } from '../../storage/clients.ts';
+import { lockClient } from '../../storage/clients.ts';
 import { commandLine } from '../../storage/origin.ts';
 import { CommandError, asJson, change, jsonFile, print, withStorage } from '../run.ts';
 import { endedAccess } from '../user/told.ts';
-import { groupsOf, noClient, refuseFixed, validate, withoutNulls } from './metadata.ts';
+import { noClient, refuseFixed, validate, withoutNulls } from './metadata.ts';
 
 export function addUpdateCommand(client: Command): void {
   client
@@ -31,32 +30,26 @@ export function addUpdateCommand(client: Command): void {
       await withStorage(async ({ config, storage }) => {
         const { keyring } = storage;
         const provider = createOfflineProvider({ config, storage });
-        const { metadata, isNew, withSecret, ended } = await change(
-          storage,
-          async (database, record) => {
-            await awaitAccessChanges(database);
-            const current = await lockClient(database, keyring, id);
-            if (!current) throw noClient(id);
-            const { client_secret: before, ...metadata } = withoutNulls(
-              withUris({ ...current, ...changes }, options),
-            );
-            const { secret, isNew } = secretFor(provider.needsSecret(metadata), metadata, before);
-            const withSecret: { client_secret?: string } =
-              secret === undefined ? {} : { client_secret: secret };
-            await validate(provider, { ...metadata, client_id: id, ...withSecret });
-            const changed = { ...metadata, client_id: id };
-            await assertGroups(database, groupsOf(metadata));
-            await updateClient(database, changed);
+        const { metadata, isNew, withSecret, ended } = await change(storage, async (database) => {
+          await awaitAccessChanges(database);
+          const current = await lockClient(database, keyring, id);
+          if (!current) throw noClient(id);
+          const { client_secret: before, ...metadata } = withoutNulls(
+            withUris({ ...current, ...changes }, options),
+          );
+          const { secret, isNew } = secretFor(provider.needsSecret(metadata), metadata, before);
+          const withSecret: { client_secret?: string } =
+            secret === undefined ? {} : { client_secret: secret };
+          await validate(provider, { ...metadata, client_id: id, ...withSecret });
+          const after = { ...metadata, client_id: id };
+          const parts = { storage, origin: commandLine };
+          const ended = await changeClient(database, parts, {
+            ...{ before: current, after },
             // The secrets stay as they are, unless the method needs another, or none.
-            if (isNew || secret === undefined)
-              await replaceClientSecret(database, keyring, changed, secret);
-            const detail = { ...whatChanged(current, changed), ...(isNew && { secret: 'new' }) };
-            await record({ type: 'client.changed', clientId: id, detail });
-            const occasion = { now: storage.now(), origin: commandLine, keyring };
-            const ended = await withdrawAccess(database, { clientId: id }, occasion);
-            return { metadata, isNew, withSecret, ended };
-          },
-        );
+            ...(isNew || secret === undefined ? { secret } : {}),
+          });
+          return { metadata, isNew, withSecret, ended };
+        });
         const { facts, families, applications } = await endedAccess(storage, ended);
         const withdrawn = facts.ended > 0 ? `; ${families} ended.${applications}` : '.';
         const shown = `\n\n  client_secret  ${withSecret.client_secret ?? ''}\n\nThe method needs this one. It is shown this once; it cannot be read back.`;

@@ -4,6 +4,7 @@ import { taken } from '../../accounts/accounts.ts';
 import { changeAddress } from '../../accounts/addresses.ts';
 import { type ClaimsConfig, claimsProblem } from '../../config/claims.ts';
 import type { Prisma } from '../../generated/client.ts';
+import { claimsOf } from '../../storage/claims-policy.ts';
 import { whatChanged } from '../../storage/audit/changed.ts';
 import { writtenUsername } from '../../accounts/username.ts';
 import { isTaken } from '../../storage/errors.ts';
@@ -74,10 +75,11 @@ export function claimsCommand(user: Command): void {
     .option('--set <file>', 'a JSON file with claims; what it sets to null is removed')
     .option(...asJson)
     .action((email: string, { set, json }: { set?: string; json?: boolean }) =>
-      withAccount(email, async (account, { config, storage }) => {
+      withAccount(email, async (account, parts) => {
+        const { storage } = parts;
         let claims = account.claims as Record<string, unknown>;
         if (set !== undefined) {
-          const changed = { ...claims, ...claimsIn(await jsonFile('--set', set), config.claims) };
+          const changed = { ...claims, ...claimsIn(await jsonFile('--set', set), claimsOf(parts)) };
           claims = Object.fromEntries(
             Object.entries(changed).filter(([, value]) => value !== null),
           );

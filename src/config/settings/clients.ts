@@ -1,10 +1,8 @@
 // The settings of clients: what they may do, how they are registered, the signing keys and the claims.
 import { z } from 'zod';
-import { type ClaimsConfig, readClaimsFile } from '../claims.ts';
+import { readClaimsFile } from '../claims.ts';
 import { signingAlgorithms } from '../signing-algorithms.ts';
 import { type Section, flag, integer, oneOf, reading } from './setting.ts';
-
-const standardOnly: ClaimsConfig = { scopes: {}, access_token: [], id_token: [] };
 
 export const clients = {
   jwtBearerGrant: {
@@ -83,9 +81,9 @@ export const clients = {
       .string()
       .min(1)
       .transform(reading(readClaimsFile, 'a file as docs/clients.md describes it'))
-      .default(standardOnly),
+      .optional(),
     wants: 'the path of a file',
     help: 'A JSON file with scopes and claims of your own, and with what goes into tokens; see [Claims](clients.md#claims-and-scopes-of-your-own).',
-    fallback: 'the standard claims only',
+    fallback: 'the standard claims, and those that [files](files.md) describe',
   },
 } satisfies Section;

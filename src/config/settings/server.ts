@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDatabaseUrl } from '../database-url.ts';
-import { type Section, integer, oneOf, refuse } from './setting.ts';
+import { type Section, integer, oneOf, path, refuse } from './setting.ts';
 
 const issuer = z.url({ protocol: /^https?$/ }).refine((value) => {
   const url = URL.parse(value);
@@ -119,6 +119,13 @@ export const server = {
     wants:
       '`true`, `false`, or addresses and networks, separated by commas, like `10.0.0.0/8,fd00::/8,192.0.2.7`',
     help: 'The proxies that are believed: what `X-Forwarded-For` or `Forwarded` says of the client’s address, and the header of `SYMBOLON_TLS_CLIENT_CERT_HEADER`. `true`: whoever connects, and one proxy only; for a port that nobody but the proxy reaches.',
+  },
+  apply: {
+    variable: 'SYMBOLON_APPLY',
+    schema: path.optional(),
+    wants: 'the path of a folder, or of a file',
+    help: 'A folder with the clients, resources, groups, scopes and claims that this installation has, in YAML or JSON: they are applied at every start, before anybody is served, and nothing is removed. See [Files](files.md).',
+    fallback: 'nothing is applied',
   },
   auditRetentionDays: {
     variable: 'SYMBOLON_AUDIT_RETENTION_DAYS',

@@ -6,6 +6,7 @@ import type { Client } from 'oidc-provider';
 import { deviceInWords } from '../../devices.ts';
 import type { Grant, RefreshFamily } from '../../generated/client.ts';
 import { refreshPolicy } from '../../provider/refresh-policy.ts';
+import { claimsOf } from '../../storage/claims-policy.ts';
 import { chooseEnd } from '../../storage/families/until.ts';
 import { expiresAt, latestEnd, lifeEnd } from '../../storage/families/verdict.ts';
 import { endAccess, endLineOf, revokeAccess } from '../../storage/revocation.ts';
@@ -209,7 +210,7 @@ export function createApplications(area: AccountArea): Router {
         now: storage.now(),
       }),
       scopes: [
-        ...scopesInWords(language, scope.split(' '), config.claims),
+        ...scopesInWords(language, scope.split(' '), claimsOf(area)),
         ...claims.map((claim) => claimInWords(language, claim)),
       ],
       resources: await resourcesOf({ resource, scope }),
@@ -238,7 +239,7 @@ export function createApplications(area: AccountArea): Router {
     );
     return {
       scopes: [
-        ...scopesInWords(language, scope.split(' '), config.claims),
+        ...scopesInWords(language, scope.split(' '), claimsOf(area)),
         ...claims.map((claim) => claimInWords(language, claim)),
       ],
       resources: found.flat(),

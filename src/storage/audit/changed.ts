@@ -1,4 +1,5 @@
 // What a change has changed, as events tell it.
+import { isDeepStrictEqual } from 'node:util';
 
 /**
  * The members that differ, each with its value before and after; not set is null.
@@ -15,7 +16,7 @@ export function whatChanged(
     ((all as Record<string, unknown>)[name] ?? null) as Value;
   const differing = [...new Set(names)]
     .map((name) => [name, { from: valueOf(before, name), to: valueOf(after, name) }] as const)
-    .filter(([, { from, to }]) => JSON.stringify(from) !== JSON.stringify(to));
+    .filter(([, { from, to }]) => !isDeepStrictEqual(from, to));
   return { changed: Object.fromEntries(differing) };
 }
 

@@ -90,11 +90,17 @@ export const eventTypes = {
     'A refresh was answered again, to another device at another address.',
   ],
   'group.added': [3006, 'A group was made.'],
+  'group.changed': [3006, 'What a group is for was changed.'],
   'group.removed': [3006, 'A group was removed, and with it who was in it.'],
   'group.joined': [3006, 'A person came into a group.'],
   'group.left': [3006, 'A person left a group: was taken out, or the group was removed.'],
   'resource.added': [3004, 'A resource server was added.'],
+  'resource.changed': [3004, 'A resource server was changed: `changed` tells what.'],
   'resource.removed': [3004, 'A resource server was removed.'],
+  'claims.changed': [
+    3004,
+    'The scopes and claims of the installation were changed: `changed` tells what.',
+  ],
   'client.invited': [
     3004,
     'An initial access token was made, with which clients register themselves.',

@@ -11,7 +11,7 @@ export type AccountRead = Omit<
   Account,
   'passwordHash' | 'admin' | 'createdAt' | 'emailAscii' | 'deleteAt'
 >;
-export type ResourceRead = Omit<Resource, 'createdAt' | 'updatedAt'>;
+export type ResourceRead = Omit<Resource, 'applied' | 'createdAt' | 'updatedAt'>;
 type FamilyRow = Omit<RefreshFamily, 'lastUsedAt' | 'lastUsedIp'>;
 export type FamilyRead = FamilyRow & { readonly grant: GrantRead | null };
 
