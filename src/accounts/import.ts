@@ -14,6 +14,7 @@ import type { ChangeParts } from './changes.ts';
 import { asciiAddress } from './email-address.ts';
 import { foreignHash } from './foreign-hashes.ts';
 import { groupNameProblem } from './groups.ts';
+import { totpRow } from './totp.ts';
 import { writtenUsername } from './username.ts';
 
 const BATCH = 500; // people in one transaction: it is short, and nobody who signs in waits for it
@@ -26,6 +27,11 @@ const person = z.strictObject({
   name: accountInput.shape.name,
   username: z.string().optional().transform(failing(writtenUsername)),
   password_hash: z.string().optional().transform(failing(foreignHash)),
+  /** The secret of an app for one-time codes: Base32. */
+  totp: z
+    .string()
+    .regex(/^[A-Z2-7]{16,128}$/, 'wants 16 to 128 characters of Base32, without padding')
+    .optional(),
   locale: z.string().max(35).optional(),
   claims: z.record(z.string(), z.unknown()).default({}),
   groups: z.array(z.string().superRefine(named)).default([]),
@@ -132,12 +138,15 @@ export async function importPeople(
 
 /** @returns why the line cannot be taken, instead of a person */
 function readLine(text: string, claims: ClaimsConfig): Person | string {
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return readPerson(JSON.parse(text), claims);
   } catch {
     return 'this is no JSON: a line is one person, {"email":"ada@example.com",…}';
   }
+}
+
+/** @returns why this is nobody who can be taken, instead of a person */
+export function readPerson(value: unknown, claims: ClaimsConfig): Person | string {
   const parsed = person.safeParse(value);
   if (parsed.success) return claimsProblem(parsed.data.claims, claims) ?? parsed.data;
   const [issue] = parsed.error.issues;
@@ -221,6 +230,11 @@ async function insert({ storage, origin }: ChangeParts, lines: readonly Line[]):
     ];
     await writeEvents(database, events, { now, origin });
     const ids = new Set(added.map(({ id }) => id));
+    const apps = lines.flatMap(({ person: { totp } }, index) => {
+      const id = rows[index]?.id ?? '';
+      return totp !== undefined && ids.has(id) ? [totpRow(storage, id, totp)] : [];
+    });
+    await database.totp.createMany({ data: apps });
     return lines.filter((_line, index) => !ids.has(rows[index]?.id ?? ''));
   });
 }

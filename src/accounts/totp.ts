@@ -85,6 +85,16 @@ export async function confirmTotp(
   await recordChange(database, parts, { type: 'totp.added', accountId });
 }
 
+/** The row of an app that somebody has used elsewhere. @param secret Base32 */
+export function totpRow(
+  { keyring, now }: Pick<FactorParts['storage'], 'keyring' | 'now'>,
+  accountId: string,
+  secret: string,
+) {
+  const [sealed, at] = [keyring.seal(totpContext(accountId), secret), now()];
+  return { accountId, sealed, createdAt: at, confirmedAt: at };
+}
+
 /** Spends a code of the person's app. @returns whether it is right and was not used before */
 export async function verifyTotp(
   parts: Pick<TotpParts, 'storage'>,

@@ -46,6 +46,10 @@ const commands: Readonly<Record<string, readonly [description: string, load: () 
       'groups of people: what applications are told, and for whom they are',
       async () => (await import('./group.ts')).addGroupCommands,
     ],
+    convert: [
+      'files of another provider, turned into what “user import” and “apply” take',
+      async () => (await import('./convert/convert.ts')).addConvertCommands,
+    ],
     client: [
       'relying parties: the applications that people sign in to',
       async () => (await import('./client/client.ts')).addClientCommands,
