@@ -78,7 +78,7 @@ describe('Keycloak', { timeout: 60_000 }, () => {
     expect(stdout).toContain('6 people, 5 clients, 5 groups');
     for (const remark of [
       'user nobody: not taken, since there is no e-mail address',
-      'user grace: the attribute shift is not taken: SYMBOLON_CLAIMS_FILE has no claim "shift"',
+      'user grace: the attribute shift is not taken: there is no claim "shift" here',
     ])
       expect(stderr).toContain(remark);
     const lines = readFileSync(keycloak, 'utf8').split('\n');
@@ -135,7 +135,7 @@ describe('Keycloak', { timeout: 60_000 }, () => {
         'client berths-api: not taken, since it is a resource server: "symbolon resource add" registers it',
         'client lighthouse: not taken, since it is disabled',
         'client manifest: the redirect URI https://staging.example.com/* is not taken: register each as it is, without *',
-        'client manifest: the mapper shift is not taken: claims are in SYMBOLON_CLAIMS_FILE',
+        'client manifest: the mapper shift is not taken: see scopes and claims',
         'client tide-tables: the implicit flow is not taken: use the code with PKCE',
       ]),
     );

@@ -1,11 +1,10 @@
-// symbolon convert: turns what another provider exports into files for `symbolon user import` and `symbolon apply`. Nothing
-// is looked up, and nothing but these files is written: whole, or not at all.
+// symbolon convert: turns what another provider exports into files for `symbolon user import` and `symbolon apply`. The
+// installation is asked for its claims only, and nothing but these files is written: whole, or not at all.
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ClaimsConfig } from '../../config/claims.ts';
-import { loadConfig } from '../../config/config.ts';
-import { CommandError, asJson, print } from '../run.ts';
+import { CommandError, asJson, print, withStorage } from '../run.ts';
 import { convertAuth0 } from './auth0.ts';
 import { convertKeycloak } from './keycloak.ts';
 import { type Conversion, type Source, readSources } from './source.ts';
@@ -27,19 +26,22 @@ export function addConvertCommands(convert: Command): void {
       .argument('<file...>', 'exported files, or folders of them')
       .requiredOption('--output <folder>', 'a new folder, for people.jsonl and clients.json')
       .option(...asJson)
-      .action(async (files: string[], { output, json }: Options) => {
-        const conversion = read(await readSources(files), loadConfig().claims);
-        await write(resolve(output), conversion);
-        const { people, clients, groups, remarks } = conversion;
-        for (const { file, line, text } of remarks) console.error(`${file}:${line}: ${text}`);
-        const counts = { people: people.length, clients: clients.length, groups: groups.length };
-        print(
-          json,
-          { ...counts, remarks },
-          `Wrote ${output}: ${counts.people} people, ${counts.clients} clients, ${counts.groups} groups. ${remarks.length === 0 ? 'Everything was taken.' : `What is not taken, or not as it was, is told above with its line: ${remarks.length}.`}`,
-        );
-        if (remarks.length > 0) process.exitCode = 1;
-      });
+      .action((files: string[], { output, json }: Options) =>
+        withStorage(async ({ config }) => {
+          const conversion = read(await readSources(files), config.claims);
+          await write(resolve(output), conversion);
+          const { people, clients, groups, remarks } = conversion;
+          for (const { file, line, text } of remarks) console.error(`${file}:${line}: ${text}`);
+          const counts = { people: people.length, clients: clients.length, groups: groups.length };
+          const wrote = `Wrote ${output}: ${counts.people} people, ${counts.clients} clients, ${counts.groups} groups.`;
+          const rest =
+            remarks.length === 0
+              ? 'Everything was taken.'
+              : `What is not taken, or not as it was, is told above with its line: ${remarks.length}.`;
+          print(json, { ...counts, remarks }, `${wrote} ${rest}`);
+          if (remarks.length > 0) process.exitCode = 1;
+        }),
+      );
   add('keycloak', 'a realm of Keycloak, as kc.sh export writes it', convertKeycloak);
   add('auth0', 'users, password hashes and applications of Auth0', convertAuth0);
 }

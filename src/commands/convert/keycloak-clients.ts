@@ -225,7 +225,7 @@ function isGroups({ protocolMapper, config }: Mapper): boolean {
 function remarkOnTheRest(client: Client, remark: Say): void {
   const { attributes, webOrigins, redirectUris, rootUrl } = client;
   for (const mapper of client.protocolMappers.filter((one) => !isGroups(one)))
-    remark(`the mapper ${mapper.name} is not taken: claims are in SYMBOLON_CLAIMS_FILE`);
+    remark(`the mapper ${mapper.name} is not taken: see scopes and claims`);
   const origins = new Set(
     redirectUris.map((uri) => URL.parse(resolved(uri, rootUrl))?.origin ?? ''),
   );

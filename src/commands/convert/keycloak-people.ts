@@ -106,9 +106,7 @@ export function createPeople(
       const type = claim === undefined ? undefined : types[claim];
       if (claim === undefined) remark(`the attribute ${attribute} is no claim, and is not taken`);
       else if (type === undefined)
-        remark(
-          `the attribute ${attribute} is not taken: SYMBOLON_CLAIMS_FILE has no claim "${claim}"`,
-        );
+        remark(`the attribute ${attribute} is not taken: there is no claim "${claim}" here`);
       else {
         const value = claimTypes[type].safeParse(valueOf(values, type));
         if (value.success) found[claim] = value.data;
