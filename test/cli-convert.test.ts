@@ -15,7 +15,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Secret, TOTP } from 'otpauth';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createOfflineProvider } from '../src/provider/offline-provider.ts';
 import type { ClientMetadata } from '../src/storage/clients.ts';
 import { Agent, type Page } from './support/agent.ts';
 import { commandsWith } from './support/commands.ts';
@@ -46,7 +45,6 @@ const { symbolon, said } = commandsWith(() => ({
 const converted = (from: string, ...files: string[]) =>
   symbolon(['convert', from, ...files, '--output', output]);
 const read = (name: string) => readFileSync(join(output, name), 'utf8');
-const clientsOf = () => (JSON.parse(read('clients.json')) as { clients: ClientMetadata[] }).clients;
 const imported = () => said(`user import ${join(output, 'people.jsonl')}`);
 const heading = (page: Page) => page.html.querySelector('h1')?.text;
 async function signIn(email: string, password: string) {
@@ -54,21 +52,19 @@ async function signIn(email: string, password: string) {
   const page = await agent.open(`${provider.issuer}/account`);
   return { agent, page: await agent.submit(page, { email, password }) };
 }
-type Registered = ClientMetadata & { redirect_uris: string[]; client_secret?: string };
+type Listed = ClientMetadata & { redirect_uris: string[]; client_secret?: string };
 
-/** The client as "symbolon apply" registers it. */
-async function register(id: string): Promise<Registered> {
-  const { client_secret: at, ...metadata } = clientsOf().find(
-    (one) => one.client_id === id,
-  ) as ClientMetadata;
-  const { file } = (at ?? {}) as { file?: string };
-  const client = {
-    ...metadata,
-    ...(file === undefined ? {} : { client_secret: read(file).trim() }),
-  };
-  await createOfflineProvider(provider).validate(client);
-  await provider.addClient(client);
-  return client as Registered;
+const apply = () => symbolon(['apply', '-f', join(output, 'clients.json')]);
+/** The clients, with their secrets. */
+function clientsOf(): Listed[] {
+  const { clients } = JSON.parse(read('clients.json')) as { clients: ClientMetadata[] };
+  return clients.map((client) => {
+    const { file } = (client.client_secret ?? {}) as { file?: string };
+    return {
+      ...client,
+      ...(file === undefined ? {} : { client_secret: read(file).trim() }),
+    } as Listed;
+  });
 }
 
 describe('Keycloak', { timeout: 60_000 }, () => {
@@ -142,8 +138,9 @@ describe('Keycloak', { timeout: 60_000 }, () => {
     expect(stderr).not.toContain('a secret of the manifest');
     const ids = clientsOf().map(({ client_id: id }) => id);
     expect(ids).toEqual(['buoy', 'crane', 'manifest', 'pier', 'tide-tables']);
-    const clients: Record<string, Registered> = {};
-    for (const id of ids) clients[id] = await register(id);
+    expect(await apply()).toMatchObject({ code: 0, stderr: '' });
+    expect((await apply()).stdout).toContain('Nothing to change');
+    const clients = Object.fromEntries(clientsOf().map((one) => [one.client_id, one]));
     expect(clients['manifest']).toMatchObject({
       redirect_uris: [
         'https://manifest.example.com/callback',
@@ -269,15 +266,15 @@ describe('Auth0', { timeout: 60_000 }, () => {
     expect(JSON.parse(shown)).toMatchObject({ sub: 'auth0|euclid', name: null, password: true });
     expect(JSON.parse(shown)).not.toHaveProperty('locked_at', null); // it was blocked
 
-    const manifest = await register('kJ3xW0sQ7yZbVn2m');
+    expect((await apply()).stderr).toContain('secrets/cR8aNe5xKq0wTb7s is not set');
+    writeFileSync(join(output, 'secrets/cR8aNe5xKq0wTb7s'), 'a secret that somebody has written');
+    expect(await apply()).toMatchObject({ code: 0, stderr: '' });
+    const manifest = clientsOf().find(({ client_id: id }) => id === 'kJ3xW0sQ7yZbVn2m');
     const party = await discover(provider.issuer, manifest);
     const { url } = await authorizationRequest(party, { scope: 'openid' });
     const as = { email: 'grace@example.com', password: 'nanoseconds of wire, many' };
     const back = await new Agent(provider.issuer).authorize(url, as);
     expect(back.searchParams.get('code')).not.toBeNull();
-    writeFileSync(join(output, 'secrets/cR8aNe5xKq0wTb7s'), 'a secret that somebody has written');
-    for (const id of ['tQ9dLr6uYc1hPz4e', 'cR8aNe5xKq0wTb7s', 'bU2oYv9iMf3jGs6d'])
-      await register(id);
   });
 
   test('anything else is refused, and the entry is told', async () => {

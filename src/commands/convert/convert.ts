@@ -4,6 +4,7 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ClaimsConfig } from '../../config/claims.ts';
+import { claimsOf } from '../../storage/claims-policy.ts';
 import { CommandError, asJson, print, withStorage } from '../run.ts';
 import { convertAuth0 } from './auth0.ts';
 import { convertKeycloak } from './keycloak.ts';
@@ -27,8 +28,8 @@ export function addConvertCommands(convert: Command): void {
       .requiredOption('--output <folder>', 'a new folder, for people.jsonl and clients.json')
       .option(...asJson)
       .action((files: string[], { output, json }: Options) =>
-        withStorage(async ({ config }) => {
-          const conversion = read(await readSources(files), config.claims);
+        withStorage(async (parts) => {
+          const conversion = read(await readSources(files), claimsOf(parts));
           await write(resolve(output), conversion);
           const { people, clients, groups, remarks } = conversion;
           for (const { file, line, text } of remarks) console.error(`${file}:${line}: ${text}`);
