@@ -147,8 +147,10 @@ async function applyFolder(config: Config, storage: Storage, log: Log): Promise<
     if (!(error instanceof FilesError)) throw error;
     throw new Error(`Symbolon cannot start with the files of SYMBOLON_APPLY: ${error.message}`);
   });
-  for (const { action, kind, id, changed } of steps)
+  for (const { action, kind, id, changed, warnings = [] } of steps) {
     log.info({ action, kind, id, members: Object.keys(changed) }, 'applied from files');
+    for (const warning of warnings) log.warn({ kind, id }, warning);
+  }
   log.info({ folder: apply, changes: steps.length, families }, 'files are applied');
   storage.kept.claims = await keptClaims(storage.prisma);
 }

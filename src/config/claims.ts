@@ -1,5 +1,6 @@
-// The file named by SYMBOLON_CLAIMS_FILE: accounts' claims besides the standard ones, and the claims in tokens. Scopes
-// release claims; tokens get those that the file lists and the person has granted.
+// The installation's own scopes and claims, from the file named by SYMBOLON_CLAIMS_FILE or from those that were applied:
+// accounts' claims besides the standard ones, and the claims in tokens. Scopes release claims; tokens get those that are
+// listed and the person has granted.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
@@ -109,7 +110,7 @@ export function claimsProblem(
     const type = types[name];
     // One that the settings do not know would never be released.
     if (!type)
-      return `${name}: there is no such claim. It is a standard one of OpenID Connect, or one of SYMBOLON_CLAIMS_FILE; the name has "symbolon user update".`;
+      return `${name}: there is no such claim. It is a standard one of OpenID Connect, or one of SYMBOLON_CLAIMS_FILE or of files that were applied; the name has "symbolon user update".`;
     if (value !== null && !claimTypes[type].safeParse(value).success)
       return `${name}: wants ${type}, got ${JSON.stringify(value)}`;
   }

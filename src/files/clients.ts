@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { addClient, changeClient, removeClient } from '../provider/client-changes.ts';
 import { groupsOf } from '../provider/own-metadata.ts';
+import { clearUris } from '../provider/redirect-uris.ts';
 import { countWithdrawn } from '../storage/access.ts';
 import { writeEvents } from '../storage/audit.ts';
 import { whatChanged } from '../storage/audit/changed.ts';
@@ -55,7 +56,16 @@ export async function planClient(
     return undefined;
   }
   const { changed } = whatChanged(metadata, after);
-  const facts = { kind: 'client', id, changed, ...counted(secrets) } as const;
+  const warnings = clearUris(after).map(
+    (uri) =>
+      `${JSON.stringify(uri)} is not https: whoever is on the way can take the codes that are sent there (RFC 9700 §2.6)`,
+  );
+  const facts = {
+    kind: 'client',
+    ...{ id, changed },
+    ...counted(secrets),
+    ...(warnings.length > 0 ? { warnings } : {}),
+  } as const;
   if (!before) return { ...facts, action: 'add', run: adding(parts, after, secrets) };
   const isSame = isDeepStrictEqual(withoutNulls(metadata), after);
   if (isSame && !secrets) return undefined;

@@ -15,6 +15,8 @@ export interface Step {
   readonly changed: Record<string, { from: unknown; to: unknown }>;
   /** Of a client's secrets. */
   readonly secrets?: { readonly added: number; readonly removed: number };
+  /** What is allowed, and dangerous. */
+  readonly warnings?: readonly string[];
   /** How many people leave with a group. */
   readonly members?: number;
   /** How many refresh-token families end. */

@@ -15,13 +15,22 @@ export function stepsInWords(steps: readonly Step[], when: 'planned' | 'done'): 
   return `${steps.map((step) => lines(step).join('\n')).join('\n')}\n\n${sum}`;
 }
 
-function lines({ action, kind, id, changed, secrets, members, families }: Step): string[] {
+function lines({
+  action,
+  kind,
+  id,
+  changed,
+  secrets,
+  warnings = [],
+  members,
+  families,
+}: Step): string[] {
   const ends = [
     ...(members === undefined ? [] : [`${members} in it`]),
     ...(families === undefined ? [] : [`refresh-token families that end: ${families}`]),
   ];
   const heading = `${signs[action]} ${kind} ${id}${ends.length === 0 ? '' : `  (${ends.join('; ')})`}`;
-  const members_ = Object.entries(changed)
+  const differences = Object.entries(changed)
     .filter(
       ([name]) =>
         !(
@@ -31,7 +40,12 @@ function lines({ action, kind, id, changed, secrets, members, families }: Step):
         ),
     )
     .flatMap(([name, { from, to }]) => difference(name, from, to));
-  return [heading, ...members_, ...(secrets ? [secretsInWords(secrets)] : [])];
+  return [
+    heading,
+    ...differences,
+    ...(secrets ? [secretsInWords(secrets)] : []),
+    ...warnings.map((warning) => `    Warning: ${warning}`),
+  ];
 }
 
 function difference(name: string, from: unknown, to: unknown): string[] {

@@ -194,6 +194,15 @@ test(
   },
 );
 
+test('a redirect that anybody on the way can read is warned of', async () => {
+  const folder = await temporaryFolder();
+  const file = await folder.put(
+    'app.yaml',
+    'clients: [{ client_id: app, token_endpoint_auth_method: none, redirect_uris: ["http://app.example/"] }]\n',
+  );
+  expect(await apply('-f', file)).toContain('    Warning: "http://app.example/" is not https:');
+});
+
 const application = (folder: TemporaryFolder, secretLine: string) =>
   folder.put(
     'app.yaml',
