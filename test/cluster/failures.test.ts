@@ -1,6 +1,6 @@
 // A cluster of three nodes under Patroni, whose primary is killed, frozen, cut off and switched over, again and again under
 // load, synchronous and asynchronous. The processes reach it by HAProxy or by naming every node, and are not started
-// again. What every client has written down is judged afterwards. `npm run test:cluster` runs it; it takes 20 minutes.
+// again. What every client has written down is judged afterwards. `npm run test:cluster` runs it; it takes 25 minutes.
 import { chmodSync, readFileSync, rmSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -233,8 +233,9 @@ describe.skipIf(!process.env['TEST_CLUSTER'])(`a cluster (TEST_SEED=${seed})`, (
       ({ answer, came }) => answer === 'unavailable' && came > from,
     );
     const late = Math.max(0, ...unanswered.map(({ asked }) => asked - primaryAgain));
+    const at = [from, primaryAgain, failure.until].map((time) => Math.round(time)).join(', ');
     const line = [
-      `${isSynchronous ? 'synchronous' : 'asynchronous'}, ${primary.name} ${kind}`,
+      `${isSynchronous ? 'synchronous' : 'asynchronous'}, ${primary.name} ${kind} (${at})`,
       `another primary after ${seconds(primaryAgain - from)}`,
       ...[...processes.keys()].map(
         (name) => `${name} ${seconds(longestGap(load.history, name, failure))}`,

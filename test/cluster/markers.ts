@@ -7,6 +7,8 @@ import { type Node, passwords } from './nodes.ts';
 
 const PATIENCE = 3_000; // milliseconds
 
+let last = 0; // of all marks: the table outlives one that makes them
+
 interface Mark {
   readonly number: number;
   readonly node: Node;
@@ -36,7 +38,6 @@ export class Markers {
   readonly #nodes: readonly Node[];
   readonly #marks: Mark[] = [];
   #at: { node: Node; client: pg.Client } | undefined;
-  #number = 0;
   #isOver = false;
   #loop: Promise<void> | undefined;
 
@@ -88,7 +89,7 @@ export class Markers {
   }
 
   async #mark(): Promise<void> {
-    const number = ++this.#number;
+    const number = ++last;
     const asked = performance.now();
     try {
       const { node, client } = await this.#primary();

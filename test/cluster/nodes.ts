@@ -22,8 +22,6 @@ const PATH = `${process.env['PATH'] ?? ''}${delimiter}/usr/sbin${delimiter}/sbin
 const HOME = '/usr/lib/postgresql';
 
 const packages = {
-  patroni: 'patroni',
-  patronictl: 'patroni',
   etcd: 'etcd-server',
   haproxy: 'haproxy',
   ip: 'iproute2',
@@ -41,16 +39,28 @@ export function missing(): string[] {
       return false;
     }
   };
+  const isInPath = (program: string) =>
+    PATH.split(delimiter).some((folder) => isThere(join(folder, program)));
   const found = Object.entries(packages)
-    .filter(([program]) => !PATH.split(delimiter).some((folder) => isThere(join(folder, program))))
+    .filter(([program]) => !isInPath(program))
     .map(
       ([program, name]) => `The program ${program} is missing: Debian's package ${name} has it.`,
     );
   if (!programs())
     found.push(`PostgreSQL is missing in ${HOME}: Debian's package postgresql has it.`);
+  if (!isInPath('patronictl') || patroniVersion() < 4)
+    found.push(
+      'Patroni is missing, or older than 4: docs/cluster.md tells how to install it. It must come first in the PATH.',
+    );
   if (process.getuid?.() !== 0)
     found.push('This makes network namespaces and processes of several users: run it as root.');
   return found;
+}
+
+/** The first number of Patroni's version. */
+function patroniVersion(): number {
+  const told = execFileSync('patroni', ['--version'], { encoding: 'utf8', env: { PATH } });
+  return Number(/\d+/.exec(told)?.[0]);
 }
 
 function programs(): string | undefined {
@@ -119,20 +129,21 @@ export class Node {
       ...['--listen-client-urls', `http://${this.address}:2379,http://127.0.0.1:2379`],
       ...['--advertise-client-urls', `http://${this.address}:2379`],
       ...['--initial-cluster', members, '--initial-cluster-state', 'new'],
-      // Patroni 3.0 writes the leader's key of the third interface whoever holds it (docs/cluster.md).
-      '--enable-v2=true',
       ...['--heartbeat-interval', '200', '--election-timeout', '2000'],
+      '--pre-vote', // a member that comes back does not have the others elect anew (docs/cluster.md)
     ]);
   }
 
   startPatroni(all: readonly Node[]): void {
     const users = ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups'];
+    // A machine's own sockets: PostgreSQL takes those of another process namespace for left behind, and replaces them.
+    const sockets = join(this.#folder, 'sockets');
     this.#patroni = this.#spawn(
       'patroni',
       // Everything in the process namespace ends with its first process, as with a machine.
-      ['unshare', '--pid', '--fork', '--mount-proc', ...users].concat([
-        'patroni',
-        join(settings, 'patroni.yml'),
+      ['unshare', '--pid', '--fork', '--mount-proc', 'sh', '-c'].concat([
+        'mkdir -p "$0" && chown postgres "$0" && mount --bind "$0" /var/run/postgresql && exec "$@"',
+        ...[sockets, ...users, 'patroni', join(settings, 'patroni.yml')],
       ]),
       environmentOf(this, all, this.#folder),
     );
@@ -210,7 +221,7 @@ const namespaceOf = (number: number): string => `symbolon-cluster-${process.pid}
 function environmentOf(node: Node, all: readonly Node[], folder: string): NodeJS.ProcessEnv {
   return {
     PATRONI_NAME: node.name,
-    PATRONI_ETCD_HOSTS: all.map(({ address }) => `${address}:2379`).join(','),
+    PATRONI_ETCD3_HOSTS: all.map(({ address }) => `${address}:2379`).join(','),
     PATRONI_RESTAPI_CONNECT_ADDRESS: `${node.address}:8008`,
     PATRONI_POSTGRESQL_CONNECT_ADDRESS: `${node.address}:5432`,
     PATRONI_POSTGRESQL_DATA_DIR: join(folder, 'data'),
@@ -272,7 +283,7 @@ export async function configure(node: Node, changes: object): Promise<void> {
 /** patronictl switchover to any standby that will do. */
 export async function switchOver(from: Node, all: readonly Node[], folder: string): Promise<void> {
   const file = join(settings, 'patroni.yml');
-  const args = ['-c', file, 'switchover', '--master', from.name, '--force', 'symbolon'];
+  const args = ['-c', file, 'switchover', '--primary', from.name, '--force', 'symbolon'];
   const environment = environmentOf(from, all, folder);
   await run('patronictl', args, { env: { PATH, LC_ALL: 'C.UTF-8', ...environment } });
 }
