@@ -64,6 +64,8 @@ export class HostPool extends Pool {
           failed(way, error);
         });
         judging(this, judge);
+        // Between two queries nobody else listens: whoever has it is told by the next one. Unheard it would end the process.
+        this.on('error', () => undefined);
         if (!named) withoutNames(this);
       }
     }

@@ -80,6 +80,17 @@ async function rollBackFrozen(client: PoolClient, frozen: number): Promise<void>
   }
 }
 
+test('a connection that breaks while somebody has it, between two queries, ends no process', async () => {
+  const pool = poolFor(database.url, 1);
+  const client = await pool.connect();
+  const ended = new Promise((resolve) => client.once('end', resolve)); // events' once would listen for errors
+  await other.query('SELECT pg_terminate_backend($1)', [await pidOf(client)]);
+  await ended;
+  await expect(client.query('SELECT 1')).rejects.toThrow('not queryable');
+  client.release();
+  expect((await pool.query<{ one: number }>('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+});
+
 test('a server that is frozen in the middle of a transaction: it is rolled back', async () => {
   const pool = poolFor(database.url, 1);
   const client = await pool.connect();

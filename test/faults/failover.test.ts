@@ -69,13 +69,13 @@ describe.skipIf(!programs)(`a standby that lags takes over (TEST_SEED=${seed})`,
     });
     const allGoOn = async () => {
       const from = busy.map(({ tokens }) => tokens.length);
-      await until(
-        () =>
-          Promise.resolve(
-            busy.every((client, index) => client.tokens.length > (from[index] ?? 0) + 2),
-          ),
-        'every busy client goes on',
-      );
+      await until(() => {
+        for (const { child, output } of processes)
+          if (child.exitCode !== null) throw new Error(`a process has ended:\n${output()}`);
+        return Promise.resolve(
+          busy.every((client, index) => client.tokens.length > (from[index] ?? 0) + 2),
+        );
+      }, 'every busy client goes on');
     };
     await allGoOn();
 
