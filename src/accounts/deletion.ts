@@ -73,9 +73,9 @@ export async function assertAnotherAdministrator(database: Database, id: string)
 
 /** Whether an account administers, and nobody else will, once all others have left who wish to. */
 export async function isLastAdministrator(database: Database, id: string): Promise<boolean> {
-  // Locked together, in one order: of two who leave at once the second sees that the first is leaving.
+  // Locked together, in one order: of two who leave at once the second sees that the first is leaving. Others lock nobody.
   const all = await database.$queryRaw<{ id: string; stays: boolean }[]>`
-    SELECT id, delete_at IS NULL AND locked_at IS NULL AS stays
-    FROM account WHERE admin ORDER BY id FOR UPDATE`;
+    SELECT id, delete_at IS NULL AND locked_at IS NULL AS stays FROM account
+    WHERE admin AND EXISTS (SELECT FROM account WHERE id = ${id} AND admin) ORDER BY id FOR UPDATE`;
   return all.some((one) => one.id === id) && !all.some((one) => one.id !== id && one.stays);
 }

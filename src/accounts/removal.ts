@@ -6,6 +6,7 @@ import { repeat } from '../operations/repeat.ts';
 import { writeEvent } from '../storage/audit.ts';
 import { erasePerson } from '../storage/audit/seal.ts';
 import { removeMailsTo, saveMail } from '../storage/deliveries.ts';
+import { LostRace } from '../storage/errors.ts';
 import { bySystem } from '../storage/origin.ts';
 import { type AccessEnd, endAccess } from '../storage/revocation.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -52,14 +53,20 @@ export async function deleteAccount(
 /**
  * Deletes an account at once, as its person wishes, and tells them by mail.
  *
- * @throws {AccountError} when nobody else would administer
+ * @param account as it was when its person was found to be signed in
+ * @throws {AccountError} when nobody else would administer; {@link LostRace} when it was locked, signed out or removed since
  */
 export async function deleteAtOnce(
   database: Database,
   parts: Parts,
-  account: Leaving,
+  { id, signedOutAt }: Pick<Account, 'id' | 'signedOutAt'>,
 ): Promise<void> {
-  await assertAnotherAdministrator(database, account.id);
+  await assertAnotherAdministrator(database, id);
+  const [account] = await database.$queryRaw<Leaving[]>`
+    SELECT id, email, locale FROM account
+    WHERE id = ${id} AND locked_at IS NULL AND signed_out_at IS NOT DISTINCT FROM ${signedOutAt}
+    FOR UPDATE`;
+  if (!account) throw new LostRace('the account was locked, signed out or removed meanwhile');
   await deleteAndTell(database, parts, account);
 }
 

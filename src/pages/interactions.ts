@@ -10,7 +10,7 @@ import {
   errors,
 } from 'oidc-provider';
 import { accountInput } from '../accounts/accounts.ts';
-import { signInTime } from '../accounts/changes.ts';
+import { isSignInOver, signInTime } from '../accounts/changes.ts';
 import { withdrawDeletion } from '../accounts/deletion.ts';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../provider/engine.ts';
@@ -139,8 +139,10 @@ export function createInteractions({
   // Of an account that is to be deleted, by whoever has just signed in.
   router.post('/keep', async (ctx) => {
     const { interaction } = await submitted(ctx);
-    const id = interaction.result?.login?.accountId;
-    if (id === undefined) throw new errors.SessionNotFound('interaction session not found');
+    const { accountId: id = '', ts = 0 } = interaction.result?.login ?? {};
+    const account = await storage.prisma.account.findUnique({ where: { id } });
+    if (account?.lockedAt !== null || isSignInOver(ts, account.signedOutAt))
+      throw new errors.SessionNotFound('interaction session not found');
     const unit = currentUnit();
     unit.actsAs({ kind: 'person', id });
     const parts = { storage, origin: unit.origin };

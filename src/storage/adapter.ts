@@ -2,7 +2,7 @@
 import { type Adapter, type AdapterPayload, Provider } from 'oidc-provider';
 import { type Admit, ArtifactAdapter, admitAll } from './artifact-adapter.ts';
 import { whatChanged } from './audit/changed.ts';
-import { type ClientMetadata, restrictionsIn } from './clients.ts';
+import { type ClientMetadata, isDocument, restrictionsIn } from './clients.ts';
 import { type FamilyPolicy, RefreshTokenAdapter } from './families/adapter.ts';
 import { DisabledClient } from './errors.ts';
 import { readClient } from './presented.ts';
@@ -53,6 +53,8 @@ class ClientAdapter extends ArtifactAdapter {
     const { engineClient } = unit.storage;
     const found = await unit.read('Client', id, async () => {
       const client = await readClient(unit.storage, unit.ahead, id);
+      // Of one that is known by its document the engine is not given the row.
+      if (client && isDocument(client.metadata)) refuseDisabled(client.metadata);
       return client && engineClient(client);
     });
     if (found) refuseDisabled(found);

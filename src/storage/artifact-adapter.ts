@@ -70,7 +70,7 @@ export class ArtifactAdapter implements Adapter {
       if (!mayUse(metadata, account.groups)) return undefined;
     }
     // A resource server must not serve an application that is kept out; which may still give back what it has.
-    if (metadata && isDisabled(metadata) && tokens.has(this.#model) && !isRevoking())
+    if (client && isDisabled(client.metadata) && tokens.has(this.#model) && !isRevoking())
       return undefined;
     return openArtifact(keyring, artifact);
   }

@@ -517,6 +517,20 @@ test('client id metadata documents: a client that is its own URL', async () => {
     refresh_token: tokens.refresh_token,
   });
   expect(refreshed.status).toBe(200);
+
+  const { prisma } = documents.storage;
+  await prisma.$executeRaw`
+    UPDATE client SET metadata = metadata || '{"disabled":"It is away."}' WHERE id = ${id}`;
+  const next = {
+    grant_type: 'refresh_token',
+    refresh_token: refreshed.body['refresh_token'] as string,
+  };
+  expect((await party.token(next)).status).toBe(400);
+  expect((await party.userinfo(tokens.access_token)).status).toBe(401);
+  await prisma.$executeRaw`UPDATE client SET metadata = metadata - 'disabled' WHERE id = ${id}`;
+  expect((await party.userinfo(tokens.access_token)).status).toBe(200);
+  expect((await party.token(next)).status).toBe(200);
+
   const generous = `${origin}/generous.json`;
   served.set('/generous.json', {
     ...(served.get('/app.json') as object),

@@ -2,7 +2,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { addAccount } from '../../src/accounts/accounts.ts';
 import { askForDeletion } from '../../src/accounts/deletion.ts';
-import { deleteDue } from '../../src/accounts/removal.ts';
+import { deleteAtOnce, deleteDue } from '../../src/accounts/removal.ts';
+import { LostRace } from '../../src/storage/errors.ts';
 import { commandLine } from '../../src/storage/origin.ts';
 import { Agent, type Page } from '../support/agent.ts';
 import { lockAccount } from '../support/changes.ts';
@@ -134,6 +135,16 @@ test('who has another mind keeps it: on any page, with no other sign-in, and whi
   const next = going.page.html.querySelector('main a')?.getAttribute('href') ?? '';
   expect(heading(await going.browser.open(next))).toContain('Notes'); // it goes on
   expect((await account())?.deleteAt).not.toBeNull();
+  const former = await toldAtSignIn();
+  const signedOut = { id: provider.accountId };
+  await provider.storage.prisma.account.update({
+    where: signedOut,
+    data: { signedOutAt: new Date(Date.now() + 1000) },
+  });
+  const over = await former.browser.submit(former.page, {}, /\/keep$/); // that sign-in has ended
+  expect(over.status).toBe(400);
+  expect((await account())?.deleteAt).not.toBeNull();
+  await provider.storage.prisma.account.update({ where: signedOut, data: { signedOutAt: null } });
   const keeping = await toldAtSignIn();
   const consent = await keeping.browser.submit(keeping.page, {}, /\/keep$/);
   expect(heading(consent)).toContain('Notes');
@@ -276,6 +287,13 @@ test('the setting: at once, with the address written once more, or not at all', 
   const { agent, page } = await signedIn('/data', now);
   const wrong = await agent.submit(page, { email: 'a@example.com' }, /\/data\/delete$/);
   expect(wrong.status).toBe(422);
+  const { storage } = now;
+  const stale = { id: now.accountId, signedOutAt: new Date(0) }; // as another request has changed it meanwhile
+  await expect(
+    storage.prisma.$transaction((database) =>
+      deleteAtOnce(database, { storage, origin: commandLine }, stale),
+    ),
+  ).rejects.toThrow(LostRace);
   const done = await agent.submit(wrong, { email: ' Ada@example.com' }, /\/data\/delete$/);
   expect(heading(done)).toBe('Your account is deleted');
   expect(await now.storage.prisma.account.count()).toBe(0);

@@ -136,7 +136,7 @@ describe('what is read is what Prisma reads', () => {
     const { prisma, fast } = provider.storage;
     const made = await prisma.resource.create({
       data: { id: 'https://api.example', scopes: { read: 'Read' }, ttl: 60 },
-      omit: { createdAt: true, updatedAt: true },
+      omit: { applied: true, createdAt: true, updatedAt: true },
     });
     expect(await fast.resource(made.id)).toEqual(made);
     expect(await fast.resource('https://no.example')).toBeUndefined();
