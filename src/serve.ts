@@ -67,7 +67,10 @@ export async function serve(config: Config): Promise<Running> {
   }
   const report = reportOutages(log, 'the sweep');
   const sweeping = startSweeping(sweepParts(config, storage), report.onError, report.onDone);
-  const deleting = startDeleting(storage, reportOutages(log, 'deleting accounts'));
+  const deleting =
+    config.deletionDays === 'off'
+      ? []
+      : [startDeleting(storage, reportOutages(log, 'deleting accounts'))];
 
   const sealing = startSealing(
     storage,
@@ -121,7 +124,7 @@ export async function serve(config: Config): Promise<Running> {
 
   async function inOrder(): Promise<void> {
     await listeners.leave();
-    await Promise.all([sweeping, deleting, sealing, ...background].map((work) => work.stop()));
+    await Promise.all([sweeping, sealing, ...deleting, ...background].map((work) => work.stop()));
     await close();
     await operations.close();
   }

@@ -82,6 +82,11 @@ export function print(json: boolean | undefined, value: unknown, text: string): 
   process.stdout.write(`${shown}\n`);
 }
 
+/** Says on stderr what is wrong with something that came from outside: in one line, which controls no terminal. */
+export function complain(text: string): void {
+  console.error(text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd'));
+}
+
 function escaped(character: string): string {
   return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -2,6 +2,7 @@
 // missing where the client has its secret already.
 import { stringify } from 'yaml';
 import type { ClaimsConfig } from '../config/claims.ts';
+import { sha256 } from '../keys/keyring.ts';
 import { resourceFacts } from '../storage/resources.ts';
 import { isDocument } from '../storage/clients.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -22,6 +23,7 @@ export async function exportFiles(
   const resources = await prisma.resource.findMany({ orderBy: { id: 'asc' } });
   const clients = await prisma.client.findMany({ orderBy: { id: 'asc' } });
   const { scopes = {}, ...tokens } = claims ?? {};
+  const variables = variablesFor(clients.map(({ id }) => id));
   const inTokens = Object.entries(tokens).filter(([, names]) => names.length > 0);
   const sections = {
     groups: groups.map(({ name, description }) => ({
@@ -35,7 +37,9 @@ export async function exportFiles(
         ? {
             client_id: id,
             ...(metadata as object),
-            ...(secret === null ? {} : { client_secret: { env: variableFor(id), optional: true } }),
+            ...(secret === null
+              ? {}
+              : { client_secret: { env: variables.get(id), optional: true } }),
           }
         : [],
     ),
@@ -55,6 +59,20 @@ export function asYaml(exported: Exported): string {
 
 function isOperators(metadata: object): boolean {
   return !isDocument(metadata) && !('client_id_issued_at' in metadata);
+}
+
+/** A variable for each client: of two that have the same by their ids, the second has a part of its hash in it. */
+function variablesFor(ids: readonly string[]): Map<string, string> {
+  const variables = new Map<string, string>();
+  const taken = new Set<string>();
+  for (const id of ids) {
+    const plain = variableFor(id);
+    const hash = Buffer.from(sha256(id)).toString('hex').slice(0, 8).toUpperCase();
+    const name = taken.has(plain) ? plain.replace(/_CLIENT_SECRET$/, `_${hash}$&`) : plain;
+    taken.add(name);
+    variables.set(id, name);
+  }
+  return variables;
 }
 
 /** `notes-app` has `NOTES_APP_CLIENT_SECRET`. */

@@ -359,6 +359,7 @@ test(
   async () => {
     await apply('-f', EXAMPLE);
     await said('client add 7-days --redirect-uri https://seven.example/');
+    await said('client add 7.days --redirect-uri https://another.example/');
     await said('client disable 7-days --reason later');
     await said('resource add https://plain.example --format opaque --scope plain:read=Read');
     await insertClient(prisma, keyring, { client_id: 'alone', client_id_issued_at: 1 });
@@ -366,6 +367,7 @@ test(
     for (const value of [first, second]) expect(exported).not.toContain(value);
     expect(exported).not.toContain('alone');
     expect(exported).toContain('env: _7_DAYS_CLIENT_SECRET\n      optional: true\n');
+    const [another = ''] = /\b_7_DAYS_[0-9A-F]{8}_CLIENT_SECRET/.exec(exported) ?? []; // no two share one
     const folder = await temporaryFolder();
     const file = await folder.put('exported.yaml', exported);
     const json = await folder.put('exported.json', await said('export --json'));
@@ -380,7 +382,7 @@ test(
       const told = await refused('-f', file);
       expect(told).toMatch(/:\d+: client_secret: is needed/);
       const names = { _7_DAYS_CLIENT_SECRET: first, NOTES_REPORTS_CLIENT_SECRET: second };
-      Object.assign(environment, names);
+      Object.assign(environment, names, { [another]: 'another-secret-of-thirty-two-characters' });
       await apply('-f', file);
       expect(await said('export')).toBe(exported);
     } finally {

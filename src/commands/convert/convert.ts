@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { ClaimsConfig } from '../../config/claims.ts';
 import { claimsOf } from '../../storage/claims-policy.ts';
-import { CommandError, asJson, print, withStorage } from '../run.ts';
+import { CommandError, asJson, complain, print, withStorage } from '../run.ts';
 import { convertAuth0 } from './auth0.ts';
 import { convertKeycloak } from './keycloak.ts';
 import { type Conversion, type Source, readSources } from './source.ts';
@@ -32,7 +32,7 @@ export function addConvertCommands(convert: Command): void {
           const conversion = read(await readSources(files), claimsOf(parts));
           await write(resolve(output), conversion);
           const { people, clients, groups, remarks } = conversion;
-          for (const { file, line, text } of remarks) console.error(`${file}:${line}: ${text}`);
+          for (const { file, line, text } of remarks) complain(`${file}:${line}: ${text}`);
           const counts = { people: people.length, clients: clients.length, groups: groups.length };
           const wrote = `Wrote ${output}: ${counts.people} people, ${counts.clients} clients, ${counts.groups} groups.`;
           const rest =
@@ -52,8 +52,16 @@ async function write(folder: string, { people, clients, groups }: Conversion): P
   const begun = `${folder}.${process.pid}`;
   const file = (name: string, text: string) =>
     writeFile(join(begun, name), text, { mode: 0o600, flag: 'wx' });
+  const cannot = (error: unknown) =>
+    new CommandError(
+      `--output: ${folder} cannot be made (${(error as Error).message}). It must not be there yet, or be empty.`,
+    );
+  // Not one that somebody else has made.
+  await mkdir(begun, { mode: 0o700 }).catch((error: unknown) => {
+    throw cannot(error);
+  });
   try {
-    await mkdir(join(begun, 'secrets'), { recursive: true, mode: 0o700 });
+    await mkdir(join(begun, 'secrets'), { mode: 0o700 });
     await file('people.jsonl', people.map((person) => `${JSON.stringify(person)}\n`).join(''));
     const listed = [];
     for (const { client_secret: secret, ...client } of clients) {
@@ -65,8 +73,6 @@ async function write(folder: string, { people, clients, groups }: Conversion): P
     await rename(begun, folder);
   } catch (error) {
     await rm(begun, { recursive: true, force: true });
-    throw new CommandError(
-      `--output: ${folder} cannot be made (${(error as Error).message}). It must not be there yet, or be empty.`,
-    );
+    throw cannot(error);
   }
 }

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { type ImportResult, importPeople } from '../../accounts/import.ts';
 import { commandLine } from '../../storage/origin.ts';
-import { CommandError, asJson, print, withStorage } from '../run.ts';
+import { CommandError, asJson, complain, print, withStorage } from '../run.ts';
 
 export function importCommand(user: Command): void {
   user
@@ -25,7 +25,7 @@ export function importCommand(user: Command): void {
         const work = importPeople({ config, storage, origin: commandLine }, lines, {
           isDryRun: dryRun,
           onNotTaken: ({ line, reason }) => {
-            console.error(`line ${line}: ${reason}`);
+            complain(`line ${line}: ${reason}`);
           },
           onProgress: (sofar) => {
             if (process.stderr.isTTY) process.stderr.write(`${inWords(sofar, dryRun)}\r`);

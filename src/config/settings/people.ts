@@ -40,6 +40,6 @@ export const people = {
     variable: 'SYMBOLON_DELETION_DAYS',
     schema: z.union([z.literal('off'), integer(0, 365)]).default(7),
     wants: 'a number of days from 0 to 365, or `off`',
-    help: 'How long people who delete their account at `/account` have to change their mind; `0`: it is deleted at once. `off`: nobody deletes an account but the operator. See [Accounts](accounts.md#leaving).',
+    help: 'How long people who delete their account at `/account` have to change their mind; `0`: it is deleted at once. `off`: nobody deletes an account but the operator, and who had asked before waits. See [Accounts](accounts.md#leaving).',
   },
 } satisfies Section;
