@@ -37,7 +37,7 @@ const grace = {
   groups: ['navy', 'compilers'],
 };
 
-describe('the command', { timeout: 60_000 }, () => {
+describe('the command', () => {
   test('a trial run writes nothing, and says what would be done', async () => {
     const { code, stdout, stderr } = await symbolon('user import - --dry-run', lines(grace));
     expect({ code, stdout, stderr }).toEqual({

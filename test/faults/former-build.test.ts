@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { connect } from '../../src/database/open.ts';
 import { Keyring } from '../../src/keys/keyring.ts';
 import { insertClient } from '../../src/storage/clients.ts';
-import { type TestDatabase, createRole } from '../support/database.ts';
+import { type TestDatabase, createDatabase, createRole } from '../support/database.ts';
 import { type ProviderProcess, startProcess } from '../support/process.ts';
 import { person, secret, webClient } from '../support/provider.ts';
 import { familyIdOf, newFamily, post, refreshAt } from '../support/token-endpoint.ts';
@@ -78,6 +78,20 @@ describe.skipIf(!former)('beside processes of the former build', () => {
     return body.refresh_token ?? '';
   };
 
+  /** Adds the client to the former build's tables: its row is made in tables of this build, which have more columns. */
+  async function addClient(url: string) {
+    const made = await createDatabase();
+    const [here, there] = [connect(made.url), connect(url)];
+    const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
+    await insertClient(here, new Keyring([secret]), client);
+    const [row] = await here.client.findMany();
+    await there.$executeRaw`
+      INSERT INTO client (id, metadata, secret, updated_at)
+      VALUES (${row?.id}, ${row?.metadata}, ${row?.secret}, now())`;
+    await Promise.all([here.$disconnect(), there.$disconnect()]);
+    await made.drop();
+  }
+
   beforeAll(async () => {
     database = await createRole();
     const settings = {
@@ -87,10 +101,7 @@ describe.skipIf(!former)('beside processes of the former build', () => {
       SYMBOLON_ISSUER: 'http://localhost:1',
     };
     old = await startProcess(settings, former);
-    const prisma = connect(database.url);
-    const client = { ...webClient, grant_types: [...webClient.grant_types, 'password'] };
-    await insertClient(prisma, new Keyring([secret]), client);
-    await prisma.$disconnect();
+    await addClient(database.url);
     const agent = new Agent(settings.SYMBOLON_ISSUER, (asked) => through(old, asked));
     const link = /http:\/\/localhost:1(\/\S*set-?up\S*)/i.exec(old.output())?.[1] ?? '';
     expect((await agent.submit(await agent.open(link), person)).status).toBe(200);
